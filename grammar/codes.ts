@@ -1,0 +1,40 @@
+/**
+ * Every diagnostic code, with its title and what to do about it. docs/diagnostics.md is generated from this table.
+ * Ranges: 10xx text and syntax, 11xx names and modules, 12xx types and shapes, 13xx indices and bounds, 14xx einsum
+ * and einops strings, 15xx constants and calls, 16xx derivatives, 20xx inputs and files, 30xx schedules and kernels.
+ * Codes are stable: never reuse or renumber one.
+ */
+export const CODES = {
+  EIN1001: { title: "unexpected token", help: "The parser expected something else here." },
+  EIN1002: { title: "unknown character", help: "This character has no meaning in the language." },
+  EIN1003: { title: "nested too deeply", help: "Expressions may nest 256 deep; name parts of it with `let`." },
+  EIN1004: { title: "invalid number", help: "A literal must fit its type." },
+  EIN1005: { title: "unterminated string", help: "Strings end on the line they begin on." },
+  EIN1006: { title: "invalid UTF-8", help: "Source files are UTF-8 text." },
+  EIN1101: { title: "unknown name", help: "The name is not bound in this scope." },
+  EIN1102: { title: "duplicate name", help: "A name may be declared once in a scope." },
+  EIN1103: { title: "module not found", help: "Imports are `std/…` or relative paths inside the root." },
+  EIN1104: { title: "import cycle", help: "Modules may not import each other in a circle." },
+  EIN1105: { title: "recursion", help: "Functions are inlined, so they may not call themselves." },
+  EIN1106: { title: "not exported", help: "The module has no export of that name." },
+  EIN1107: { title: "not supported yet", help: "The construct is part of the language but this version refuses it." },
+  EIN1201: { title: "type mismatch", help: "Element types must agree; convert with `x as f32`." },
+  EIN1202: { title: "rank mismatch", help: "The number of axes differs from what is needed." },
+  EIN1203: { title: "extents disagree", help: "Two axes that must have the same extent do not." },
+  EIN1204: { title: "not a tensor", help: "A tensor or scalar value is needed here." },
+  EIN1205: { title: "shape cannot be computed", help: "The result's shape is not determined, or an extent would be negative." },
+  EIN1206: { title: "extent overflow", help: "Extents and element counts must stay below 2^31." },
+  EIN1301: { title: "index may leave the tensor", help: "Say what is read outside, `x[i] ?? 0`, or restrict the index." },
+  EIN1302: { title: "index has no range", help: "Use the index plainly on an axis, or write `k in 0..K`." },
+  EIN1303: { title: "reduction over nothing", help: "`max`, `min`, `argmax` and `argmin` need at least one element." },
+  EIN1304: { title: "axis out of range", help: "The axis number must be within the rank." },
+  EIN1401: { title: "invalid einsum string", help: "See the language reference, Einsum strings." },
+  EIN1402: { title: "einsum operands disagree", help: "The string and the operands must agree in number, rank and extents." },
+  EIN1411: { title: "invalid einops pattern", help: "See the language reference, einops patterns." },
+  EIN1412: { title: "einops pattern and shape disagree", help: "The pattern and the tensor must agree in rank and extents." },
+  EIN1501: { title: "wrong arguments", help: "The call's arguments do not fit the function's parameters." },
+  EIN1502: { title: "constant needed", help: "This argument must be known when the kernel is made." },
+  EIN1503: { title: "invalid constant", help: "The constant's value is outside what is allowed here." },
+} as const;
+
+export type DiagnosticCode = keyof typeof CODES;

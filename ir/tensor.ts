@@ -1,0 +1,489 @@
+/**
+ * Level 1: tensors by index notation. Scalar expressions are hash-consed: equal ones are one object, so `===` is
+ * structural equality (axes and definitions by identity) and a `Map` keyed by node memoises a pass.
+ */
+import type { Span } from "../grammar/span.ts";
+import type { DType } from "./dtype.ts";
+import { type Extent, substituteExtent } from "./extent.ts";
+import { type Prim, resultType } from "./prim.ts";
+
+// ---- Axes and monoids ---------------------------------------------------------------------------------------------
+
+/** Identity is by object; the name is a hint for printing. */
+export interface Axis {
+  readonly kind: "axisOf";
+  readonly id: number;
+  readonly name: string;
+  readonly extent: Extent;
+}
+
+let nextId = 1;
+
+export function axis(name: string, extent: Extent): Axis {
+  return { kind: "axisOf", id: nextId++, name, extent };
+}
+
+/**
+ * An associative operation on tuples with its identity. `combine[s]` gives slot s from `arg(0..n-1)` (left) and
+ * `arg(n..2n-1)` (right), n the number of slots. Nothing may switch on the name: it is for printing.
+ */
+export interface Monoid {
+  readonly name: string;
+  readonly slots: readonly DType[];
+  readonly identity: readonly Const[];
+  readonly combine: readonly TensorExpr[];
+  readonly commutative: boolean;
+  /** Regrouping keeps the bits (integers, max, min, and, or); false for float sums and products. */
+  readonly exact: boolean;
+}
+
+// ---- Scalar expressions -------------------------------------------------------------------------------------------
+
+interface Node {
+  readonly id: number;
+  readonly dtype: DType;
+}
+/** Integers as numbers (u32 0…2^32-1), bool as 0 or 1. Floats keep the decimal's float64 value until a device rounds it. */
+export interface Const extends Node {
+  readonly kind: "const";
+  readonly value: number;
+}
+/** An extent used as an i32 value. Constant extents are `const`. */
+export interface Size extends Node {
+  readonly kind: "size";
+  readonly extent: Extent;
+}
+/** The position along an axis, an i32. */
+export interface AxisRef extends Node {
+  readonly kind: "axis";
+  readonly axis: Axis;
+}
+/** A slot in a monoid's body. */
+export interface Arg extends Node {
+  readonly kind: "arg";
+  readonly index: number;
+}
+export interface Apply extends Node {
+  readonly kind: "apply";
+  readonly prim: Prim;
+  readonly args: readonly TensorExpr[];
+}
+/**
+ * Element `at` of a result of a definition. Total: if any index is outside, the value is `fill`; without a fill the
+ * verifier must have proved the indices inside. Indices are i32, one for each axis of the definition.
+ */
+export interface Read extends Node {
+  readonly kind: "read";
+  readonly tensor: Definition;
+  readonly slot: number;
+  readonly at: readonly TensorExpr[];
+  readonly fill: Const | undefined;
+}
+/** ⊕ over all positions of `axes` of the tuple `values`; empty axes lists are legal and give one combination. */
+export interface Reduce extends Node {
+  readonly kind: "reduce";
+  readonly monoid: Monoid;
+  readonly axes: readonly Axis[];
+  readonly values: readonly TensorExpr[];
+  /** Which slot of the result this expression is (`project`). */
+  readonly slot: number;
+}
+
+export type TensorExpr = Const | Size | AxisRef | Arg | Apply | Read | Reduce;
+
+// ---- Definitions and programs -------------------------------------------------------------------------------------
+
+interface DefinitionBase {
+  readonly id: number;
+  /** A hint for printing; unique only after the printer made it so. */
+  readonly name: string;
+  /** dtypes of the results. */
+  readonly types: readonly DType[];
+  /** The axes of the defined tensors: their extents are the shape, of every result alike. */
+  readonly axes: readonly Axis[];
+  readonly span: Span | undefined;
+  /** `checkpoint`'s epoch: equal definitions of different epochs are not merged. 0 elsewhere. */
+  readonly epoch: number;
+}
+export interface Input extends DefinitionBase {
+  readonly kind: "input";
+}
+export interface MapDef extends DefinitionBase {
+  readonly kind: "map";
+  readonly results: readonly TensorExpr[];
+}
+/** Inclusive: result[…, i, …] = values at 0 ⊕ … ⊕ values at i along `along`, which is one of `axes`. */
+export interface ScanDef extends DefinitionBase {
+  readonly kind: "scan";
+  readonly monoid: Monoid;
+  readonly along: Axis;
+  readonly values: readonly TensorExpr[];
+}
+/**
+ * Starts from `into` (definition and slots, same shape) or from the identity; for every position of `domain`, combines
+ * `values` into element `at`. Positions outside are dropped. `monoid: "set"`: the last position in row-major order of the
+ * domain wins (`set` has one slot a value).
+ */
+export interface ScatterDef extends DefinitionBase {
+  readonly kind: "scatter";
+  readonly monoid: Monoid | "set";
+  readonly domain: readonly Axis[];
+  readonly at: readonly TensorExpr[];
+  readonly values: readonly TensorExpr[];
+  readonly into: readonly { readonly tensor: Definition; readonly slot: number }[] | undefined;
+  /** Keeps what is added into: with no `into` and monoid "set", elements nobody wrote are this. */
+  readonly initial: readonly Const[];
+}
+export type Definition = Input | MapDef | ScanDef | ScatterDef | CarryDef;
+
+/** The value of a loop's carry: within the body the current one, after the loop the final one. */
+export interface CarryDef extends DefinitionBase {
+  readonly kind: "carry";
+}
+
+export interface TensorRef {
+  readonly tensor: Definition;
+  readonly slot: number;
+}
+
+/** Room for `iterate`: the body's steps compute `next` (and `until`) from `carries`. */
+export interface LoopStep {
+  readonly kind: "loop";
+  readonly index: Input | undefined;
+  readonly carries: readonly { readonly carry: CarryDef; readonly init: TensorRef; readonly next: TensorRef }[];
+  readonly stacks: readonly { readonly stack: CarryDef; readonly value: TensorRef }[];
+  readonly body: readonly Step[];
+  readonly count: Extent | undefined;
+  readonly until: TensorRef | undefined;
+  readonly max: Extent | undefined;
+}
+export type Step = Definition | LoopStep;
+
+/** Something about size symbols that the host must check before running: `left relation right`. */
+export interface Fact {
+  readonly left: Extent;
+  readonly relation: "==" | ">=";
+  readonly right: Extent;
+  /** What a user is told when it does not hold. */
+  readonly message: string;
+  readonly span: Span | undefined;
+}
+
+export interface Program {
+  readonly name: string;
+  readonly inputs: readonly Input[];
+  /** In dependency order, inputs not included. */
+  readonly steps: readonly Step[];
+  readonly results: readonly { readonly name: string; readonly tensor: Definition; readonly slot: number }[];
+  readonly facts: readonly Fact[];
+}
+
+// ---- Construction (hash-consed) -----------------------------------------------------------------------------------
+
+const table = new Map<string, WeakRef<TensorExpr>>();
+const cleaner = new FinalizationRegistry<string>((key) => {
+  if (table.get(key)?.deref() === undefined) table.delete(key);
+});
+
+function intern<T extends TensorExpr>(key: string, build: (id: number) => T): T {
+  const old = table.get(key)?.deref();
+  if (old) return old as T;
+  const made = build(nextId++);
+  table.set(key, new WeakRef<TensorExpr>(made));
+  cleaner.register(made, key);
+  return made;
+}
+
+const bitsOf = new DataView(new ArrayBuffer(8));
+function bitKey(value: number): string {
+  bitsOf.setFloat64(0, value);
+  return `${bitsOf.getUint32(0).toString(36)}.${bitsOf.getUint32(4).toString(36)}`;
+}
+
+/** Integers are wrapped into range, bool becomes 0 or 1; every NaN is one constant. */
+export function constant(dtype: DType, value: number): Const {
+  let v = value;
+  if (dtype === "i32") v = Number.isFinite(v) ? Number(BigInt.asIntN(32, BigInt(Math.trunc(v)))) : 0;
+  else if (dtype === "u32") v = Number.isFinite(v) ? Number(BigInt.asUintN(32, BigInt(Math.trunc(v)))) : 0;
+  else if (dtype === "bool") v = v !== 0 ? 1 : 0;
+  else if (Number.isNaN(v)) v = Number.NaN;
+  return intern(`c${dtype}${bitKey(v)}`, (id) => ({ kind: "const", id, dtype, value: v }));
+}
+export function i32(value: number): Const {
+  return constant("i32", value);
+}
+export function sizeOf(extent: Extent): Const | Size {
+  if (extent.value !== undefined) return i32(extent.value);
+  return intern(`s${extent.text}`, (id) => ({ kind: "size", id, dtype: "i32", extent }));
+}
+export function axisRef(a: Axis): AxisRef {
+  return intern(`a${a.id}`, (id) => ({ kind: "axis", id, dtype: "i32", axis: a }));
+}
+export function arg(index: number, dtype: DType): Arg {
+  return intern(`g${index}${dtype}`, (id) => ({ kind: "arg", id, dtype, index }));
+}
+/** Throws TypeError if the operands do not fit; callers with user input check with `resultType` first. No simplification. */
+export function apply(prim: Prim, ...args: readonly TensorExpr[]): Apply {
+  const dtype = resultType(prim, args.map((a) => a.dtype));
+  if (!dtype) throw new TypeError(`${prim}(${args.map((a) => a.dtype).join(", ")})`);
+  return applyTyped(prim, args, dtype);
+}
+/** Also builds `cast` and `bitcast`, whose result type is given. */
+export function applyTyped(prim: Prim, args: readonly TensorExpr[], dtype: DType): Apply {
+  return intern(`p${prim}:${dtype}(${args.map((a) => a.id).join(",")})`, (id) => ({ kind: "apply", id, dtype, prim, args }));
+}
+export function cast(value: TensorExpr, dtype: DType): TensorExpr {
+  return value.dtype === dtype ? value : applyTyped("cast", [value], dtype);
+}
+export function read(tensor: Definition, slot: number, at: readonly TensorExpr[], fill?: Const): Read {
+  const dtype = tensor.types[slot];
+  if (!dtype) throw new RangeError(`definition ${tensor.name} has no result ${slot}`);
+  if (at.length !== tensor.axes.length) throw new RangeError(`read of ${tensor.name} has ${at.length} indices for ${tensor.axes.length} axes`);
+  return intern(`r${tensor.id}.${slot}[${at.map((a) => a.id).join(",")}]${fill ? fill.id : ""}`, (id) => ({ kind: "read", id, dtype, tensor, slot, at, fill }));
+}
+const monoidIds = new WeakMap<Monoid, number>();
+function monoidId(m: Monoid): number {
+  const old = monoidIds.get(m);
+  if (old !== undefined) return old;
+  monoidIds.set(m, nextId);
+  return nextId++;
+}
+export function reduce(monoid: Monoid, axes: readonly Axis[], values: readonly TensorExpr[], slot = 0): Reduce {
+  const dtype = monoid.slots[slot];
+  if (!dtype || values.length !== monoid.slots.length) throw new RangeError(`reduce by ${monoid.name} with ${values.length} values, slot ${slot}`);
+  return intern(`R${monoidId(monoid)}/${axes.map((a) => a.id).join(",")}/${values.map((v) => v.id).join(",")}/${slot}`, (id) => ({
+    kind: "reduce", id, dtype, monoid, axes, values, slot,
+  }));
+}
+
+interface DefinitionOptions {
+  readonly name?: string;
+  readonly span?: Span | undefined;
+  readonly epoch?: number;
+}
+export function input(name: string, dtype: DType, axes: readonly Axis[], span?: Span): Input {
+  return { kind: "input", id: nextId++, name, types: [dtype], axes, span, epoch: 0 };
+}
+export function mapDef(axes: readonly Axis[], results: readonly TensorExpr[], o: DefinitionOptions = {}): MapDef {
+  return { kind: "map", id: nextId++, name: o.name ?? "t", types: results.map((r) => r.dtype), axes, results, span: o.span, epoch: o.epoch ?? 0 };
+}
+export function scanDef(axes: readonly Axis[], along: Axis, monoid: Monoid, values: readonly TensorExpr[], o: DefinitionOptions = {}): ScanDef {
+  return { kind: "scan", id: nextId++, name: o.name ?? "s", types: monoid.slots, axes, along, monoid, values, span: o.span, epoch: o.epoch ?? 0 };
+}
+export function scatterDef(
+  axes: readonly Axis[],
+  monoid: Monoid | "set",
+  domain: readonly Axis[],
+  at: readonly TensorExpr[],
+  values: readonly TensorExpr[],
+  initial: readonly Const[],
+  into?: readonly TensorRef[],
+  o: DefinitionOptions = {},
+): ScatterDef {
+  return {
+    kind: "scatter", id: nextId++, name: o.name ?? "u", types: values.map((v) => v.dtype), axes, monoid, domain, at, values, into, initial,
+    span: o.span, epoch: o.epoch ?? 0,
+  };
+}
+export function carryDef(name: string, types: readonly DType[], axes: readonly Axis[]): CarryDef {
+  return { kind: "carry", id: nextId++, name, types, axes, span: undefined, epoch: 0 };
+}
+
+// ---- Traversal ----------------------------------------------------------------------------------------------------
+
+/** Direct scalar children: arguments, indices (and the fill is not one), reduced values. */
+export function childrenOf(e: TensorExpr): readonly TensorExpr[] {
+  switch (e.kind) {
+    case "const":
+    case "size":
+    case "axis":
+    case "arg":
+      return [];
+    case "apply":
+      return e.args;
+    case "read":
+      return e.at;
+    case "reduce":
+      return e.values;
+  }
+}
+
+/** Rebuilds with mapped children; the same object when nothing changed. */
+export function mapChildren(e: TensorExpr, f: (child: TensorExpr) => TensorExpr): TensorExpr {
+  switch (e.kind) {
+    case "const":
+    case "size":
+    case "axis":
+    case "arg":
+      return e;
+    case "apply": {
+      const args = e.args.map(f);
+      return args.every((a, i) => a === e.args[i]) ? e : applyTyped(e.prim, args, e.dtype);
+    }
+    case "read": {
+      const at = e.at.map(f);
+      return at.every((a, i) => a === e.at[i]) ? e : read(e.tensor, e.slot, at, e.fill);
+    }
+    case "reduce": {
+      const values = e.values.map(f);
+      return values.every((a, i) => a === e.values[i]) ? e : reduce(e.monoid, e.axes, values, e.slot);
+    }
+  }
+}
+
+/** Replaces axis references. Bound axes of inner reduces are distinct objects, so no capture is possible. */
+export function substituteAxes(e: TensorExpr, bind: ReadonlyMap<Axis, TensorExpr>): TensorExpr {
+  const memo = new Map<TensorExpr, TensorExpr>();
+  const go = (x: TensorExpr): TensorExpr => {
+    const old = memo.get(x);
+    if (old) return old;
+    const made = x.kind === "axis" ? (bind.get(x.axis) ?? x) : mapChildren(x, go);
+    memo.set(x, made);
+    return made;
+  };
+  return go(e);
+}
+
+/** Replaces `arg(i)` by `values[i]`: instantiates a monoid's body. */
+export function substituteArgs(e: TensorExpr, values: readonly TensorExpr[]): TensorExpr {
+  const memo = new Map<TensorExpr, TensorExpr>();
+  const go = (x: TensorExpr): TensorExpr => {
+    const old = memo.get(x);
+    if (old) return old;
+    const made = x.kind === "arg" ? (values[x.index] ?? x) : mapChildren(x, go);
+    memo.set(x, made);
+    return made;
+  };
+  return go(e);
+}
+
+/** Axes that occur in `e` and are not bound by a reduce inside it. */
+export function freeAxes(e: TensorExpr, into: Set<Axis> = new Set()): Set<Axis> {
+  const seen = new Set<TensorExpr>();
+  const bound = new Set<Axis>();
+  const go = (x: TensorExpr): void => {
+    if (seen.has(x)) return;
+    seen.add(x);
+    if (x.kind === "axis") into.add(x.axis);
+    if (x.kind === "reduce") for (const a of x.axes) bound.add(a);
+    for (const c of childrenOf(x)) go(c);
+  };
+  go(e);
+  for (const a of bound) into.delete(a);
+  return into;
+}
+
+/** The scalar expressions that a definition holds. */
+export function expressionsOf(d: Definition): readonly TensorExpr[] {
+  switch (d.kind) {
+    case "input":
+    case "carry":
+      return [];
+    case "map":
+      return d.results;
+    case "scan":
+      return d.values;
+    case "scatter":
+      return [...d.at, ...d.values];
+  }
+}
+
+/** Every definition that `d` reads, each once, in order of first appearance. */
+export function readsOf(d: Definition): readonly Definition[] {
+  const found = new Set<Definition>();
+  const seen = new Set<TensorExpr>();
+  const go = (x: TensorExpr): void => {
+    if (seen.has(x)) return;
+    seen.add(x);
+    if (x.kind === "read") found.add(x.tensor);
+    for (const c of childrenOf(x)) go(c);
+  };
+  for (const e of expressionsOf(d)) go(e);
+  if (d.kind === "scatter") for (const r of d.into ?? []) found.add(r.tensor);
+  return [...found];
+}
+
+export function shapeOf(d: Definition): readonly Extent[] {
+  return d.axes.map((a) => a.extent);
+}
+
+/** The program with size symbols replaced: every axis, definition and expression is made anew, identities consistently. */
+export function specialise(p: Program, bind: ReadonlyMap<string, Extent>): Program {
+  const axes = new Map<Axis, Axis>();
+  const defs = new Map<Definition, Definition>();
+  const exprs = new Map<TensorExpr, TensorExpr>();
+  const onAxis = (a: Axis): Axis => {
+    const old = axes.get(a);
+    if (old) return old;
+    const made = axis(a.name, substituteExtent(a.extent, bind));
+    axes.set(a, made);
+    return made;
+  };
+  const onDef = (d: Definition): Definition => {
+    const made = defs.get(d);
+    if (!made) throw new RangeError(`definition ${d.name} is used before its step`);
+    return made;
+  };
+  const onExpr = (e: TensorExpr): TensorExpr => {
+    const old = exprs.get(e);
+    if (old) return old;
+    let made: TensorExpr;
+    if (e.kind === "size") made = sizeOf(substituteExtent(e.extent, bind));
+    else if (e.kind === "axis") made = axisRef(onAxis(e.axis));
+    else if (e.kind === "read") made = read(onDef(e.tensor), e.slot, e.at.map(onExpr), e.fill);
+    else if (e.kind === "reduce") made = reduce(e.monoid, e.axes.map(onAxis), e.values.map(onExpr), e.slot);
+    else made = mapChildren(e, onExpr);
+    exprs.set(e, made);
+    return made;
+  };
+  const remake = (d: Definition): Definition => {
+    const o = { name: d.name, span: d.span, epoch: d.epoch };
+    const ax = d.axes.map(onAxis);
+    let made: Definition;
+    switch (d.kind) {
+      case "input":
+        made = input(d.name, d.types[0] ?? "f32", ax, d.span);
+        break;
+      case "carry":
+        made = carryDef(d.name, d.types, ax);
+        break;
+      case "map":
+        made = mapDef(ax, d.results.map(onExpr), o);
+        break;
+      case "scan":
+        made = scanDef(ax, onAxis(d.along), d.monoid, d.values.map(onExpr), o);
+        break;
+      case "scatter":
+        made = scatterDef(
+          ax, d.monoid, d.domain.map(onAxis), d.at.map(onExpr), d.values.map(onExpr), d.initial,
+          d.into?.map((r) => ({ tensor: onDef(r.tensor), slot: r.slot })), o,
+        );
+        break;
+    }
+    defs.set(d, made);
+    return made;
+  };
+  const onRef = (r: TensorRef): TensorRef => ({ tensor: onDef(r.tensor), slot: r.slot });
+  const onStep = (s: Step): Step => {
+    if (s.kind !== "loop") return remake(s);
+    const inits = s.carries.map((c) => onRef(c.init));
+    const index = s.index ? (remake(s.index) as Input) : undefined;
+    const carries = s.carries.map((c) => remake(c.carry) as CarryDef);
+    const body = s.body.map(onStep);
+    return {
+      kind: "loop", index, body,
+      carries: s.carries.map((c, i) => ({ carry: carries[i]!, init: inits[i]!, next: onRef(c.next) })),
+      stacks: s.stacks.map((k) => ({ stack: remake(k.stack) as CarryDef, value: onRef(k.value) })),
+      count: s.count && substituteExtent(s.count, bind),
+      until: s.until && onRef(s.until),
+      max: s.max && substituteExtent(s.max, bind),
+    };
+  };
+  return {
+    name: p.name,
+    inputs: p.inputs.map((d) => remake(d) as Input),
+    steps: p.steps.map(onStep),
+    results: p.results.map((r) => ({ name: r.name, tensor: onDef(r.tensor), slot: r.slot })),
+    facts: p.facts.map((f) => ({ ...f, left: substituteExtent(f.left, bind), right: substituteExtent(f.right, bind) })),
+  };
+}

@@ -1,0 +1,97 @@
+/**
+ * Fusion's result and the schedules' input: a region is one kernel (or, split, a few) that computes some definitions.
+ * `normalise → fuse → choose → apply`; see ../../docs/architecture.md.
+ */
+import type { Axis, Definition, MapDef, Program, Reduce, ScanDef, ScatterDef, TensorExpr, TensorRef } from "../../ir/tensor.ts";
+
+/**
+ * After `normalise` a map is either elementwise (no reduce anywhere in its results) or a reduction: every result is
+ * `reduce(monoid, axes, values)` of one and the same reduction, slots 0…n-1, whose values hold no further reduce.
+ */
+export interface Reduction {
+  readonly def: MapDef;
+  readonly reduce: Reduce;
+}
+
+/** One decision of fusion, as `explain` prints it. */
+export interface Decision {
+  /** `producer → consumer`, by definition names. */
+  readonly edge: readonly [string, string];
+  readonly kind: "free" | "epilogue" | "prologue" | "row" | "chain" | "online" | "sibling" | "cut";
+  readonly code: "fused" | "recompute" | "other-row" | "cycle" | "bindings" | "size" | "parallelism" | "no-action" | "scatter" | "checkpoint" | "asked";
+  readonly bytesSaved: number;
+  readonly opsAdded: number;
+}
+
+interface RegionBase {
+  readonly name: string;
+  /** What is written to memory, in order; each names a definition of this region and its slot. */
+  readonly stores: readonly TensorRef[];
+  /** What is read from memory: inputs and results of other regions. Everything else has been inlined already. */
+  readonly reads: readonly TensorRef[];
+}
+
+/** Elementwise maps over one domain (axes equal by extent, position by position), each stored. No reduce inside. */
+export interface ElementwiseRegion extends RegionBase {
+  readonly kind: "elementwise";
+  readonly axes: readonly Axis[];
+  readonly maps: readonly { readonly def: MapDef; readonly results: readonly TensorExpr[] }[];
+}
+
+/**
+ * Reductions over common parallel axes P with maps between them: a single reduction with its epilogue, a softmax, a norm,
+ * a cross-entropy. `phases` run in order for every point of P. A phase's expressions refer to P's axes, its own axes, and
+ * by `read(def, slot, P…)` to reductions of earlier phases, which are held on chip and never stored unless in `stores`.
+ */
+export interface RowRegion extends RegionBase {
+  readonly kind: "row";
+  readonly axes: readonly Axis[];
+  readonly phases: readonly RowPhase[];
+}
+export type RowPhase =
+  | { readonly kind: "reduce"; readonly def: MapDef; readonly reduce: Reduce }
+  /** Stores def's results; `axes` are the axes beyond P (none for a value a row). `point`: the store's index along each axis of def. */
+  | { readonly kind: "store"; readonly def: MapDef; readonly axes: readonly Axis[]; readonly results: readonly TensorExpr[]; readonly point: readonly TensorExpr[] };
+
+/**
+ * A reduction by a distributive or general monoid over two (or one) operand expressions, tiled: free axes split into batch,
+ * M, N; reduced axes K. `epilogue` maps are over exactly P and read the reduction at its own point.
+ */
+export interface ContractionRegion extends RegionBase {
+  readonly kind: "contraction";
+  readonly def: MapDef;
+  readonly reduce: Reduce;
+  readonly batch: readonly Axis[];
+  readonly m: readonly Axis[];
+  readonly n: readonly Axis[];
+  readonly k: readonly Axis[];
+  /** The reduced value is `combine(a, b)` of the operand expressions; value = substitute(arg(0)=a, arg(1)=b). */
+  readonly a: TensorExpr;
+  readonly b: TensorExpr | undefined;
+  readonly body: TensorExpr;
+  /** Elementwise maps on the point P, in order, reading `def` (or earlier epilogue maps) at P. */
+  readonly epilogue: readonly { readonly def: MapDef; readonly results: readonly TensorExpr[] }[];
+}
+
+export interface ScanRegion extends RegionBase {
+  readonly kind: "scan";
+  readonly def: ScanDef;
+  /** Elementwise maps on the scan's own axes that read it at its own point. */
+  readonly epilogue: readonly { readonly def: MapDef; readonly results: readonly TensorExpr[] }[];
+}
+
+export interface ScatterRegion extends RegionBase {
+  readonly kind: "scatter";
+  readonly def: ScatterDef;
+}
+
+export type Region = ElementwiseRegion | RowRegion | ContractionRegion | ScanRegion | ScatterRegion;
+
+export interface FusedProgram {
+  readonly program: Program;
+  /** In an order in which they can run. */
+  readonly regions: readonly Region[];
+  readonly decisions: readonly Decision[];
+  /** Every definition that lives in memory. */
+  readonly stored: ReadonlySet<Definition>;
+}

@@ -1,0 +1,85 @@
+/** A schedule is data: what the tuner, the fuzzer and a user's schedule file share. See docs/architecture.md. */
+export type Threads = 1 | 2 | 4 | 8 | 16 | 32 | 64 | 128 | 256 | 512 | 1024;
+
+interface Common {
+  readonly vector: 1 | 2 | 4;
+  readonly swizzle: 0 | 1 | 2 | 3 | 4;
+  readonly variants: "guarded" | "both";
+}
+export interface ElementwiseSchedule extends Common {
+  readonly kind: "elementwise";
+  readonly threads: Threads;
+  /** Elements an invocation, in units of `vector`. */
+  readonly each: number;
+}
+export interface ContractionSchedule extends Common {
+  readonly kind: "contraction";
+  /** Register tile, in elements: m·n ≤ 64 (n counts scalar elements, vectors along it). */
+  readonly reg: readonly [number, number];
+  readonly threads: readonly [number, number, number];
+  readonly rowFrom: "thread" | "workgroup";
+  readonly stage: "none" | "a" | "b" | "both";
+  readonly tileK: number;
+  readonly buffers: 1 | 2;
+  readonly pad: 0 | 1 | 4;
+  readonly splitK: number;
+  readonly subgroup: "none" | "broadcast" | "matrix";
+  readonly config?: number;
+  readonly batches: number;
+}
+export interface RowSchedule extends Common {
+  readonly kind: "row";
+  /** Rows a workgroup. */
+  readonly rows: number;
+  /** Invocations a row; rows·threads is the workgroup. */
+  readonly threads: Threads;
+  readonly hold: number;
+  readonly pass: "held" | "online" | "reread";
+  readonly block: number;
+}
+export interface ReductionSchedule extends Common {
+  readonly kind: "reduction";
+  readonly threads: Threads;
+  readonly each: number;
+  readonly columns: number;
+  /** More than 1: two stages, `parts` partial results a point. */
+  readonly parts: number;
+  readonly combine: "workgroup" | "subgroup";
+}
+export interface ScanSchedule extends Common {
+  readonly kind: "scan";
+  readonly threads: Threads;
+  readonly each: number;
+  readonly form: "carry" | "blocks";
+}
+export interface TransposeSchedule extends Common {
+  readonly kind: "transpose";
+  readonly tile: 8 | 16 | 32;
+  readonly each: number;
+  readonly pad: 0 | 1;
+}
+export interface ScatterSchedule extends Common {
+  readonly kind: "scatter";
+  readonly method: "own" | "sort" | "atomic" | "cas";
+  readonly threads: Threads;
+}
+export type Schedule =
+  | ElementwiseSchedule
+  | ContractionSchedule
+  | RowSchedule
+  | ReductionSchedule
+  | ScanSchedule
+  | TransposeSchedule
+  | ScatterSchedule;
+
+/** An illegal schedule: names the field and, where there is one, the loop. Thrown by `apply`, never by `choose`'s result. */
+export class ScheduleError extends Error {
+  readonly field: string;
+  readonly loop: string | undefined;
+  constructor(field: string, message: string, loop?: string) {
+    super(`${field}: ${message}${loop ? ` (loop ${loop})` : ""}`);
+    this.name = "ScheduleError";
+    this.field = field;
+    this.loop = loop;
+  }
+}

@@ -18,6 +18,11 @@ export interface PlanArray {
   readonly shape: readonly PlanSize[];
   /** Index into `buffers`. */
   readonly buffer: number;
+  /**
+   * The first axis stands for any number of leading axes (`...`). The caller's leading axes are multiplied into it; all folded
+   * arrays of one call have the same leading axes, and folded results get them back.
+   */
+  readonly folded?: boolean;
 }
 
 /** How a size symbol is found: extent `axis` of parameter `param`. */

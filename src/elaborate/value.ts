@@ -134,4 +134,10 @@ export interface BuiltinParameter {
   readonly rest?: boolean;
   /** May be given only by name. */
   readonly keyword?: boolean;
+  /**
+   * Takes every named argument that names no other parameter, e.g. the axis sizes of `rearrange(p, x, h: 8)`. The call binds
+   * them as one RecordValue in `args[name]` (undefined if there are none); positional arguments never land here. With such a
+   * parameter no named argument is unknown.
+   */
+  readonly restNamed?: boolean;
 }

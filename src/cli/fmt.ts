@@ -1,0 +1,46 @@
+/** `fusum fmt`: formats in place. A file with syntax errors is reported and left as it is. */
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { formatModule } from "../../grammar/format.ts";
+import { parseModule } from "../../grammar/parser.ts";
+import { CliError, decodeSource, EXIT, findSources, type GlobalOptions, printDiagnostics, readSource, shownPath } from "./context.ts";
+
+interface FormatOptions extends GlobalOptions {
+  readonly check?: boolean;
+}
+
+export async function format(paths: readonly string[], o: FormatOptions): Promise<void> {
+  if (paths.length === 1 && paths[0] === "-") {
+    const source = decodeSource(readFileSync(0), "<stdin>");
+    process.stdout.write(formatted(source, "<stdin>", o) ?? source);
+    return;
+  }
+  const changed: string[] = [];
+  let broken = false;
+  for (const file of findSources(paths)) {
+    const source = readSource(file);
+    const text = formatted(source, file, o);
+    if (text === undefined) broken = true;
+    else if (text !== source) {
+      changed.push(shownPath(file));
+      if (!o.check) writeAtomically(file, text);
+    }
+  }
+  if (o.json) process.stdout.write(`${JSON.stringify({ changed })}\n`);
+  else for (const file of changed) process.stdout.write(`${file}\n`);
+  if (broken || (o.check && changed.length > 0)) throw new CliError(EXIT.diagnostics, "", true);
+}
+
+function formatted(source: string, file: string, o: GlobalOptions): string | undefined {
+  const { diagnostics } = parseModule(source, file);
+  const errors = diagnostics.filter((d) => d.severity === "error");
+  if (errors.length === 0) return formatModule(source, file);
+  printDiagnostics(errors, new Map([[file, source]]), o);
+  return undefined;
+}
+
+/** A reader never sees a half-written file. */
+export function writeAtomically(file: string, text: string | Uint8Array): void {
+  const temporary = `${file}.${process.pid}.tmp`;
+  writeFileSync(temporary, text);
+  renameSync(temporary, file);
+}

@@ -1,0 +1,121 @@
+#!/usr/bin/env node
+/**
+ * The command `fusum`. Commands are loaded when they are asked for, so that `--help` and `fmt` start quickly.
+ * Exit codes: 0 fine, 1 diagnostics, 2 usage, 3 no device or a device error.
+ */
+import { Command, CommanderError, Option } from "commander";
+import { CliError, EXIT, type GlobalOptions, reportFailure } from "./context.ts";
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+
+/** Options that choose sizes and constants, common to run, check, explain and build. */
+function withBindings(command: Command): Command {
+  return command
+    .option("--extent <NAME=N>", "value of a free extent (repeatable)", collect, [])
+    .option("--const <NAME=VALUE>", "value of a const parameter, as JSON (repeatable)", collect, []);
+}
+
+function withAdapter(command: Command): Command {
+  return command.addOption(
+    new Option("--adapter <which>", "device to run on").choices(["auto", "gpu", "software"]).default("auto"),
+  );
+}
+
+export function makeCommand(): Command {
+  const program = new Command("fusum");
+  program
+    .description("Compiles einsum and tensor expressions (.ein) to fused WebGPU kernels.")
+    .version(VERSION, "-v, --version")
+    .option("--json", "machine-readable output")
+    .addOption(new Option("--pretty [when]", "carets and colours in diagnostics").choices(["auto", "always", "never"]).preset("always").default("auto"))
+    .option("--strict", "no reassociation of float sums and no distribution")
+    .showSuggestionAfterError()
+    .showHelpAfterError("(fusum --help lists commands and options)")
+    .exitOverride()
+    .configureOutput({ writeErr: (text) => process.stderr.write(text) });
+
+  withBindings(program.command("build", { isDefault: false }))
+    .description("type-check and write .wgsl files and plans")
+    .argument("[files...]", ".ein files or folders", [])
+    .option("--outDir <dir>", "where to write (default: beside the source)")
+    .option("--noEmit", "check only")
+    .option("--function <name>", "only this function (repeatable)", collect, [])
+    .addOption(new Option("--emit <what>", "print a stage instead of writing files").choices(["ast", "tensor", "fused", "kernel", "wgsl", "plan"]))
+    .option("--print-after <pass>", "print the program after a pass (`all` for every one)")
+    .option("--time-passes", "print how long each pass took")
+    .action(async (files: string[], _o: unknown, c: Command) => {
+      const { build } = await import("./build.ts");
+      await build(files, c.optsWithGlobals());
+    });
+
+  withAdapter(withBindings(program.command("run")))
+    .description("run a function on a device")
+    .argument("<file>", ".ein file")
+    .argument("<function>", "exported function")
+    .option("-i, --input <NAME=FILE>", "argument from .npy .npz .safetensors .json, or a JSON value (repeatable)", collect, [])
+    .option("--random <NAME=SHAPE>", "random argument, e.g. b=4x5; normal for floats (repeatable)", collect, [])
+    .option("--seed <n>", "seed of --random", "0")
+    .option("-o, --out <FILE>", "where to write the result: FILE or RESULT=FILE (repeatable)", collect, [])
+    .option("--interpret", "run on the float64 interpreter instead of a device")
+    .option("--time", "print the time of the kernels")
+    .action(async (file: string, fn: string, _o: unknown, c: Command) => {
+      const { run } = await import("./run.ts");
+      await run(file, fn, c.optsWithGlobals());
+    });
+
+  withAdapter(withBindings(program.command("check")))
+    .description("run every function on the device and compare with the interpreter within the derived bound")
+    .argument("<files...>", ".ein files or folders")
+    .option("--function <name>", "only this function (repeatable)", collect, [])
+    .option("--seed <n>", "seed of the inputs", "0")
+    .option("--budget <n>", "interpreter steps before results are sampled", "2e8")
+    .action(async (files: string[], _o: unknown, c: Command) => {
+      const { check } = await import("./check.ts");
+      await check(files, c.optsWithGlobals());
+    });
+
+  withBindings(program.command("explain"))
+    .description("kernels, fusion decisions, flops, bytes and memory of a function")
+    .argument("<file>", ".ein file")
+    .argument("[function]", "exported function (default: all)")
+    .action(async (file: string, fn: string | undefined, _o: unknown, c: Command) => {
+      const { explainCommand } = await import("./explain.ts");
+      await explainCommand(file, fn, c.optsWithGlobals());
+    });
+
+  program
+    .command("fmt")
+    .description("format .ein files in place (- formats standard input)")
+    .argument("<files...>", ".ein files or folders")
+    .option("--check", "change nothing; exit 1 if a file would change")
+    .action(async (files: string[], _o: unknown, c: Command) => {
+      const { format } = await import("./fmt.ts");
+      await format(files, c.optsWithGlobals());
+    });
+  return program;
+}
+
+/** Kept beside package.json's by a test. */
+export const VERSION = "0.1.0";
+
+export async function main(argv: readonly string[]): Promise<number> {
+  const command = makeCommand();
+  try {
+    if (argv.length === 0) {
+      command.outputHelp();
+      return EXIT.usage;
+    }
+    await command.parseAsync([...argv], { from: "user" });
+    return EXIT.fine;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.fine : EXIT.usage;
+    if (error instanceof CliError && error.silent) return error.exitCode;
+    return reportFailure(error, command.opts<GlobalOptions>());
+  }
+}
+
+if (import.meta.main) {
+  // A closed pipe (`fusum explain … | head`) ends the program quietly.
+  process.stdout.on("error", (e: NodeJS.ErrnoException) => process.exit(e.code === "EPIPE" ? 0 : 1));
+  process.exitCode = await main(process.argv.slice(2));
+}

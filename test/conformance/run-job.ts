@@ -1,0 +1,90 @@
+/** Runs one job on the interpreter, a device or both, and says how it went. */
+import { compile, CompileError, type Program } from "../../src/index.ts";
+import type { Device } from "../../runtime/device.ts";
+import type { HostArray } from "../../runtime/plan.ts";
+import { disagreement, toHost } from "./arrays.ts";
+import { EXACT, type Job, type RunJob } from "./job.ts";
+
+export type Outcome =
+  | { readonly status: "passed" }
+  | { readonly status: "failed"; readonly reason: string }
+  | { readonly status: "unsupported"; readonly group: string; readonly reason: string };
+
+export interface Where {
+  readonly interpreter: boolean;
+  readonly device: Device | undefined;
+}
+
+const PASSED: Outcome = { status: "passed" };
+const failed = (reason: string): Outcome => ({ status: "failed", reason });
+
+export async function runJob(job: Job, where: Where, mustReject: boolean): Promise<Outcome> {
+  if (job.kind === "unsupported") return { status: "unsupported", group: job.group, reason: job.reason };
+  if (job.kind === "rejected") return mustReject ? PASSED : failed(`the translation was rejected: ${job.reason}`);
+  if (job.kind === "reject") return runReject(job);
+  try {
+    const program = compile(job.source, { fileName: "case.ein" });
+    if (where.interpreter) {
+      const t = job.exactInterpreter ? EXACT : job.tolerance;
+      const bad = compareResults(job, program.interpret(job.fn, host(job, true), { consts: job.consts }), t);
+      if (bad) return failed(`interpreter: ${bad}`);
+    }
+    if (where.device) {
+      const bad = await onDevice(job, program, where.device);
+      if (bad) return failed(`device: ${bad}`);
+    }
+    return PASSED;
+  } catch (error) {
+    return failed(oneLine(error));
+  }
+}
+
+async function onDevice(job: RunJob, program: Program, device: Device): Promise<string | undefined> {
+  const inputs = host(job, false);
+  const kernel = await device.load(program.specialised(inputs), job.fn, { consts: job.consts });
+  try {
+    return compareResults(job, await kernel.run(inputs), job.tolerance);
+  } finally {
+    kernel.dispose();
+  }
+}
+
+function runReject(job: Extract<Job, { kind: "reject" }>): Outcome {
+  try {
+    const program = compile(job.source, { fileName: "case.ein" });
+    program.interpret(job.fn, host(job, true), { consts: job.consts });
+  } catch (error) {
+    if (!(error instanceof CompileError)) return failed(`rejected, but not with a diagnostic: ${oneLine(error)}`);
+    const text = error.diagnostics.map((d) => `${d.message} ${d.labels.map((l) => l.text).join(" ")} ${d.notes.join(" ")}`).join("\n");
+    const missing = (job.mentions ?? []).filter((m) => !text.includes(m));
+    return missing.length === 0 ? PASSED : failed(`the diagnostic does not mention ${missing.join(", ")}: ${text}`);
+  }
+  return failed("was accepted");
+}
+
+function host(job: { readonly inputs: RunJob["inputs"] }, exact: boolean): Record<string, HostArray> {
+  return Object.fromEntries(Object.entries(job.inputs).map(([name, a]) => [name, toHost(a.values, a.dtype, exact)]));
+}
+
+function compareResults(job: RunJob, results: Readonly<Record<string, HostArray>>, t: RunJob["tolerance"]): string | undefined {
+  const list = Object.entries(results);
+  if (list.length !== job.expected.length) return `${list.length} results, expected ${job.expected.length}`;
+  for (const [i, want] of job.expected.entries()) {
+    const [name, got] = list[i]!;
+    const bad = want && disagreement({ shape: got.shape, data: numbers(got) }, want, t);
+    if (bad) return `${name}: ${bad}`;
+  }
+  return undefined;
+}
+
+/** f16 results come as bits. */
+function numbers(a: HostArray): ArrayLike<number> {
+  if (!(a.data instanceof Uint16Array)) return a.data;
+  const view = new DataView(a.data.buffer, a.data.byteOffset, a.data.byteLength);
+  return Float64Array.from({ length: a.data.length }, (_, i) => view.getFloat16(2 * i, true));
+}
+
+export function oneLine(error: unknown): string {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return text.replaceAll(/\s*\n\s*/g, " | ").slice(0, 400);
+}

@@ -1,0 +1,15 @@
+/** The suites by the name of their file. */
+import { einsumDivergentSuite, einsumErrorsSuite, einsumSuite } from "./einsum.ts";
+import type { Suite } from "./job.ts";
+
+/** `rejects`: every case of the file must be rejected. */
+export const SUITES: ReadonlyMap<string, { readonly suite: Suite; readonly rejects: boolean }> = new Map(
+  [
+    { suite: einsumSuite, rejects: false },
+    { suite: einsumErrorsSuite, rejects: true },
+    { suite: einsumDivergentSuite, rejects: false },
+  ].map((s) => [s.suite.name, s]),
+);
+
+/** Files of the folder that hold no cases to run. */
+export const NOT_CASES: ReadonlySet<string> = new Set(["index", "derivative-coverage", "onnx-op-table"]);

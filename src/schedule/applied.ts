@@ -3,34 +3,6 @@ import type { DType } from "../../ir/dtype.ts";
 import { type Extent, ONE, size } from "../../ir/extent.ts";
 import type { Kernel } from "../../ir/kernel.ts";
 import type { TensorRef } from "../../ir/tensor.ts";
-import type { AdapterInfo } from "../../runtime/plan.ts";
-
-/** Limits, features and subgroup sizes that a schedule is made for. */
-export type Target = AdapterInfo;
-
-/** WebGPU's guaranteed limits, no features, no subgroups: what runs everywhere. */
-export const DEFAULT_TARGET: Target = {
-  name: "WebGPU defaults",
-  vendor: "",
-  architecture: "",
-  kind: "none",
-  driver: "",
-  limits: {
-    maxStorageBuffersPerShaderStage: 8,
-    maxComputeWorkgroupStorageSize: 16384,
-    maxComputeInvocationsPerWorkgroup: 256,
-    maxComputeWorkgroupSizeX: 256,
-    maxComputeWorkgroupSizeY: 256,
-    maxComputeWorkgroupSizeZ: 64,
-    maxComputeWorkgroupsPerDimension: 65535,
-    maxStorageBufferBindingSize: 134217728,
-    maxBufferSize: 268435456,
-    minStorageBufferOffsetAlignment: 256,
-  },
-  features: [],
-  subgroupMinSize: 0,
-  subgroupMaxSize: 0,
-};
 
 /** Memory that a schedule needs between its own kernels (partial results); identity is by object. */
 export interface Temporary {

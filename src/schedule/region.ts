@@ -31,11 +31,25 @@ interface RegionBase {
   readonly reads: readonly TensorRef[];
 }
 
+/**
+ * A map computed at every point of its region's own axes (never of `def.axes`): `results` are expressions in the region's
+ * axes with every producer on the way substituted.
+ */
+export interface PlacedMap {
+  readonly def: MapDef;
+  readonly results: readonly TensorExpr[];
+  /**
+   * The store's index along each axis of `def`, in the region's axes: a bijection (a permutation, or an axis put together
+   * again from its digits as `i1 * c + i0`). Absent: the region's axes in order.
+   */
+  readonly point?: readonly TensorExpr[];
+}
+
 /** Elementwise maps over one domain (axes equal by extent, position by position), each stored. No reduce inside. */
 export interface ElementwiseRegion extends RegionBase {
   readonly kind: "elementwise";
   readonly axes: readonly Axis[];
-  readonly maps: readonly { readonly def: MapDef; readonly results: readonly TensorExpr[] }[];
+  readonly maps: readonly PlacedMap[];
 }
 
 /**
@@ -69,15 +83,15 @@ export interface ContractionRegion extends RegionBase {
   readonly a: TensorExpr;
   readonly b: TensorExpr | undefined;
   readonly body: TensorExpr;
-  /** Elementwise maps on the point P, in order, reading `def` (or earlier epilogue maps) at P. */
-  readonly epilogue: readonly { readonly def: MapDef; readonly results: readonly TensorExpr[] }[];
+  /** Elementwise maps on the point P = `def.axes`, each stored, reading `def` at P. */
+  readonly epilogue: readonly PlacedMap[];
 }
 
 export interface ScanRegion extends RegionBase {
   readonly kind: "scan";
   readonly def: ScanDef;
-  /** Elementwise maps on the scan's own axes that read it at its own point. */
-  readonly epilogue: readonly { readonly def: MapDef; readonly results: readonly TensorExpr[] }[];
+  /** Elementwise maps on the scan's own axes P = `def.axes`, each stored, that read it at its own point. */
+  readonly epilogue: readonly PlacedMap[];
 }
 
 export interface ScatterRegion extends RegionBase {

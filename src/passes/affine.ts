@@ -1,0 +1,366 @@
+/**
+ * Index arithmetic in normal form: i32 expressions as linear combinations, with extents as coefficients, of atoms whose
+ * ranges are known where possible. It composes index maps, recognises the digits that reshapes take of an axis, and
+ * proves indices inside. Only what indexes is ever normalised: values that a program computes with stay as written.
+ *
+ * Ranges assume that the axes that occur are not empty: an expression over an empty axis is never evaluated.
+ */
+import {
+  addExtent,
+  divExtent,
+  type Extent,
+  evaluateExtent,
+  lowerBound,
+  modExtent,
+  mulExtent,
+  negExtent,
+  ONE,
+  proveNonNegative,
+  size,
+  subExtent,
+  symbolsOf,
+  ZERO,
+} from "../../ir/extent.ts";
+import { type Axis, apply, axisRef, i32, read, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
+import { axesIn } from "./rewrite.ts";
+
+export interface Linear {
+  readonly terms: ReadonlyMap<TensorExpr, Extent>;
+  readonly rest: Extent;
+}
+
+const NONE: ReadonlyMap<TensorExpr, Extent> = new Map();
+const constantOf = (rest: Extent): Linear => ({ terms: NONE, rest });
+const single = (atom: TensorExpr): Linear => ({ terms: new Map([[atom, ONE]]), rest: ZERO });
+
+function plus(a: Linear, b: Linear, sign: Extent = ONE): Linear {
+  if (b.terms.size === 0) return { terms: a.terms, rest: addExtent(a.rest, mulExtent(sign, b.rest)) };
+  const terms = new Map(a.terms);
+  for (const [atom, c] of b.terms) {
+    const sum = addExtent(terms.get(atom) ?? ZERO, mulExtent(sign, c));
+    if (sum === ZERO) terms.delete(atom);
+    else terms.set(atom, sum);
+  }
+  return { terms, rest: addExtent(a.rest, mulExtent(sign, b.rest)) };
+}
+function times(a: Linear, c: Extent): Linear {
+  if (c === ZERO) return constantOf(ZERO);
+  if (c === ONE) return a;
+  return { terms: new Map([...a.terms].map(([t, x]) => [t, mulExtent(x, c)])), rest: mulExtent(a.rest, c) };
+}
+
+const linearMemo = new WeakMap<TensorExpr, Linear>();
+
+/** Any i32 expression; what is not understood is an atom. */
+export function linearOf(e: TensorExpr): Linear {
+  if (e.kind === "const") return constantOf(size(e.value));
+  if (e.kind === "size") return constantOf(e.extent);
+  const old = linearMemo.get(e);
+  if (old) return old;
+  const made = e.dtype === "i32" ? decompose(e) : single(e);
+  linearMemo.set(e, made);
+  return made;
+}
+
+function decompose(e: TensorExpr): Linear {
+  if (e.kind !== "apply") return single(e);
+  const [x, y] = e.args;
+  if (!x) return single(e);
+  if (e.prim === "neg") return times(linearOf(x), size(-1));
+  if (!y) return single(e);
+  const [a, b] = [linearOf(x), linearOf(y)];
+  switch (e.prim) {
+    case "add":
+      return plus(a, b);
+    case "sub":
+      return plus(a, b, size(-1));
+    case "mul":
+      if (a.terms.size === 0) return times(b, a.rest);
+      if (b.terms.size === 0) return times(a, b.rest);
+      return single(apply("mul", expressionOf(a), expressionOf(b)));
+    case "floordiv":
+      return b.terms.size === 0 && isPositive(b.rest) ? quotient(a, b.rest) : single(e);
+    case "mod":
+      return b.terms.size === 0 && isPositive(b.rest) ? remainder(a, b.rest) : single(e);
+    case "min":
+    case "max":
+      return single(apply(e.prim, expressionOf(a), expressionOf(b)));
+    default:
+      return single(e);
+  }
+}
+
+/** Symbolic divisors come from extents; where one is 0 the tensor is empty and nothing is evaluated. */
+function isPositive(c: Extent): boolean {
+  return c.value !== undefined ? c.value > 0 : proveNonNegative(c) === "proved";
+}
+
+/** An extent as c·q + r, term by term, r holding what c does not divide (a constant r lies in 0…c-1 for constant c). */
+function divide(e: Extent, c: Extent): readonly [Extent, Extent] {
+  if (e.value !== undefined && c.value !== undefined) {
+    const q = Math.floor(e.value / c.value);
+    return [size(q), size(e.value - q * c.value)];
+  }
+  if (e === ZERO) return [ZERO, ZERO];
+  const r = modExtent(e, c);
+  if (r === ZERO) return [divExtent(e, c), ZERO];
+  const whole = subExtent(e, r);
+  return whole !== ZERO && modExtent(whole, c) === ZERO ? [divExtent(whole, c), r] : [ZERO, e];
+}
+
+function separate(a: Linear, c: Extent): readonly [Linear, Linear] {
+  const [whole, part] = [new Map<TensorExpr, Extent>(), new Map<TensorExpr, Extent>()];
+  for (const [atom, x] of a.terms) {
+    if (modExtent(x, c) === ZERO) whole.set(atom, divExtent(x, c));
+    else part.set(atom, x);
+  }
+  const [q, r] = divide(a.rest, c);
+  return [
+    { terms: whole, rest: q },
+    { terms: part, rest: r },
+  ];
+}
+
+/** g and a with c = g·a such that `rest` is g·X + r, r in 0…g-1; X and r. */
+function factored(rest: Linear, c: Extent): { g: Extent; a: Extent; x: Linear; r: Linear } | undefined {
+  for (const g of new Set(rest.terms.values())) {
+    if (g === ONE || g.value === -1 || g === c || modExtent(c, g) !== ZERO || !isPositive(g)) continue;
+    const [x, r] = separate(rest, g);
+    if (isWithin(r, g)) return { g, a: divExtent(c, g), x, r };
+  }
+  return undefined;
+}
+
+function quotient(a: Linear, c: Extent): Linear {
+  if (c === ONE) return a;
+  const [whole, rest] = separate(a, c);
+  if (isWithin(rest, c)) return whole;
+  const f = factored(rest, c);
+  if (f) return plus(whole, quotient(f.x, f.a));
+  const only = lone(rest);
+  if (only?.kind === "apply" && only.prim === "floordiv" && only.args[0] && only.args[1]) {
+    const inner = linearOf(only.args[1]);
+    if (inner.terms.size === 0) return plus(whole, quotient(linearOf(only.args[0]), mulExtent(inner.rest, c)));
+  }
+  return plus(whole, single(apply("floordiv", expressionOf(rest), sizeOf(c))));
+}
+
+function remainder(a: Linear, c: Extent): Linear {
+  if (c === ONE) return constantOf(ZERO);
+  const [, rest] = separate(a, c);
+  if (isWithin(rest, c)) return rest;
+  const f = factored(rest, c);
+  if (f) return plus(f.r, times(remainder(f.x, f.a), f.g));
+  const only = lone(rest);
+  if (only?.kind === "apply" && only.prim === "mod" && only.args[0] && only.args[1]) {
+    const inner = linearOf(only.args[1]);
+    if (inner.terms.size === 0 && modExtent(inner.rest, c) === ZERO) return remainder(linearOf(only.args[0]), c);
+  }
+  return single(apply("mod", expressionOf(rest), sizeOf(c)));
+}
+
+function lone(a: Linear): TensorExpr | undefined {
+  if (a.terms.size !== 1 || a.rest !== ZERO) return undefined;
+  for (const [atom, c] of a.terms) if (c === ONE) return atom;
+  return undefined;
+}
+
+/** The expression of a linear form: equal forms give the same node. */
+export function expressionOf(a: Linear): TensorExpr {
+  const sorted = [...a.terms].sort(([x, c], [y, d]) => Number(isMinus(c)) - Number(isMinus(d)) || x.id - y.id);
+  let sum: TensorExpr | undefined;
+  for (const [atom, c] of sorted) {
+    const minus = isMinus(c);
+    const magnitude = minus ? negExtent(c) : c;
+    const term = magnitude === ONE ? atom : apply("mul", atom, sizeOf(magnitude));
+    if (sum) sum = apply(minus ? "sub" : "add", sum, term);
+    else sum = minus ? apply("neg", term) : term;
+  }
+  if (!sum) return sizeOf(a.rest);
+  if (a.rest === ZERO) return sum;
+  const minus = isMinus(a.rest);
+  return apply(minus ? "sub" : "add", sum, sizeOf(minus ? negExtent(a.rest) : a.rest));
+}
+function isMinus(c: Extent): boolean {
+  return c.terms.length === 1 && (c.terms[0]?.coefficient ?? 0) < 0;
+}
+
+// ---- Ranges ---------------------------------------------------------------------------------------------------------
+
+export interface Range {
+  readonly low: Extent | undefined;
+  readonly high: Extent | undefined;
+}
+
+function atomRange(e: TensorExpr): Range {
+  if (e.kind === "axis") return { low: ZERO, high: subExtent(e.axis.extent, ONE) };
+  if (e.kind === "apply" && e.args[0] && e.args[1]) {
+    const c = linearOf(e.args[1]);
+    if (e.prim === "mod" && c.terms.size === 0 && isPositive(c.rest))
+      return { low: ZERO, high: subExtent(c.rest, ONE) };
+    if (e.prim === "floordiv" && c.terms.size === 0 && isPositive(c.rest)) {
+      const r = rangeOf(linearOf(e.args[0]));
+      return { low: r.low && divExtent(r.low, c.rest), high: r.high && divExtent(r.high, c.rest) };
+    }
+    if (e.prim === "min" || e.prim === "max") {
+      const [x, y] = [rangeOf(linearOf(e.args[0])), rangeOf(c)];
+      // One side suffices: min(x, y) is at most either, max(x, y) at least either.
+      if (e.prim === "min") return { low: both(x.low, y.low, e), high: x.high && !y.high ? x.high : y.high };
+      return { low: x.low && !y.low ? x.low : y.low, high: both(x.high, y.high, e) };
+    }
+  }
+  return { low: undefined, high: undefined };
+}
+/** The lower (min) or higher (max) of two bounds, if one can be told to be. */
+function both(x: Extent | undefined, y: Extent | undefined, e: TensorExpr & { kind: "apply" }): Extent | undefined {
+  if (!x || !y) return undefined;
+  const d = subExtent(x, y);
+  const least = atLeastOf(e);
+  const smaller = e.prim === "min";
+  if (proveNonNegative(d, least) === "proved") return smaller ? y : x;
+  if (proveNonNegative(negExtent(d), least) === "proved") return smaller ? x : y;
+  return undefined;
+}
+
+/** Bounds of a linear form over all positions of its axes. */
+export function rangeOf(a: Linear): Range {
+  let low: Extent | undefined = a.rest;
+  let high: Extent | undefined = a.rest;
+  for (const [atom, c] of a.terms) {
+    const r = atomRange(atom);
+    const least = atLeastOf(atom);
+    const up = proveNonNegative(c, least) === "proved";
+    const down = !up && proveNonNegative(negExtent(c), least) === "proved";
+    const [from, to] = up ? [r.low, r.high] : down ? [r.high, r.low] : [undefined, undefined];
+    low = low && from && addExtent(low, mulExtent(c, from));
+    high = high && to && addExtent(high, mulExtent(c, to));
+    if (!low && !high) break;
+  }
+  return { low, high };
+}
+
+const leastMemo = new WeakMap<TensorExpr, ReadonlyMap<string, number>>();
+/** Symbols that are at least 1 because an axis of `e` has them as factors of its extent. */
+function atLeastOf(e: TensorExpr): ReadonlyMap<string, number> {
+  const old = leastMemo.get(e);
+  if (old) return old;
+  const least = new Map<string, number>();
+  for (const a of axesIn(e))
+    if (a.extent.terms.length === 1 && (a.extent.terms[0]?.atoms ?? []).every((s) => s.kind === "symbol"))
+      for (const s of symbolsOf(a.extent)) least.set(s, 1);
+  leastMemo.set(e, least);
+  return least;
+}
+
+function atLeastOfAll(a: Linear): ReadonlyMap<string, number> {
+  const least = new Map<string, number>();
+  for (const atom of a.terms.keys()) for (const [s, n] of atLeastOf(atom)) least.set(s, n);
+  return least;
+}
+
+/** Is it in 0…c-1 wherever it is evaluated? */
+function isWithin(a: Linear, c: Extent): boolean {
+  const r = rangeOf(a);
+  if (!r.low || !r.high) return false;
+  const least = atLeastOfAll(a);
+  for (const s of symbolsOf(c)) if (!least.has(s)) least.size;
+  return (
+    proveNonNegative(r.low, least) === "proved" &&
+    proveNonNegative(subExtent(subExtent(c, ONE), r.high), least) === "proved"
+  );
+}
+
+/** Which of the two tests `0 <= e` and `e < extent` an index needs; neither if it is proved inside. */
+export function testsNeeded(e: TensorExpr, extent: Extent): { readonly low: boolean; readonly high: boolean } {
+  const a = linearOf(e);
+  const r = rangeOf(a);
+  const least = atLeastOfAll(a);
+  return {
+    low: !r.low || proveNonNegative(r.low, least) !== "proved",
+    high: !r.high || proveNonNegative(subExtent(subExtent(extent, ONE), r.high), least) !== "proved",
+  };
+}
+
+/** Can the arithmetic of these terms leave 31 bits for the sizes that are known? Then it is left as it stands. */
+function mayWrap(e: TensorExpr): boolean {
+  if (e.kind !== "apply") return false;
+  const r = rangeOf(linearOf(e));
+  const far = (x: Extent | undefined): boolean =>
+    x?.value !== undefined && (x.value > 2147483647 || x.value < -2147483648);
+  return far(r.low) || far(r.high) || e.args.some((x) => x.dtype === "i32" && mayWrap(x));
+}
+
+const simplifyMemo = new WeakMap<TensorExpr, TensorExpr>();
+
+/** An index in normal form. Equal normal forms are the same node; reads inside are normalised too. */
+export function simplifyIndex(e: TensorExpr): TensorExpr {
+  if (e.kind === "const" || e.kind === "size" || e.kind === "axis") return e;
+  const old = simplifyMemo.get(e);
+  if (old) return old;
+  const made = e.dtype !== "i32" || mayWrap(e) ? e : expressionOf(linearOf(e));
+  simplifyMemo.set(e, made);
+  simplifyMemo.set(made, made);
+  return made;
+}
+
+/** Normalises the indices of every read in `e`. */
+export function simplifyReads(e: TensorExpr, rebuild: (e: TensorExpr, f: (r: TensorExpr) => TensorExpr) => TensorExpr): TensorExpr {
+  return rebuild(e, (r) => {
+    if (r.kind !== "read") return r;
+    const at = r.at.map(simplifyIndex);
+    return at.every((x, i) => x === r.at[i]) ? r : read(r.tensor, r.slot, at, r.fill);
+  });
+}
+
+// ---- Digits of an axis ----------------------------------------------------------------------------------------------
+
+/** `(axis div stride) % count`. */
+export interface Digit {
+  readonly axis: Axis;
+  readonly stride: Extent;
+  readonly count: Extent;
+}
+
+/** The digit that an index in normal form is, if it is one; a plain axis is its only digit. */
+export function digitOf(e: TensorExpr): Digit | undefined {
+  if (e.kind === "axis") return { axis: e.axis, stride: ONE, count: e.axis.extent };
+  if (e.kind !== "apply" || (e.prim !== "floordiv" && e.prim !== "mod") || !e.args[0] || !e.args[1]) return undefined;
+  const inner = digitOf(e.args[0]);
+  const by = linearOf(e.args[1]);
+  if (!inner || by.terms.size > 0 || modExtent(inner.count, by.rest) !== ZERO) return undefined;
+  if (e.prim === "mod") return { axis: inner.axis, stride: inner.stride, count: by.rest };
+  return { axis: inner.axis, stride: mulExtent(inner.stride, by.rest), count: divExtent(inner.count, by.rest) };
+}
+
+/** The expression of a digit. */
+export function digitExpression(d: Digit): TensorExpr {
+  const whole = apply("floordiv", axisRef(d.axis), sizeOf(d.stride));
+  return simplifyIndex(apply("mod", d.stride === ONE ? axisRef(d.axis) : whole, sizeOf(d.count)));
+}
+
+/** The sum of index terms `coefficient · axis`, normalised. */
+export function combineDigits(parts: readonly { readonly stride: Extent; readonly value: TensorExpr }[]): TensorExpr {
+  let sum: TensorExpr = i32(0);
+  for (const p of parts) sum = apply("add", sum, apply("mul", p.value, sizeOf(p.stride)));
+  return simplifyIndex(sum);
+}
+
+/** An extent as a number, every unknown symbol 256. */
+export function estimate(e: Extent): number {
+  if (e.value !== undefined) return e.value;
+  const old = estimates.get(e);
+  if (old !== undefined) return old;
+  const bind = new Map<string, number>();
+  for (const s of symbolsOf(e)) bind.set(s, 256);
+  const value = finite(e, bind);
+  estimates.set(e, value);
+  return value;
+}
+const estimates = new WeakMap<Extent, number>();
+function finite(e: Extent, bind: ReadonlyMap<string, number>): number {
+  try {
+    return Math.max(0, evaluateExtent(e, bind));
+  } catch {
+    return Math.max(0, lowerBound(e) ?? 256);
+  }
+}

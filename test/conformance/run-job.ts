@@ -1,5 +1,5 @@
 /** Runs one job on the interpreter, a device or both, and says how it went. */
-import { compile, CompileError, type Program } from "../../src/index.ts";
+import { compile, CompileError, type Program, shapesOf } from "../../src/index.ts";
 import type { Device } from "../../runtime/device.ts";
 import type { HostArray } from "../../runtime/plan.ts";
 import { disagreement, toHost } from "./arrays.ts";
@@ -41,7 +41,7 @@ export async function runJob(job: Job, where: Where, mustReject: boolean): Promi
 
 async function onDevice(job: RunJob, program: Program, device: Device): Promise<string | undefined> {
   const inputs = host(job, false);
-  const kernel = await device.load(program.specialised(inputs), job.fn, { consts: job.consts });
+  const kernel = await device.load(program, job.fn, { consts: job.consts, shapes: shapesOf(inputs), provided: Object.keys(inputs) });
   try {
     return compareResults(job, await kernel.run(inputs), job.tolerance);
   } finally {

@@ -1,6 +1,7 @@
 /** The suites by the name of their file. */
 import { einsumDivergentSuite, einsumErrorsSuite, einsumSuite } from "./einsum.ts";
 import type { Suite } from "./job.ts";
+import { tcErrorsSuite, tcSuite } from "./tc/suite.ts";
 
 /** `rejects`: every case of the file must be rejected. */
 export const SUITES: ReadonlyMap<string, { readonly suite: Suite; readonly rejects: boolean }> = new Map(
@@ -8,6 +9,8 @@ export const SUITES: ReadonlyMap<string, { readonly suite: Suite; readonly rejec
     { suite: einsumSuite, rejects: false },
     { suite: einsumErrorsSuite, rejects: true },
     { suite: einsumDivergentSuite, rejects: false },
+    { suite: tcSuite, rejects: false },
+    { suite: tcErrorsSuite, rejects: true },
   ].map((s) => [s.suite.name, s]),
 );
 

@@ -1,0 +1,124 @@
+/** The compiled module that users hold: signatures, the interpreter, plans for devices, and what the passes did. */
+import { diagnostic } from "../../grammar/diagnostic.ts";
+import { NO_SPAN } from "../../grammar/span.ts";
+import type { Diagnostic } from "../../grammar/diagnostic.ts";
+import { interpret } from "../../ir/interpret.ts";
+import type { Program as TensorProgram } from "../../ir/tensor.ts";
+import type { AdapterInfo, HostArray, Plan } from "../../runtime/plan.ts";
+import { type Compiled, type CompileOptions, compileProgram } from "../compile.ts";
+import { checkModule, elaborate } from "../elaborate/index.ts";
+import type { FunctionSignature } from "../elaborate/signature.ts";
+import type { ModuleGraph } from "../modules.ts";
+import { targetOf } from "../schedule/target.ts";
+import { CompileError } from "./error.ts";
+
+export type ConstValue = number | boolean | string | readonly number[];
+export type HostArrays = Readonly<Record<string, HostArray>>;
+
+/** Which of a function's kernels is meant: sizes and constants that are fixed when it is made. */
+export interface FunctionOptions {
+  /** Values of free extents; those left out stay symbolic and are read off the arguments at every call. */
+  readonly extents?: Readonly<Record<string, number>>;
+  /** Values of `const` parameters; those left out take their defaults. */
+  readonly consts?: Readonly<Record<string, ConstValue>>;
+  /** Shapes of arguments, where they are known: they fix extents and the ranks of `...`. */
+  readonly shapes?: Readonly<Record<string, readonly number[]>>;
+}
+
+export interface LowerOptions extends FunctionOptions {
+  readonly adapter?: AdapterInfo;
+  readonly strict?: boolean;
+  readonly onPass?: CompileOptions["onPass"];
+  readonly verify?: boolean;
+  readonly schedule?: CompileOptions["schedule"];
+}
+
+/** A checked module. Made by `compile`. */
+export class Program {
+  readonly functions: readonly FunctionSignature[];
+  /** Warnings; errors are thrown by `compile`. */
+  readonly diagnostics: readonly Diagnostic[];
+  readonly #graph: ModuleGraph;
+  readonly #tensor = new Map<string, Elaborated>();
+  readonly #compiled = new Map<string, Compiled>();
+
+  /** Use `compile`. Throws CompileError if the module has errors. */
+  constructor(graph: ModuleGraph) {
+    this.#graph = graph;
+    const checked = checkModule(graph);
+    if (checked.diagnostics.some((d) => d.severity === "error")) throw new CompileError(checked.diagnostics, graph.sources);
+    this.functions = checked.functions;
+    this.diagnostics = checked.diagnostics;
+  }
+
+  /** Texts of all modules by file name, for printing diagnostics. */
+  get sources(): ReadonlyMap<string, string> {
+    return this.#graph.sources;
+  }
+
+  /**
+   * The level-1 program of a function. `provided` names the arguments that will be given; parameters with a default that are not
+   * among them are constants. Throws CompileError.
+   */
+  tensorProgram(name: string, o: FunctionOptions & { readonly provided?: readonly string[] } = {}): TensorProgram {
+    return this.#elaborate(name, o).program;
+  }
+
+  /**
+   * Runs a function in float64 on the tensor interpreter (the oracle). Inputs are by parameter name; results by result name,
+   * their data in Float64Array for floats. `rounded` rounds every operation to its element type instead.
+   */
+  interpret(name: string, inputs: HostArrays, o: { readonly consts?: FunctionOptions["consts"]; readonly mode?: "exact" | "rounded" } = {}): Record<string, HostArray> {
+    const shapes = shapesOf(inputs);
+    const { program } = this.#elaborate(name, { consts: o.consts, shapes, provided: Object.keys(inputs) });
+    return interpretArrays(program, inputs, o.mode ?? "exact");
+  }
+
+  /** Everything from the tensor program to the plan, cached by its options. */
+  compiled(name: string, o: LowerOptions & { readonly provided?: readonly string[] } = {}): Compiled {
+    const key = o.onPass || o.schedule ? undefined : JSON.stringify([name, o.extents, o.consts, o.shapes, o.provided, o.strict, o.adapter]);
+    const old = key === undefined ? undefined : this.#compiled.get(key);
+    if (old) return old;
+    const start = performance.now();
+    const { program, folded } = this.#elaborate(name, o);
+    o.onPass?.("elaborate", performance.now() - start, () => printProgram(program));
+    const made = compileProgram(program, {
+      target: targetOf(o.adapter), strict: o.strict, schedule: o.schedule, onPass: o.onPass, verify: o.verify ?? false, folded,
+    });
+    if (key !== undefined) this.#compiled.set(key, made);
+    return made;
+  }
+
+  /** What a device needs to run a function; called by `device.load`. */
+  plan(name: string, o: LowerOptions & { readonly provided?: readonly string[] } = {}): Plan {
+    return this.compiled(name, o).plan;
+  }
+
+  #elaborate(name: string, o: FunctionOptions & { readonly provided?: readonly string[] }): Elaborated {
+    const key = JSON.stringify([name, o.extents, o.consts, o.shapes, o.provided]);
+    const old = this.#tensor.get(key);
+    if (old) return old;
+    if (!this.functions.some((f) => f.name === name)) throw this.#unknown(name);
+    const made = elaborate(this.#graph, name, { extents: o.extents, consts: o.consts, shapes: o.shapes, provided: o.provided });
+    if (!made.program) throw new CompileError(made.diagnostics, this.#graph.sources);
+    const done: Elaborated = { program: made.program, folded: made.folded };
+    this.#tensor.set(key, done);
+    return done;
+  }
+
+  #unknown(name: string): CompileError {
+    const near = suggest(name, this.functions.map((f) => f.name));
+    const notes = [`exported functions: ${this.functions.map((f) => f.name).join(", ") || "none"}`];
+    const d = diagnostic("EIN1106", `the module exports no function ${JSON.stringify(name)}${near ? `; did you mean ${near}?` : ""}`, { span: NO_SPAN, text: "" }, { notes });
+    return new CompileError([d], this.#graph.sources);
+  }
+}
+
+interface Elaborated {
+  readonly program: TensorProgram;
+  readonly folded: ReadonlySet<string>;
+}
+
+export function shapesOf(inputs: HostArrays): Record<string, readonly number[]> {
+  return Object.fromEntries(Object.entries(inputs).map(([k, a]) => [k, a.shape]));
+}

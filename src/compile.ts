@@ -1,0 +1,91 @@
+/**
+ * The compiler's middle and back, as one flat list of passes: tensor program → simplified → contracted → normalised → fused →
+ * scheduled → legal, verified kernels → WGSL and the plan. Each pass is timed; in tests each is verified.
+ */
+import { buildPlan } from "../codegen/plan.ts";
+import { printProgram } from "../ir/print-tensor.ts";
+import { simplifyProgram } from "../ir/simplify.ts";
+import type { Program as TensorProgram } from "../ir/tensor.ts";
+import { verifyProgram } from "../ir/verify-tensor.ts";
+import type { Plan } from "../runtime/plan.ts";
+import { contract } from "./passes/contract.ts";
+import { normalise } from "./passes/normalise.ts";
+import { emitKernels, type EmittedKernel, planRequest } from "./emit.ts";
+import type { AppliedKernel, Target } from "./schedule/applied.ts";
+import { apply } from "./schedule/apply/index.ts";
+import { choose } from "./schedule/choose.ts";
+import { fuse } from "./schedule/fuse.ts";
+import type { FusedProgram, Region } from "./schedule/region.ts";
+import { printFused } from "./schedule/print.ts";
+import type { Schedule } from "./schedule/schedule.ts";
+
+export interface CompileOptions {
+  readonly target: Target;
+  /** No reassociation and no distribution of floats. */
+  readonly strict?: boolean;
+  /** A schedule for a region, from a tuner's cache or a user's file; `undefined` leaves it to `choose`. */
+  readonly schedule?: (region: Region, target: Target) => Schedule | undefined;
+  /** Told after each pass. `dump` prints the program as it is then; call it only if the text is wanted. */
+  readonly onPass?: (pass: string, milliseconds: number, dump: () => string) => void;
+  /** Verify after each tensor pass: always in tests. Kernels are verified anyhow. */
+  readonly verify?: boolean;
+  /** Names parameters whose leading axes are folded into one. */
+  readonly folded?: ReadonlySet<string>;
+}
+
+export interface Compiled {
+  readonly program: TensorProgram;
+  readonly fused: FusedProgram;
+  readonly schedules: ReadonlyMap<string, Schedule>;
+  readonly applied: readonly AppliedKernel[];
+  readonly kernels: readonly EmittedKernel[];
+  readonly plan: Plan;
+}
+
+/** Tensor-level passes alone: what `explain` and `--emit=tensor` need. */
+export function optimise(program: TensorProgram, o: CompileOptions): TensorProgram {
+  const tensorPass = (name: string, input: TensorProgram, f: (p: TensorProgram) => TensorProgram): TensorProgram => {
+    const output = timed(name, o, () => f(input), printProgram);
+    if (o.verify) {
+      const problems = verifyProgram(output);
+      if (problems.length > 0) throw new Error(`after ${name}: ${problems.join("; ")}\n${printProgram(output)}`);
+    }
+    return output;
+  };
+  let p = tensorPass("simplify", program, simplifyProgram);
+  p = tensorPass("contract", p, (x) => contract(x, { strict: o.strict ?? false }));
+  p = tensorPass("normalise", p, (x) => normalise(x, { strict: o.strict ?? false }));
+  return p;
+}
+
+export function fuseProgram(program: TensorProgram, o: CompileOptions): FusedProgram {
+  return timed("fuse", o, () => fuse(program, { limits: { maxStorageBuffers: o.target.limits.maxStorageBuffersPerShaderStage }, strict: o.strict ?? false }), printFused);
+}
+
+export function compileProgram(program: TensorProgram, o: CompileOptions): Compiled {
+  const optimised = optimise(program, o);
+  const fused = fuseProgram(optimised, o);
+  const schedules = new Map<string, Schedule>();
+  const applied = timed(
+    "schedule",
+    o,
+    () =>
+      fused.regions.flatMap((region) => {
+        const schedule = o.schedule?.(region, o.target) ?? choose(region, o.target);
+        schedules.set(region.name, schedule);
+        return apply(region, schedule, o.target);
+      }),
+    (list) => list.map((a) => a.kernel.name).join("\n"),
+  );
+  const kernels = timed("emit", o, () => emitKernels(applied, o.target), (list) => list.map((k) => k.planned.kernel.wgsl).join("\n"));
+  const plan = timed("plan", o, () => buildPlan(planRequest(fused, kernels, o.folded ?? new Set())), (p) => JSON.stringify(p, null, 2));
+  return { program: optimised, fused, schedules, applied, kernels, plan };
+}
+
+function timed<T>(name: string, o: CompileOptions, run: () => T, print: (value: T) => string): T {
+  if (!o.onPass) return run();
+  const start = performance.now();
+  const value = run();
+  o.onPass(name, performance.now() - start, () => print(value));
+  return value;
+}

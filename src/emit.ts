@@ -1,0 +1,80 @@
+/** From applied kernels to what the plan holds: each kernel is verified, legalised and printed; its buffers get their values. */
+import { elementsOf, type PlannedKernel, type PlanParam, type PlanRequest, planSize, type PlanValue } from "../codegen/plan.ts";
+import { emitKernel } from "../codegen/emit.ts";
+import type { Extent } from "../ir/extent.ts";
+import type { Kernel } from "../ir/kernel.ts";
+import { shapeOf, type TensorRef } from "../ir/tensor.ts";
+import type { AppliedKernel, BufferSource, Target, Temporary } from "./schedule/applied.ts";
+import type { FusedProgram } from "./schedule/region.ts";
+
+export interface EmittedKernel {
+  readonly applied: AppliedKernel;
+  readonly planned: PlannedKernel;
+}
+
+const temporaryKeys = new WeakMap<Temporary, string>();
+let temporaries = 0;
+
+function keyOf(source: BufferSource): string {
+  if (source.kind === "tensor") return `d${source.ref.tensor.id}.${source.ref.slot}`;
+  const old = temporaryKeys.get(source);
+  if (old) return old;
+  const made = `t${temporaries++}`;
+  temporaryKeys.set(source, made);
+  return made;
+}
+
+function valueOf(source: BufferSource): PlanValue {
+  if (source.kind === "temporary") return { key: keyOf(source), dtype: source.dtype, size: source.size };
+  const { tensor, slot } = source.ref;
+  return { key: keyOf(source), dtype: tensor.types[slot] ?? "f32", size: elementsOf(shapeOf(tensor)) };
+}
+
+export function emitKernels(list: readonly AppliedKernel[], target: Target): EmittedKernel[] {
+  return list.map((applied) => {
+    const emitted = emitKernel(applied.kernel, target);
+    const storage = applied.kernel.buffers.filter((b) => b.space === "storage");
+    const values = emitted.bufferOrder.map((b) => {
+      const binding = applied.bindings[storage.indexOf(b)];
+      if (!binding) throw new RangeError(`kernel ${applied.kernel.name} has a buffer ${b.name} that nothing is bound to`);
+      return valueOf(binding);
+    });
+    const planned: PlannedKernel = {
+      kernel: {
+        name: applied.kernel.name,
+        wgsl: emitted.code,
+        entryPoint: emitted.entryPoint,
+        workgroupSize: emitted.workgroupSize,
+        features: emitted.features,
+        bindings: emitted.bindings,
+        uniforms: emitted.uniforms.map(planSize),
+        origin: originOf(applied.kernel),
+      },
+      values,
+      groups: emitted.groups,
+      fills: applied.fills.map((f) => ({ value: valueOf(f.target), pattern: f.pattern })),
+      copies: applied.copies.map((c) => ({ from: valueOf(c.from), to: valueOf(c.to) })),
+    };
+    return { applied, planned };
+  });
+}
+
+function originOf(k: Kernel): string {
+  return k.origin.map((o) => (o.span ? `${o.name} (${o.span.file}:${o.span.start})` : o.name)).join(", ");
+}
+
+/** Parameters and results of the program with the values that hold them. */
+export function planRequest(fused: FusedProgram, kernels: readonly EmittedKernel[], folded: ReadonlySet<string>): PlanRequest {
+  const p = fused.program;
+  const array = (name: string, ref: TensorRef): PlanParam => {
+    const shape: readonly Extent[] = shapeOf(ref.tensor);
+    return { name, dtype: ref.tensor.types[ref.slot] ?? "f32", shape, value: valueOf({ kind: "tensor", ref }), folded: folded.has(name) };
+  };
+  return {
+    name: p.name,
+    params: p.inputs.map((d) => array(d.name, { tensor: d, slot: 0 })),
+    results: p.results.map((r) => array(r.name, { tensor: r.tensor, slot: r.slot })),
+    facts: p.facts,
+    kernels: kernels.map((k) => k.planned),
+  };
+}

@@ -9,7 +9,11 @@ export type PlanDType = "f32" | "f16" | "i32" | "u32" | "bool";
 export type PlanSize =
   | number
   | { readonly symbol: string }
-  | { readonly op: "add" | "sub" | "mul" | "div" | "ceildiv" | "mod" | "min" | "max"; readonly left: PlanSize; readonly right: PlanSize };
+  | {
+      readonly op: "add" | "sub" | "mul" | "div" | "ceildiv" | "mod" | "min" | "max";
+      readonly left: PlanSize;
+      readonly right: PlanSize;
+    };
 
 /** An array argument or result. bool is one byte in the caller's arrays and a u32 in device buffers. */
 export interface PlanArray {
@@ -133,4 +137,12 @@ export interface AdapterInfo {
   /** 0 where subgroups are not available. */
   readonly subgroupMinSize: number;
   readonly subgroupMaxSize: number;
+  /** Shapes of subgroup matrices, where the device has the feature: m×k times k×n. Component types as WebGPU names them. */
+  readonly subgroupMatrices?: readonly {
+    readonly component: string;
+    readonly result: string;
+    readonly m: number;
+    readonly n: number;
+    readonly k: number;
+  }[];
 }

@@ -10,13 +10,8 @@
 import { type DType, isFloat } from "./dtype.ts";
 import type { Mode } from "./evaluate.ts";
 import { roundTo } from "./float.ts";
-import {
-  compileExpressions,
-  type ExprContext,
-  monoidFunction,
-  type PlayedDevice,
-  type Source,
-} from "./interpret-expr.ts";
+import { compileExpressions, type ExprContext } from "./interpret-expr.ts";
+import { monoidFunction, type PlayedDevice, type Source } from "./interpret-parts.ts";
 import { bindSizes, evaluate, InputError } from "./sizes.ts";
 import { stepsOf } from "./steps.ts";
 import type { Definition, LoopStep, MapDef, Program, ScanDef, ScatterDef, Step, TensorRef } from "./tensor.ts";
@@ -44,7 +39,7 @@ export interface InterpretResult {
   readonly data: Float64Array;
 }
 
-interface State {
+export interface State {
   readonly sizes: ReadonlyMap<string, number>;
   readonly mode: Mode;
   readonly device: PlayedDevice | undefined;
@@ -78,35 +73,7 @@ export function interpret(
   });
 }
 
-/**
- * Some elements of one result, computed by demand: only what they depend on is evaluated. `positions` are row-major
- * offsets. Throws InputError, also ("budget") when more than `options.budget` steps were taken.
- */
-export function interpretSampled(
-  program: Program,
-  inputs: ReadonlyMap<string, ArrayInput>,
-  resultName: string,
-  positions: readonly number[],
-  options: InterpretOptions = {},
-): Float64Array {
-  const state = start(program, inputs, options);
-  const result = program.results.find((r) => r.name === resultName);
-  if (!result) throw new InputError("result", `\`${program.name}\` has no result \`${resultName}\``);
-  const budget = { left: options.budget ?? Number.POSITIVE_INFINITY, name: program.name };
-  for (const s of program.steps) {
-    if (s.kind === "loop") demandLoop(s, state, budget);
-    else state.sources.set(s, onDemand(s, state, budget));
-  }
-  const source = sourceOf(result.tensor, state);
-  const total = product(source.shape);
-  return Float64Array.from(positions, (p) => {
-    if (!(p >= 0 && p < total))
-      throw new InputError("result", `\`${resultName}\` has ${total} elements, so none at ${p}`);
-    return source.element(result.slot, p);
-  });
-}
-
-function start(program: Program, inputs: ReadonlyMap<string, ArrayInput>, options: InterpretOptions): State {
+export function start(program: Program, inputs: ReadonlyMap<string, ArrayInput>, options: InterpretOptions): State {
   const mode = options.mode ?? "exact";
   const sizes = bindSizes(program, new Map([...inputs].map(([name, a]) => [name, a.shape])), options.sizes);
   const state: State = { sizes, mode, device: options.device, sources: new Map() };
@@ -133,18 +100,18 @@ function convertInput(data: ArrayLike<number>, dtype: DType, mode: Mode): Float6
   return out;
 }
 
-function product(shape: readonly number[]): number {
+export function product(shape: readonly number[]): number {
   return shape.reduce((a, b) => a * b, 1);
 }
 function whole(shape: readonly number[], arrays: readonly Float64Array[]): Source {
   return { shape, arrays, element: (slot, offset) => arrays[slot]![offset]! };
 }
-function sourceOf(d: Definition, state: State): Source {
+export function sourceOf(d: Definition, state: State): Source {
   const s = state.sources.get(d);
   if (!s) throw new Error(`${d.name} is read before it is defined`);
   return s;
 }
-function contextFor(d: Definition, state: State): ExprContext {
+export function contextFor(d: Definition, state: State): ExprContext {
   return {
     sizes: state.sizes,
     mode: state.mode,
@@ -153,10 +120,10 @@ function contextFor(d: Definition, state: State): ExprContext {
     sourceOf: (x) => sourceOf(x, state),
   };
 }
-function shapeIn(d: Definition, state: State): number[] {
+export function shapeIn(d: Definition, state: State): number[] {
   return d.axes.map((a) => evaluate(a.extent, state.sizes, `${a.name} of ${d.name}`));
 }
-function allocate(d: Definition, shape: readonly number[]): Float64Array {
+export function allocate(d: Definition, shape: readonly number[]): Float64Array {
   const n = product(shape);
   // 2^31 elements are past every device's index arithmetic, and past what typed arrays hold.
   if (n >= 2 ** 31) throw new InputError("extent", `${d.name} would have ${n} elements`);
@@ -165,7 +132,7 @@ function allocate(d: Definition, shape: readonly number[]): Float64Array {
 
 // ---- Whole definitions --------------------------------------------------------------------------------------------
 
-function runStep(s: Step, state: State): void {
+export function runStep(s: Step, state: State): void {
   switch (s.kind) {
     case "input":
     case "carry":
@@ -219,7 +186,7 @@ function runScan(d: ScanDef, state: State): Source {
 }
 
 /** Computes the line along the scanned axis that starts at an offset. */
-function scanLine(
+export function scanLine(
   d: ScanDef,
   shape: readonly number[],
   state: State,
@@ -255,7 +222,7 @@ function scanLine(
   };
 }
 
-function setPosition(env: Int32Array, slots: readonly number[], shape: readonly number[], offset: number): void {
+export function setPosition(env: Int32Array, slots: readonly number[], shape: readonly number[], offset: number): void {
   let rest = offset;
   for (let i = shape.length - 1; i >= 0; i--) {
     const extent = shape[i] ?? 1;
@@ -304,7 +271,7 @@ function runScatter(d: ScatterDef, state: State): Source {
 
 // ---- Loops ----------------------------------------------------------------------------------------------------------
 
-function runLoop(loop: LoopStep, state: State): void {
+export function runLoop(loop: LoopStep, state: State): void {
   const read = (r: TensorRef): Float64Array => readWhole(r, state);
   const limit = loop.count ?? loop.max;
   if (!limit) throw new Error("a loop has neither count nor max");
@@ -332,91 +299,4 @@ function readWhole(r: TensorRef, state: State): Float64Array {
   const source = sourceOf(r.tensor, state);
   const array = source.arrays?.[r.slot];
   return array ?? Float64Array.from({ length: product(source.shape) }, (_, i) => source.element(r.slot, i));
-}
-
-// ---- On demand --------------------------------------------------------------------------------------------------------
-
-interface Budget {
-  left: number;
-  readonly name: string;
-}
-function spend(budget: Budget, steps: number): void {
-  budget.left -= steps;
-  if (budget.left < 0) throw new InputError("budget", `sampling \`${budget.name}\` takes more steps than allowed`);
-}
-
-function onDemand(d: Definition, state: State, budget: Budget): Source {
-  const shape = shapeIn(d, state);
-  const total = product(shape);
-  if (d.kind === "map") {
-    const each = stepsOf(d, state.sizes) / Math.max(1, total);
-    const known = d.results.map(() => new Map<number, number>());
-    let code: ReturnType<typeof compileExpressions> | undefined;
-    const element = (slot: number, offset: number): number => {
-      const old = known[slot]?.get(offset);
-      if (old !== undefined) return old;
-      spend(budget, each);
-      code ??= compileExpressions(d.axes, d.results, contextFor(d, state));
-      setPosition(code.env, code.slots, shape, offset);
-      code.step();
-      const value = code.results[slot]!();
-      known[slot]?.set(offset, value);
-      return value;
-    };
-    return { shape, arrays: undefined, element };
-  }
-  if (d.kind === "scan") {
-    const along = d.axes.indexOf(d.along);
-    const stride = product(shape.slice(along + 1));
-    const length = shape[along] ?? 1;
-    const lines = new Set<number>();
-    let made: { out: Float64Array[]; line: (start: number) => void } | undefined;
-    const element = (slot: number, offset: number): number => {
-      if (!made) {
-        const out = d.values.map(() => allocate(d, shape));
-        made = { out, line: scanLine(d, shape, state, out) };
-      }
-      const from = offset - (Math.floor(offset / stride) % length) * stride;
-      if (!lines.has(from)) {
-        spend(budget, (stepsOf(d, state.sizes) * length) / total);
-        lines.add(from);
-        made.line(from);
-      }
-      return made.out[slot]![offset]!;
-    };
-    return { shape, arrays: undefined, element };
-  }
-  // A push form: whole or not at all.
-  let all: Source | undefined;
-  const element = (slot: number, offset: number): number => {
-    if (!all) {
-      spend(budget, stepsOf(d, state.sizes));
-      runStep(d, state);
-      all = sourceOf(d, state);
-    }
-    return all.element(slot, offset);
-  };
-  return { shape, arrays: undefined, element };
-}
-
-/** Carries and stacks that run the whole loop when first asked for. */
-function demandLoop(loop: LoopStep, state: State, budget: Budget): void {
-  let done = false;
-  const run = (): void => {
-    if (done) return;
-    done = true;
-    spend(budget, stepsOf(loop, state.sizes));
-    runLoop(loop, state);
-  };
-  for (const d of [...loop.carries.map((c) => c.carry), ...loop.stacks.map((k) => k.stack)]) {
-    const lazy: Source = {
-      shape: shapeIn(d, state),
-      arrays: undefined,
-      element: (slot, offset) => {
-        run();
-        return sourceOf(d, state).element(slot, offset);
-      },
-    };
-    state.sources.set(d, lazy);
-  }
 }

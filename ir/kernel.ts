@@ -148,7 +148,14 @@ export interface BarrierStatement {
   readonly kind: "barrier";
   readonly scope: "workgroup" | "storage";
 }
-export type Statement = ForStatement | IfStatement | LetStatement | StoreStatement | AtomicStatement | WhileStatement | BarrierStatement;
+export type Statement =
+  | ForStatement
+  | IfStatement
+  | LetStatement
+  | StoreStatement
+  | AtomicStatement
+  | WhileStatement
+  | BarrierStatement;
 
 export interface Kernel {
   readonly name: string;
@@ -156,7 +163,11 @@ export interface Kernel {
   readonly buffers: readonly Buffer[];
   readonly body: readonly Statement[];
   /** Conditions on sizes under which this variant is right; empty for the guarded one. `left % right == 0` and the like. */
-  readonly facts: readonly { readonly left: Extent; readonly relation: "==" | ">=" | "divisible"; readonly right: Extent }[];
+  readonly facts: readonly {
+    readonly left: Extent;
+    readonly relation: "==" | ">=" | "divisible";
+    readonly right: Extent;
+  }[];
   /** For comments in the WGSL and for error messages: the definitions it computes and where they were written. */
   readonly origin: readonly { readonly name: string; readonly span: Span | undefined }[];
   /** Subgroup size that it was made for, if it depends on one. */
@@ -183,7 +194,10 @@ export function kvar(v: Variable): KVar {
 }
 /** Scalars among vector operands are splatted. Throws TypeError if dtypes or lanes do not fit. */
 export function kapply(prim: Prim, ...args: readonly KernelExpr[]): KApply {
-  const dtype = resultType(prim, args.map((a) => a.dtype));
+  const dtype = resultType(
+    prim,
+    args.map((a) => a.dtype),
+  );
   if (!dtype) throw new TypeError(`${prim}(${args.map((a) => a.dtype).join(", ")})`);
   return kapplyTyped(prim, args, dtype);
 }
@@ -254,7 +268,14 @@ export function kand(a: KernelExpr, b: KernelExpr): KernelExpr {
   return kapply("and", a, b);
 }
 
-export function loop(variable: Variable, to: KernelExpr, body: readonly Statement[], bind: Bind = "loop", from: KernelExpr = kint(0), step = 1): ForStatement {
+export function loop(
+  variable: Variable,
+  to: KernelExpr,
+  body: readonly Statement[],
+  bind: Bind = "loop",
+  from: KernelExpr = kint(0),
+  step = 1,
+): ForStatement {
   return { kind: "for", variable, bind, from, to, step, body };
 }
 export function letVar(variable: Variable, value: KernelExpr): LetStatement {
@@ -263,19 +284,48 @@ export function letVar(variable: Variable, value: KernelExpr): LetStatement {
 export function store(buffer: Buffer, index: KernelExpr, value: KernelExpr): StoreStatement {
   return { kind: "store", buffer, index, value };
 }
-export function when(condition: KernelExpr, then: readonly Statement[], otherwise: readonly Statement[] = []): readonly Statement[] {
+export function when(
+  condition: KernelExpr,
+  then: readonly Statement[],
+  otherwise: readonly Statement[] = [],
+): readonly Statement[] {
   if (condition.kind === "const") return condition.value ? then : otherwise;
   return [{ kind: "if", condition, then, otherwise }];
 }
 export function barrier(scope: BarrierStatement["scope"] = "workgroup"): BarrierStatement {
   return { kind: "barrier", scope };
 }
-export function storageBuffer(name: string, access: Buffer["access"], dtype: DType, extent: Extent, lanes: Lanes = 1, atomic = false): Buffer {
+export function storageBuffer(
+  name: string,
+  access: Buffer["access"],
+  dtype: DType,
+  extent: Extent,
+  lanes: Lanes = 1,
+  atomic = false,
+): Buffer {
   return { kind: "buffer", name, space: "storage", access, dtype, lanes, size: extent, atomic };
 }
 export function workgroupBuffer(name: string, dtype: DType, elements: number, lanes: Lanes = 1): Buffer {
-  return { kind: "buffer", name, space: "workgroup", access: "readwrite", dtype, lanes, size: size(elements), atomic: false };
+  return {
+    kind: "buffer",
+    name,
+    space: "workgroup",
+    access: "readwrite",
+    dtype,
+    lanes,
+    size: size(elements),
+    atomic: false,
+  };
 }
 export function privateBuffer(name: string, dtype: DType, elements: number, lanes: Lanes = 1): Buffer {
-  return { kind: "buffer", name, space: "private", access: "readwrite", dtype, lanes, size: size(elements), atomic: false };
+  return {
+    kind: "buffer",
+    name,
+    space: "private",
+    access: "readwrite",
+    dtype,
+    lanes,
+    size: size(elements),
+    atomic: false,
+  };
 }

@@ -21,7 +21,7 @@ import {
   symbolsOf,
   ZERO,
 } from "../../ir/extent.ts";
-import { type Axis, apply, axisRef, i32, read, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
+import { type Axis, apply, axisRef, i32, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
 import { axesIn } from "./rewrite.ts";
 
 export interface Linear {
@@ -263,7 +263,6 @@ function isWithin(a: Linear, c: Extent): boolean {
   const r = rangeOf(a);
   if (!r.low || !r.high) return false;
   const least = atLeastOfAll(a);
-  for (const s of symbolsOf(c)) if (!least.has(s)) least.size;
   return (
     proveNonNegative(r.low, least) === "proved" &&
     proveNonNegative(subExtent(subExtent(c, ONE), r.high), least) === "proved"
@@ -301,15 +300,6 @@ export function simplifyIndex(e: TensorExpr): TensorExpr {
   simplifyMemo.set(e, made);
   simplifyMemo.set(made, made);
   return made;
-}
-
-/** Normalises the indices of every read in `e`. */
-export function simplifyReads(e: TensorExpr, rebuild: (e: TensorExpr, f: (r: TensorExpr) => TensorExpr) => TensorExpr): TensorExpr {
-  return rebuild(e, (r) => {
-    if (r.kind !== "read") return r;
-    const at = r.at.map(simplifyIndex);
-    return at.every((x, i) => x === r.at[i]) ? r : read(r.tensor, r.slot, at, r.fill);
-  });
 }
 
 // ---- Digits of an axis ----------------------------------------------------------------------------------------------

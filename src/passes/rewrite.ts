@@ -127,7 +127,12 @@ export function renameAxes(e: TensorExpr, to: ReadonlyMap<Axis, Axis>): TensorEx
       const a = to.get(x.axis);
       made = a ? axisRef(a) : x;
     } else if (x.kind === "reduce" && x.axes.some((a) => to.has(a))) {
-      made = reduce(x.monoid, x.axes.map((a) => to.get(a) ?? a), x.values.map(go), x.slot);
+      made = reduce(
+        x.monoid,
+        x.axes.map((a) => to.get(a) ?? a),
+        x.values.map(go),
+        x.slot,
+      );
     } else made = mapChildren(x, go);
     memo.set(x, made);
     return made;
@@ -226,7 +231,11 @@ export function rewriteProgram(p: Program, visit: Visit, through: (r: Read) => T
     const out: Step[] = [];
     for (const s of steps) {
       if (s.kind === "loop") out.push(onLoop(s));
-      else stands.set(s, visit(mapExpressions(s, onExpr, onRef), (d) => out.push(d), s));
+      else
+        stands.set(
+          s,
+          visit(mapExpressions(s, onExpr, onRef), (d) => out.push(d), s),
+        );
     }
     return out;
   };

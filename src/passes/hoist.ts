@@ -1,0 +1,158 @@
+/**
+ * Factors free of the reduced axes leave a sum: Σ p·v/z becomes (Σ p·v)/z, exactly for wrapping integers and by the licence
+ * `distribute` for floats. An elementwise producer is looked through where that frees a factor, as the 1/z of a softmax does
+ * when its rows weigh a product.
+ */
+import { isInteger } from "../../ir/dtype.ts";
+import { lowerBound } from "../../ir/extent.ts";
+import {
+  type Axis,
+  apply,
+  axisRef,
+  type Definition,
+  i32,
+  type MapDef,
+  mapDef,
+  type Program,
+  read,
+  reduce,
+  sizeOf,
+  type TensorExpr,
+} from "../../ir/tensor.ts";
+import { readThrough } from "./inline.ts";
+import { reductionOf } from "./lift.ts";
+import { anchorsOf, axesIn, freshAxes, hasRead, renameAxes, rewriteProgram, slotsOf } from "./rewrite.ts";
+
+export interface HoistOptions {
+  readonly strict?: boolean;
+}
+
+interface Factor {
+  readonly value: TensorExpr;
+  /** Divides instead of multiplying. */
+  readonly below: boolean;
+}
+
+/** What the program's facts say of single symbols: the smallest value of each. */
+export function smallestSizes(p: Program): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  for (const f of p.facts) {
+    const t = f.left.terms[0];
+    const atom = t?.atoms[0];
+    if (f.relation !== ">=" || f.right.value === undefined || f.left.terms.length !== 1 || t?.coefficient !== 1)
+      continue;
+    if (t.atoms.length === 1 && atom?.kind === "symbol")
+      found.set(atom.name, Math.max(f.right.value, found.get(atom.name) ?? 0));
+  }
+  return found;
+}
+
+/** Is the monoid addition of one number, by what it computes? */
+export function isAddition(r: {
+  readonly monoid: {
+    readonly combine: readonly TensorExpr[];
+    readonly identity: readonly { readonly value: number }[];
+  };
+}): boolean {
+  const c = r.monoid.combine[0];
+  return (
+    r.monoid.combine.length === 1 &&
+    c?.kind === "apply" &&
+    c.prim === "add" &&
+    c.args[0]?.kind === "arg" &&
+    c.args[1]?.kind === "arg" &&
+    c.args[0].index !== c.args[1].index &&
+    r.monoid.identity[0]?.value === 0
+  );
+}
+
+export function hoistFactors(p: Program, o: HoistOptions = {}): Program {
+  const anchors = anchorsOf(p);
+  const elementwise = new Map<Definition, MapDef>();
+  const atLeast = smallestSizes(p);
+  const original = new Map<Definition, Definition>();
+
+  return rewriteProgram(p, (d, emit, was) => {
+    original.set(d, was);
+    const root = reductionOf(d);
+    if (d.kind === "map" && !root && d.results.length === 1) elementwise.set(d, d);
+    const body = root?.values[0];
+    if (!root || d.kind !== "map" || !body || !isAddition(root) || (o.strict && !isInteger(body.dtype))) {
+      emit(d);
+      return slotsOf(d);
+    }
+    const reduced = new Set(root.axes);
+    const free = (e: TensorExpr): boolean => {
+      for (const a of axesIn(e)) if (reduced.has(a)) return false;
+      return true;
+    };
+    const lookThrough = (e: TensorExpr): TensorExpr | undefined => {
+      if (e.kind !== "read" || e.fill) return undefined;
+      const t = elementwise.get(e.tensor);
+      const inner = t?.results[0];
+      const before = original.get(e.tensor);
+      if (!t || !inner || t.epoch !== d.epoch || (before && anchors.has(before))) return undefined;
+      if (inner.kind !== "apply" || !(inner.prim === "mul" || inner.prim === "div")) return undefined;
+      const opened = readThrough(inner, t.axes, e.at, undefined);
+      return factorsOf(opened, lookThrough).some((f) => hasRead(f.value) && free(f.value)) ? opened : undefined;
+    };
+    const factors = factorsOf(body, lookThrough);
+    const out = factors.filter((f) => free(f.value));
+    const kept = factors.filter((f) => !free(f.value));
+    if (out.length === 0 || kept.length === 0 || !kept.some((f) => !f.below)) {
+      emit(d);
+      return slotsOf(d);
+    }
+    const sum = product(kept);
+    const inside = d.axes.filter((a) => axesIn(sum).has(a));
+    const to = new Map<Axis, Axis>();
+    const own = freshAxes(inside, to);
+    const bound = freshAxes(root.axes, to);
+    const made = mapDef(own, [reduce(root.monoid, bound, [renameAxes(sum, to)])], {
+      name: `${d.name}_sum`,
+      span: d.span,
+      epoch: d.epoch,
+    });
+    emit(made);
+    let value: TensorExpr = read(made, 0, inside.map(axisRef));
+    for (const f of out) value = apply(f.below ? "div" : "mul", value, f.value);
+    // The sum over nothing is 0, whatever the factor is.
+    for (const a of root.axes)
+      if ((lowerBound(a.extent, atLeast) ?? 0) < 1)
+        value = apply("select", apply("gt", sizeOf(a.extent), i32(0)), value, root.monoid.identity[0] ?? value);
+    const outer = mapDef(d.axes, [value], { name: d.name, span: d.span, epoch: d.epoch });
+    elementwise.set(outer, outer);
+    emit(outer);
+    return slotsOf(outer);
+  });
+}
+
+/** A product's factors, divisions and negations taken apart. */
+export function factorsOf(
+  e: TensorExpr,
+  open: (e: TensorExpr) => TensorExpr | undefined = () => undefined,
+): readonly Factor[] {
+  const out: Factor[] = [];
+  const stack: Factor[] = [{ value: e, below: false }];
+  for (let f = stack.pop(); f; f = stack.pop()) {
+    const x = f.value;
+    if (x.kind === "apply" && x.prim === "mul" && x.args[0] && x.args[1])
+      stack.push({ value: x.args[1], below: f.below }, { value: x.args[0], below: f.below });
+    else if (x.kind === "apply" && x.prim === "div" && x.args[0] && x.args[1])
+      stack.push({ value: x.args[1], below: !f.below }, { value: x.args[0], below: f.below });
+    else {
+      const opened = open(x);
+      if (opened) stack.push({ value: opened, below: f.below });
+      else out.push(f);
+    }
+  }
+  return out;
+}
+
+function product(factors: readonly Factor[]): TensorExpr {
+  let value: TensorExpr | undefined;
+  for (const f of factors) if (!f.below) value = value ? apply("mul", value, f.value) : f.value;
+  if (!value) throw new Error("a product without factors");
+  for (const f of factors) if (f.below) value = apply("div", value, f.value);
+  return value;
+}

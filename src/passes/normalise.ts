@@ -1,0 +1,29 @@
+/**
+ * Brings a tensor program into the form that fusion reads: every reduction is a definition of its own over the axes it
+ * depends on, index maps are read through, factors have left sums, reshaped axes are split, equal definitions are one.
+ * Stands after `contract`, which wants whole products, and before `fuse`, which decides what is stored.
+ */
+import type { Program } from "../../ir/tensor.ts";
+import { inlineExpansions } from "./expand.ts";
+import { hoistFactors } from "./hoist.ts";
+import { dropStopGradient, inlineIndexMaps } from "./inline.ts";
+import { liftReductions } from "./lift.ts";
+import { dropDead, mergeEqual } from "./merge.ts";
+import { splitAxes } from "./split.ts";
+
+export interface NormaliseOptions {
+  /** No distribution over float sums. */
+  readonly strict?: boolean;
+}
+
+export function normalise(program: Program, o: NormaliseOptions = {}): Program {
+  let p = dropDead(dropStopGradient(program));
+  p = liftReductions(p);
+  p = dropDead(inlineIndexMaps(p));
+  p = mergeEqual(p);
+  p = dropDead(inlineExpansions(p));
+  p = dropDead(hoistFactors(p, o));
+  p = splitAxes(p);
+  p = dropDead(inlineIndexMaps(p));
+  return dropDead(mergeEqual(p));
+}

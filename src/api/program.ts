@@ -1,16 +1,17 @@
 /** The compiled module that users hold: signatures, the interpreter, plans for devices, and what the passes did. */
-import { diagnostic } from "../../grammar/diagnostic.ts";
+import { type Diagnostic, diagnostic } from "../../grammar/diagnostic.ts";
 import { NO_SPAN } from "../../grammar/span.ts";
-import type { Diagnostic } from "../../grammar/diagnostic.ts";
-import { interpret } from "../../ir/interpret.ts";
+import { printProgram } from "../../ir/print-tensor.ts";
 import type { Program as TensorProgram } from "../../ir/tensor.ts";
 import type { AdapterInfo, HostArray, Plan } from "../../runtime/plan.ts";
 import { type Compiled, type CompileOptions, compileProgram } from "../compile.ts";
+import { suggest } from "../diagnostics/suggest.ts";
 import { checkModule, elaborate } from "../elaborate/index.ts";
 import type { FunctionSignature } from "../elaborate/signature.ts";
 import type { ModuleGraph } from "../modules.ts";
-import { targetOf } from "../schedule/target.ts";
+import { DEFAULT_TARGET } from "../schedule/applied.ts";
 import { CompileError } from "./error.ts";
+import { interpretArrays } from "./interpret.ts";
 
 export type ConstValue = number | boolean | string | readonly number[];
 export type HostArrays = Readonly<Record<string, HostArray>>;
@@ -83,7 +84,7 @@ export class Program {
     const { program, folded } = this.#elaborate(name, o);
     o.onPass?.("elaborate", performance.now() - start, () => printProgram(program));
     const made = compileProgram(program, {
-      target: targetOf(o.adapter), strict: o.strict, schedule: o.schedule, onPass: o.onPass, verify: o.verify ?? false, folded,
+      target: o.adapter ?? DEFAULT_TARGET, strict: o.strict, schedule: o.schedule, onPass: o.onPass, verify: o.verify ?? false, folded,
     });
     if (key !== undefined) this.#compiled.set(key, made);
     return made;

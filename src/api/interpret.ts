@@ -1,0 +1,33 @@
+/** Between the API's arrays and the interpreter's numbers. */
+import type { DType } from "../../ir/dtype.ts";
+import { type ArrayInput, interpret, type InterpretResult } from "../../ir/interpret.ts";
+import type { Program as TensorProgram } from "../../ir/tensor.ts";
+import type { HostArray } from "../../runtime/plan.ts";
+import { numbersOf } from "./numbers.ts";
+
+export function toInputs(inputs: Readonly<Record<string, HostArray>>): Map<string, ArrayInput> {
+  return new Map(Object.entries(inputs).map(([name, a]) => [name, { shape: a.shape, data: numbersOf(a) }]));
+}
+
+/** Floats stay float64; integers and bool get their own arrays. */
+export function toHostArray(r: InterpretResult): HostArray {
+  return { dtype: r.dtype, shape: r.shape, data: dataOf(r.dtype, r.data) };
+}
+
+function dataOf(dtype: DType, data: Float64Array): HostArray["data"] {
+  switch (dtype) {
+    case "f32":
+    case "f16":
+      return data;
+    case "i32":
+      return Int32Array.from(data);
+    case "u32":
+      return Uint32Array.from(data);
+    case "bool":
+      return Uint8Array.from(data);
+  }
+}
+
+export function interpretArrays(program: TensorProgram, inputs: Readonly<Record<string, HostArray>>, mode: "exact" | "rounded"): Record<string, HostArray> {
+  return Object.fromEntries(interpret(program, toInputs(inputs), { mode }).map((r) => [r.name, toHostArray(r)]));
+}

@@ -11,6 +11,9 @@ export const CODES = {
   EIN1004: { title: "invalid number", help: "A literal must fit its type." },
   EIN1005: { title: "unterminated string", help: "Strings end on the line they begin on." },
   EIN1006: { title: "invalid UTF-8", help: "Source files are UTF-8 text." },
+  EIN1007: { title: "unterminated comment", help: "A comment that begins with `/*` ends with `*/`." },
+  EIN1008: { title: "unknown escape", help: "Escapes are \\n \\t \\r \\0 \\\\ \\\" \\' and \\u{1F600}." },
+  EIN1009: { title: "misleading line break", help: "A line that begins with `-`, `+`, `(` or `[` starts a new expression." },
   EIN1101: { title: "unknown name", help: "The name is not bound in this scope." },
   EIN1102: { title: "duplicate name", help: "A name may be declared once in a scope." },
   EIN1103: { title: "module not found", help: "Imports are `std/…` or relative paths inside the root." },
@@ -35,6 +38,14 @@ export const CODES = {
   EIN1501: { title: "wrong arguments", help: "The call's arguments do not fit the function's parameters." },
   EIN1502: { title: "constant needed", help: "This argument must be known when the kernel is made." },
   EIN1503: { title: "invalid constant", help: "The constant's value is outside what is allowed here." },
+  EIN2001: { title: "file cannot be read", help: "The path must name a readable file." },
+  EIN2002: { title: "malformed array file", help: "The file's contents do not follow its format, or it is cut off." },
+  EIN2003: { title: "unsupported element type", help: "f16, f32, f64, bf16, 8- to 64-bit integers and bool are read." },
+  EIN2004: { title: "value does not fit", help: "64-bit integers must fit 32 bits, since programs have no wider ones." },
+  EIN2005: { title: "array too large", help: "The file or array is larger than what is read." },
+  EIN2006: { title: "unknown file format", help: "Arrays are read and written as .npy, .npz, .safetensors, .json and .png." },
+  EIN2007: { title: "file cannot be written", help: "The path must be writable." },
+  EIN2008: { title: "array not found", help: "The file must hold the array that is asked for." },
 } as const;
 
 export type DiagnosticCode = keyof typeof CODES;

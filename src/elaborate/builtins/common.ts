@@ -3,7 +3,7 @@ import type { Span } from "../../../grammar/span.ts";
 import { type DType, isFloat, isInteger } from "../../../ir/dtype.ts";
 import { type Extent, ONE, proveNonNegative } from "../../../ir/extent.ts";
 import { cast, i32, type TensorExpr } from "../../../ir/tensor.ts";
-import { describe, fail, failBoth, toExtent, toItems, toString, toTensor } from "../convert.ts";
+import { describe, fail, failBoth, toExtent, toItems, toTensor, toString as toText } from "../convert.ts";
 import type { Builder, Builtin, BuiltinParameter, IntValue, TensorValue, Value } from "../value.ts";
 
 export type Args = Readonly<Record<string, Value | undefined>>;
@@ -101,7 +101,7 @@ export function unify(
 /** `dtype: "i32"`. */
 export function toDType(v: Value | undefined, fallback: DType, span: Span): DType {
   if (v === undefined || v.kind === "none") return fallback;
-  const text = toString(v, span, "dtype");
+  const text = toText(v, span, "dtype");
   if (text === "f32" || text === "f16" || text === "i32" || text === "u32" || text === "bool") return text;
   return fail("EIN1503", `there is no element type ${JSON.stringify(text)}`, v.span, "one of f32, f16, i32, u32, bool");
 }
@@ -182,7 +182,7 @@ export function toChoice<T extends string>(
   what: string,
 ): T {
   if (v === undefined || v.kind === "none") return fallback;
-  const text = toString(v, span, what);
+  const text = toText(v, span, what);
   const found = choices.find((c) => c === text);
   return (
     found ??

@@ -266,8 +266,8 @@ function clampBuild(b: Parameters<Builtin["build"]>[0], a: Args, span: Span): Va
   const ints = [a["x"], low, high].filter(present).every((v) => v.kind === "int");
   if (known) {
     let value = known[0] as number;
-    if (present(low)) value = value < (known[1] as number) ? (known[1] as number) : value;
-    if (present(high)) value = value > (known.at(-1) as number) ? (known.at(-1) as number) : value;
+    if (present(low)) value = Math.max(value, known[1] as number);
+    if (present(high)) value = Math.min(value, known.at(-1) as number);
     return folded(value, ints, span);
   }
   const list = unify([a["x"], ...[low, high].filter(present)], span, "clamp", "number");

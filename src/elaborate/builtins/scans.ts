@@ -1,0 +1,381 @@
+/** Running results along an axis, and reductions by a function of one's own, which must be associative. */
+import type { Span } from "../../../grammar/span.ts";
+import { type DType, isFloat } from "../../../ir/dtype.ts";
+import { type Extent, ONE, subExtent } from "../../../ir/extent.ts";
+import { addMonoid, extreme, maxMonoid, minMonoid, mulMonoid } from "../../../ir/monoid.ts";
+import {
+  apply,
+  arg,
+  type Const,
+  cast,
+  childrenOf,
+  constant,
+  i32,
+  type Monoid,
+  type TensorExpr,
+} from "../../../ir/tensor.ts";
+import { describe, fail, toAxes, toAxis, toBoolean, toNumber, toTensor } from "../convert.ts";
+import type { Builder, Builtin, FunctionValue, RecordValue, TensorValue, Value } from "../value.ts";
+import { type Args, builtin, convert, operand, present, table, unify } from "./common.ts";
+import { subIndex } from "./index-arithmetic.ts";
+import { add, mul, select, sub } from "./scalar.ts";
+import { flip } from "./shape.ts";
+
+/** One scan of several slots, perhaps from the end, perhaps without the element itself. */
+function run(
+  b: Builder,
+  name: string,
+  monoid: Monoid,
+  values: readonly TensorValue[],
+  axis: number,
+  a: Args,
+  span: Span,
+): readonly TensorValue[] {
+  const [reverse, exclusive] = [
+    toBoolean(a["reverse"], false, span, "reverse"),
+    toBoolean(a["exclusive"], false, span, "exclusive"),
+  ];
+  const shape = values[0]?.shape ?? [];
+  const list = reverse ? values.map((x) => flip(b, x, [axis], span)) : values;
+  const scanned = b.scan(name, monoid, shape, axis, (index) => list.map((x) => x.at(index)), span);
+  return scanned.map((s, slot) => {
+    const shifted = exclusive ? before(b, s, axis, monoid.identity[slot] as Const, span) : s;
+    return reverse ? flip(b, shifted, [axis], span) : shifted;
+  });
+}
+
+/** The running result before each element: the identity at the first. */
+function before(b: Builder, s: TensorValue, axis: number, identity: Const, span: Span): TensorValue {
+  return b.define(
+    s.name ?? "scan",
+    s.shape,
+    (index) =>
+      b.readOr(
+        s,
+        index.map((i, k) => (k === axis ? subIndex(i, i32(1)) : i)),
+        identity.value,
+      ),
+    span,
+  );
+}
+
+/** NumPy scans all elements in order where no axis is given; here an axis is needed unless there is only one. */
+function scanAxis(a: Args, x: TensorValue, name: string, span: Span): number {
+  if (present(a["axis"])) return toAxis(a["axis"], x.shape.length, span);
+  if (x.shape.length === 1) return 0;
+  return fail("EIN1501", `${name} needs to know along which axis`, span, "give `axis:`");
+}
+
+function running(name: string, monoid: (d: DType) => Monoid, doc: string): Builtin {
+  return builtin(name, "x, axis?, reverse!, exclusive!", doc, (b, a, span) => {
+    const given = toTensor(a["x"], span);
+    const x = given.dtype === "bool" ? convert(b, given, "i32", span) : given;
+    const axis = scanAxis(a, x, name, span);
+    const wide = x.dtype === "f16" && (name === "cumsum" || name === "cumprod") ? "f32" : x.dtype;
+    const values = convert(b, x, wide, span);
+    return convert(b, run(b, name, monoid(wide), [values], axis, a, span)[0] as TensorValue, x.dtype, span);
+  });
+}
+
+/** (value, index): the later of equals wins, as in PyTorch; a NaN wins over what came before. */
+function runningArgument(which: "max" | "min", d: DType): Monoid {
+  const [x, i, y, j] = [arg(0, d), arg(1, "i32"), arg(2, d), arg(3, "i32")];
+  let right: TensorExpr = apply(which === "max" ? "ge" : "le", y, x);
+  if (isFloat(d)) right = apply("or", apply("isnan", y), apply("and", apply("not", apply("isnan", x)), right));
+  // The identity's index marks "nothing yet", which loses even against an equal value.
+  right = apply("and", apply("ge", j, i32(0)), apply("or", right, apply("lt", i, i32(0))));
+  return {
+    name: `cum${which}`,
+    slots: [d, "i32"],
+    identity: [extreme(d, which === "max" ? "lowest" : "highest"), i32(-1)],
+    combine: [apply("select", right, y, x), apply("select", right, j, i)],
+    commutative: false,
+    exact: true,
+  };
+}
+
+function runningExtreme(which: "max" | "min"): Builtin {
+  const name = `cum${which}`;
+  return builtin(
+    name,
+    "x, axis?, reverse!, exclusive!, indices!",
+    `running ${which}imum; with indices: true, { value, index }`,
+    (b, a, span) => {
+      const x = operand(a["x"], span, name, "number");
+      const axis = scanAxis(a, x, name, span);
+      if (!toBoolean(a["indices"], false, span, "indices"))
+        return run(b, name, (which === "max" ? maxMonoid : minMonoid)(x.dtype), [x], axis, a, span)[0] as TensorValue;
+      const position = b.view("i32", x.shape, (index) => index[axis] as TensorExpr, span);
+      const [value, index] = run(b, name, runningArgument(which, x.dtype), [x, position], axis, a, span) as [
+        TensorValue,
+        TensorValue,
+      ];
+      return {
+        kind: "record",
+        fields: new Map([
+          ["value", value],
+          ["index", index],
+        ]),
+        span,
+      };
+    },
+  );
+}
+
+/** (m, s) stands for m + log s: the running maximum is taken out of the sum. */
+function logSumMonoid(d: DType): Monoid {
+  const [m, s, n, t] = [arg(0, d), arg(1, d), arg(2, d), arg(3, d)];
+  const top = apply("max", m, n);
+  const scaled = (value: TensorExpr, own: TensorExpr): TensorExpr =>
+    select(apply("eq", own, top), value, mul(value, apply("exp", sub(own, top))));
+  return {
+    name: "logsumexp",
+    slots: [d, d],
+    identity: [extreme(d, "lowest"), constant(d, 0)],
+    combine: [top, add(scaled(s, m), scaled(t, n))],
+    commutative: true,
+    exact: false,
+  };
+}
+
+// ---- Functions of one's own ---------------------------------------------------------------------------------------
+
+/** A tensor is one slot, a record of tensors one a field. */
+function slotsOf(
+  v: Value | undefined,
+  span: Span,
+  what: string,
+): { readonly names: readonly string[] | undefined; readonly tensors: readonly Value[] } {
+  if (v?.kind === "record") return { names: [...v.fields.keys()], tensors: [...v.fields.values()] };
+  if (v === undefined) return fail("EIN1501", `${what} is missing`, span);
+  return { names: undefined, tensors: [v] };
+}
+
+function pack(names: readonly string[] | undefined, values: readonly TensorValue[], span: Span): Value {
+  if (!names) return values[0] as TensorValue;
+  return {
+    kind: "record",
+    fields: new Map(names.map((n, k) => [n, values[k] as TensorValue])),
+    span,
+  } satisfies RecordValue;
+}
+
+/** Calls the function on slots once; its body must be made of its parameters and constants alone. */
+function monoidOf(
+  f: FunctionValue,
+  names: readonly string[] | undefined,
+  types: readonly DType[],
+  init: Value | undefined,
+  span: Span,
+): Monoid {
+  const side = (from: number): Value =>
+    pack(
+      names,
+      types.map(
+        (dtype, k): TensorValue => ({
+          kind: "tensor",
+          dtype,
+          shape: [],
+          at: () => arg(from + k, dtype),
+          span,
+          name: undefined,
+        }),
+      ),
+      span,
+    );
+  const result = slotsOf(
+    f.call(
+      [0, types.length].map((from) => ({ name: undefined, value: side(from), span })),
+      f.span,
+    ),
+    span,
+    "its result",
+  );
+  const pick = (
+    v: { readonly names: readonly string[] | undefined; readonly tensors: readonly Value[] },
+    k: number,
+  ): Value | undefined => (names ? v.tensors[v.names?.indexOf(names[k] as string) ?? -1] : v.tensors[k]);
+  const combine = types.map((dtype, k) => {
+    const v = pick(result, k);
+    const t = toTensor(v, span, dtype);
+    if (t.dtype !== dtype || t.shape.length > 0)
+      fail("EIN1201", `the function must give ${dtype}, as its arguments are`, f.span, `it gives ${describe(t)}`);
+    const e = t.at([]);
+    closed(e, f);
+    return e;
+  });
+  const start = slotsOf(init, span, "init");
+  const identity = types.map((dtype, k) => {
+    const v = pick(start, k);
+    return constant(dtype, v?.kind === "bool" ? Number(v.value) : toNumber(v, span, "init"));
+  });
+  return { name: f.name, slots: types, identity, combine, commutative: false, exact: types.every((d) => !isFloat(d)) };
+}
+
+function closed(e: TensorExpr, f: FunctionValue): void {
+  const seen = new Set<TensorExpr>();
+  const go = (x: TensorExpr): void => {
+    if (seen.has(x)) return;
+    seen.add(x);
+    if (x.kind === "read" || x.kind === "axis" || x.kind === "reduce")
+      fail("EIN1501", "this function may use only its parameters and constants", f.span, "it reads something else");
+    for (const c of childrenOf(x)) go(c);
+  };
+  go(e);
+}
+
+interface OwnFold {
+  readonly monoid: Monoid;
+  readonly names: readonly string[] | undefined;
+  readonly values: readonly TensorValue[];
+}
+/** `scan(f, init, x, axis:)`: init is f's identity. */
+export function ownFold(
+  b: Builder,
+  f: FunctionValue,
+  init: Value | undefined,
+  x: Value | undefined,
+  span: Span,
+): OwnFold {
+  const { names, tensors } = slotsOf(x, span, "x");
+  const values = tensors.map((v) => toTensor(v, span));
+  const first = values[0] as TensorValue;
+  for (const t of values) {
+    if (t.shape.length !== first.shape.length)
+      fail("EIN1202", "the fields of the record have different ranks", t.span, describe(t));
+    t.shape.forEach((n, k) => {
+      b.requireEqual(first.shape[k] as Extent, n, first.span, t.span, `axis ${k} of the fields`);
+    });
+  }
+  return {
+    monoid: monoidOf(
+      f,
+      names,
+      values.map((t) => t.dtype),
+      init,
+      span,
+    ),
+    names,
+    values,
+  };
+}
+
+/** `reduce(|p, q| p * q, 1.0, x, axis: 0)` */
+export function ownReduce(
+  b: Builder,
+  f: FunctionValue,
+  init: Value | undefined,
+  x: Value | undefined,
+  a: Args,
+  span: Span,
+): Value {
+  const { monoid, names, values } = ownFold(b, f, init, x, span);
+  const first = values[0] as TensorValue;
+  const axes = toAxes(a["axis"], first.shape.length, span);
+  const kept = first.shape.map((_, k) => k).filter((k) => !axes.includes(k));
+  const made = b.reduce(
+    "reduce",
+    monoid,
+    kept.map((k) => first.shape[k] as Extent),
+    axes.map((k) => first.shape[k] as Extent),
+    (o, i) =>
+      values.map((t) =>
+        t.at(first.shape.map((_, k) => (axes.includes(k) ? i[axes.indexOf(k)] : o[kept.indexOf(k)]) as TensorExpr)),
+      ),
+    span,
+  );
+  return pack(names, made, span);
+}
+
+/** Differences of neighbours, n times over. */
+function diff(b: Builder, x: TensorValue, axis: number, span: Span): TensorValue {
+  const n = x.shape[axis] as Extent;
+  b.requireAtLeast(n, ONE, span, "the axis of diff");
+  const next = (index: readonly TensorExpr[]): readonly TensorExpr[] =>
+    index.map((i, k) => (k === axis ? add(i, 1) : i));
+  return b.define(
+    "diff",
+    x.shape.map((e, k) => (k === axis ? subExtent(n, ONE) : e)),
+    (index) => sub(x.at(next(index)), x.at(index)),
+    span,
+  );
+}
+
+export const SCANS: ReadonlyMap<string, Builtin> = table([
+  running("cumsum", addMonoid, "running sum; reverse: from the end; exclusive: without the element itself"),
+  running("cumprod", mulMonoid, "running product; reverse: from the end; exclusive: without the element itself"),
+  runningExtreme("max"),
+  runningExtreme("min"),
+  builtin(
+    "logcumsumexp",
+    "x, axis?, reverse!, exclusive!",
+    "running log(sum(exp(x))) without overflow",
+    (b, a, span) => {
+      const given = operand(a["x"], span, "logcumsumexp", "float");
+      const x = convert(b, given, "f32", span);
+      const axis = scanAxis(a, x, "logcumsumexp", span);
+      const one = b.view("f32", x.shape, () => constant("f32", 1), span);
+      const [m, s] = run(b, "logcumsumexp", logSumMonoid("f32"), [x, one], axis, a, span) as [TensorValue, TensorValue];
+      return b.define("logcumsumexp", x.shape, (i) => cast(add(m.at(i), apply("log", s.at(i))), given.dtype), span);
+    },
+  ),
+  builtin(
+    "scan",
+    "f, init, x, axis?, reverse!, exclusive!",
+    "running results of an associative f with identity init: scan(|p, q| p + q, 0.0, x, axis: 0); x may be a record",
+    (b, a, span) => {
+      const f = a["f"];
+      if (f?.kind !== "function")
+        return fail("EIN1501", "scan needs a function", f?.span ?? span, `found ${describe(f)}`);
+      const { monoid, names, values } = ownFold(b, f, a["init"], a["x"], span);
+      return pack(
+        names,
+        run(b, "scan", monoid, values, scanAxis(a, values[0] as TensorValue, "scan", span), a, span),
+        span,
+      );
+    },
+  ),
+  builtin("diff", "x, axis?, n?", "differences of neighbours along an axis (the last), n times", (b, a, span) => {
+    let x = operand(a["x"], span, "diff", "number");
+    const axis = present(a["axis"]) ? toAxis(a["axis"], x.shape.length, span) : x.shape.length - 1;
+    if (axis < 0) fail("EIN1202", "diff needs an axis", x.span, "a scalar has none");
+    const times = present(a["n"]) ? toNumber(a["n"], span, "n") : 1;
+    if (!Number.isInteger(times) || times < 0 || times > 64)
+      fail("EIN1503", "n is from 0 to 64", a["n"]?.span ?? span, String(times));
+    for (let k = 0; k < times; k++) x = diff(b, x, axis, span);
+    return x;
+  }),
+  builtin(
+    "trapezoid",
+    "y, x?, dx?, axis?",
+    "integral along an axis (the last) by the trapezoidal rule",
+    (b, a, span) => {
+      const given = [a["y"], ...(present(a["x"]) ? [a["x"]] : present(a["dx"]) ? [a["dx"]] : [])];
+      const [y, x] = unify(given, span, "trapezoid", "float") as [TensorValue, TensorValue | undefined];
+      const axis = present(a["axis"]) ? toAxis(a["axis"], y.shape.length, span) : y.shape.length - 1;
+      const n = y.shape[axis] ?? fail("EIN1202", "trapezoid needs an axis", y.span, "a scalar has none");
+      b.requireAtLeast(n, ONE, span, "the axis of trapezoid");
+      const place = (o: readonly TensorExpr[], i: TensorExpr): readonly TensorExpr[] => [
+        ...o.slice(0, axis),
+        i,
+        ...o.slice(axis),
+      ];
+      const point = (at: readonly TensorExpr[]): TensorExpr | undefined =>
+        x && (x.shape.length === 0 ? undefined : x.shape.length === 1 ? x.at([at[axis] as TensorExpr]) : x.at(at));
+      return b.reduce(
+        "trapezoid",
+        addMonoid(y.dtype),
+        y.shape.filter((_, k) => k !== axis),
+        [subExtent(n, ONE)],
+        (o, [i]) => {
+          const [p, q] = [place(o, i as TensorExpr), place(o, add(i as TensorExpr, 1))];
+          const [u, v] = [point(p), point(q)];
+          const width = u && v ? sub(v, u) : x?.at([]);
+          const height = mul(add(y.at(p), y.at(q)), 0.5);
+          return [width ? mul(height, width) : height];
+        },
+        span,
+      )[0] as TensorValue;
+    },
+  ),
+]);

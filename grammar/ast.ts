@@ -74,7 +74,9 @@ export interface TensorType extends Node {
   readonly dims: readonly Dim[] | undefined;
 }
 
-export type Dim = { readonly kind: "ellipsis"; readonly span: Span } | { readonly kind: "extent"; readonly expr: Expr; readonly span: Span };
+export type Dim =
+  | { readonly kind: "ellipsis"; readonly span: Span }
+  | { readonly kind: "extent"; readonly expr: Expr; readonly span: Span };
 
 /** Types of const parameters: `int`, `float`, `bool`, `string`, `ints` (a list), `fn`. */
 export interface ConstType extends Node {
@@ -108,7 +110,12 @@ export type Statement = LetStatement | IndexedDefinition | ScatterStatement;
 export interface LetStatement extends Node {
   readonly kind: "let";
   readonly isConst: boolean;
-  readonly pattern: { readonly kind: "name"; readonly name: Name } | { readonly kind: "record"; readonly names: readonly { readonly field: Name; readonly alias: Name | undefined }[] };
+  readonly pattern:
+    | { readonly kind: "name"; readonly name: Name }
+    | {
+        readonly kind: "record";
+        readonly names: readonly { readonly field: Name; readonly alias: Name | undefined }[];
+      };
   readonly type: TypeExpr | undefined;
   readonly value: Expr;
 }
@@ -191,9 +198,28 @@ export interface UnaryExpr extends Node {
   readonly operand: Expr;
 }
 export type BinaryOp =
-  | "+" | "-" | "*" | "/" | "div" | "%" | "**" | "@"
-  | "==" | "!=" | "<" | "<=" | ">" | ">="
-  | "&&" | "||" | "&" | "|" | "^" | "<<" | ">>" | "??";
+  | "+"
+  | "-"
+  | "*"
+  | "/"
+  | "div"
+  | "%"
+  | "**"
+  | "@"
+  | "=="
+  | "!="
+  | "<"
+  | "<="
+  | ">"
+  | ">="
+  | "&&"
+  | "||"
+  | "&"
+  | "|"
+  | "^"
+  | "<<"
+  | ">>"
+  | "??";
 export interface BinaryExpr extends Node {
   readonly kind: "binary";
   readonly op: BinaryOp;
@@ -232,7 +258,13 @@ export interface SubscriptExpr extends Node {
 }
 export type SubscriptItem =
   | { readonly kind: "index"; readonly expr: Expr; readonly span: Span }
-  | { readonly kind: "slice"; readonly from: Expr | undefined; readonly to: Expr | undefined; readonly step: Expr | undefined; readonly span: Span }
+  | {
+      readonly kind: "slice";
+      readonly from: Expr | undefined;
+      readonly to: Expr | undefined;
+      readonly step: Expr | undefined;
+      readonly span: Span;
+    }
   | { readonly kind: "newAxis"; readonly span: Span }
   | { readonly kind: "ellipsis"; readonly span: Span };
 /** `x.T`, `x.shape`, `r.value` */

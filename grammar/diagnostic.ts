@@ -1,5 +1,5 @@
-import type { Span } from "./span.ts";
 import type { DiagnosticCode } from "./codes.ts";
+import type { Span } from "./span.ts";
 
 export type Severity = "error" | "warning";
 

@@ -1,5 +1,11 @@
 /** From a failure of the parser to a message for people: what was expected there, what stands there, and what may be meant. */
-import type { IParserErrorMessageProvider, IRecognitionException, IToken, TokenType } from "chevrotain";
+import {
+  EOF,
+  type IParserErrorMessageProvider,
+  type IRecognitionException,
+  type IToken,
+  type TokenType,
+} from "chevrotain";
 import { type Diagnostic, type DiagnosticParts, diagnostic } from "./diagnostic.ts";
 import type { Unit } from "./layout.ts";
 import type { Span } from "./span.ts";
@@ -29,6 +35,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   targetStatement: "`=` or a scatter such as `+=`",
   record: "a field's name",
   letStatement: "a name",
+  letItem: "`fn`, `let` or `const`",
   tupleType: "a result's name",
 };
 
@@ -49,7 +56,7 @@ export type UnitKind = "declaration" | "statement";
 /** The diagnostic for the one error of a unit that failed. */
 export function explainFailure(error: IRecognitionException, unit: Unit, kind: UnitKind, file: string): Diagnostic {
   const last = unit.at(-1)!;
-  const found = Number.isNaN(error.token.startOffset) ? undefined : error.token;
+  const found = foundToken(error);
   const span = found ? placeOf(found, file) : { file, start: tokenEnd(last), end: tokenEnd(last) };
   const slip = found ? slipAt(found, unit, kind, span) : undefined;
   if (slip) return slip;
@@ -72,6 +79,11 @@ export function explainFailure(error: IRecognitionException, unit: Unit, kind: U
     { span, text: `expected ${wanted}` },
     hint(found, error.message),
   );
+}
+
+/** The token that the parser could not go on with; undefined at the end of the unit. */
+export function foundToken(error: IRecognitionException): IToken | undefined {
+  return error.token.tokenType === EOF ? undefined : error.token;
 }
 
 /** A unit of a module that begins like no declaration. */
@@ -177,10 +189,7 @@ function slipAt(t: IToken, unit: Unit, kind: UnitKind, span: Span): Diagnostic |
     });
   if ((t.tokenType === T.Import || t.tokenType === T.Export) && kind === "statement")
     return say(`\`${t.image}\` inside a function`, "belongs at the top of a module");
-  if (
-    t.tokenType === T.Name &&
-    (t.image === "if" || t.image === "else" || (before?.image === "if" && before.tokenType === T.Name))
-  )
+  if (unit.some((u) => u.tokenType === T.Name && (u.image === "if" || u.image === "else" || u.image === "elif")))
     return say("there is no `if`", "", {
       notes: ["write `condition ? value : otherwise`, or `where(condition, value, otherwise)`"],
     });

@@ -323,10 +323,8 @@ class LayoutPass {
       });
       return true;
     }
-    if (SLIP_FUNCTION_WORDS.has(t.image) && nextType === T.Name) {
-      this.#report("functions are declared with `fn`", span, "", replacement(span, "fn"));
-      retype(t, T.Fn);
-    } else if (SLIP_LET_WORDS.has(t.image) && nextType === T.Name) {
+    if (this.#functionSlip(i)) return false;
+    if (SLIP_LET_WORDS.has(t.image) && nextType === T.Name) {
       this.#report("values are declared with `let`", span, "", replacement(span, "let"));
       retype(t, T.Let);
     } else if (nextType === T.Assign || (nextType === T.Colon && this.#top.kind === "block")) {
@@ -340,6 +338,17 @@ class LayoutPass {
       if (type === T.Assign || type === T.ScatterOp || type === T.Colon || operator) retype(t, T.Target);
     }
     return false;
+  }
+
+  /** `def f` for `fn f`. */
+  #functionSlip(i: number): boolean {
+    const t = this.#tokens[i]!;
+    if (!SLIP_FUNCTION_WORDS.has(t.image) || this.#startsLine[i + 1] || this.#type(i + 1) !== T.Name) return false;
+    const span = tokenSpan(t, this.#file);
+    this.#report("functions are declared with `fn`", span, "", replacement(span, "fn"));
+    retype(t, T.Fn);
+    if (this.#top.kind === "module") this.#top.header = true;
+    return true;
   }
 
   /** `max`, `min` or `set` with `=` right after it. */
@@ -401,6 +410,9 @@ class LayoutPass {
         this.#report(`\`${t.image}\` is not an operator`, span, "", replacement(span, slip.text));
         retype(t, slip.type);
       }
+    } else if (previous === T.Export && this.#functionSlip(i)) {
+      this.#push(t);
+      return i;
     } else if (previous === T.Iterate && next?.tokenType === T.Name && next.image === "in") retype(t, T.IterIndex);
     else if (
       previous === T.Iterate &&
@@ -437,7 +449,9 @@ class LayoutPass {
     } else if (frame.kind === "call" && (previous === T.Call || previous === T.Comma)) {
       if (next?.tokenType === T.Assign) {
         const span = tokenSpan(next, this.#file);
-        this.#report("named arguments are written with `:`", span, "", replacement({ ...span, end: span.end }, ":"));
+        const value = this.#tokens[i + 2]?.startOffset ?? span.end;
+        const edits = [{ span: { ...span, start: tokenEnd(t), end: Math.max(value, span.end) }, text: ": " }];
+        this.#report("named arguments are written with `:`", span, "", { fix: { message: "write `:`", edits } });
         retype(next, T.Colon);
       }
       if (next?.tokenType === T.Colon) retype(t, T.ArgName);

@@ -7,7 +7,7 @@ import type * as ast from "./ast.ts";
 import { balance, MAX_NESTING } from "./balance.ts";
 import { type Diagnostic, DiagnosticError, diagnostic } from "./diagnostic.ts";
 import { documentation } from "./doc-comments.ts";
-import { explainFailure, explainNoDeclaration, type UnitKind } from "./expected.ts";
+import { explainFailure, explainNoDeclaration, foundToken, type UnitKind } from "./expected.ts";
 import { type BlockToken, layout, type Unit } from "./layout.ts";
 import { Rules } from "./rules.ts";
 import type { Span } from "./span.ts";
@@ -251,9 +251,15 @@ class ModuleParser {
   }
 
   #reportUnused(value: ast.Expr, unit: Unit, next: Unit): void {
-    const first = next[0]!;
-    // A line that begins with an operator and is indented has been reported as that.
-    if (this.#diagnostics.some((d) => d.code === "EIN1009" && d.labels[0]?.span.start === first.startOffset)) return;
+    // A line that begins with an operator and is indented has been warned of; it is the reason, and an error here.
+    const isReason = (d: Diagnostic): boolean =>
+      d.code === "EIN1009" &&
+      (d.labels[0]?.span.start === next[0]!.startOffset || d.labels[0]?.span.start === unit[0]!.startOffset);
+    const reason = this.#diagnostics.findIndex(isReason);
+    if (reason >= 0) {
+      this.#diagnostics[reason] = { ...this.#diagnostics[reason]!, severity: "error" };
+      return;
+    }
     const start = { ...value.span, end: value.span.start };
     this.#reportUnlessKnown(
       diagnostic(
@@ -286,11 +292,7 @@ class ModuleParser {
       return undefined;
     }
     const error = this.#rules.errors[0]!;
-    this.#reportUnlessKnown(
-      explainFailure(error, unit, kind, this.#file),
-      unit,
-      Number.isNaN(error.token.startOffset) ? undefined : error.token,
-    );
+    this.#reportUnlessKnown(explainFailure(error, unit, kind, this.#file), unit, foundToken(error));
     return undefined;
   }
 

@@ -1,0 +1,2 @@
+/** "Did you mean", for every part of the compiler. */
+export { distance, suggest } from "../../grammar/suggest.ts";

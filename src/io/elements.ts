@@ -62,7 +62,8 @@ export function decodeElements(
   file: string,
   name: string,
 ): HostArray["data"] {
-  const copy = bytes.slice(0, count * type.bytes);
+  // Not bytes.slice: a Buffer's shares its memory.
+  const copy = new Uint8Array(bytes.subarray(0, count * type.bytes));
   if (!type.littleEndian) reverseElements(copy, type.bytes);
   const { buffer } = copy;
   switch (type.kind) {

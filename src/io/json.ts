@@ -52,7 +52,7 @@ function toJson(array: HostArray): object {
   const { dtype, shape } = array;
   const number = (x: number): number | string => (Object.is(x, -0) ? "-0" : Number.isFinite(x) ? x : String(x));
   // The shortest text that gives the same f32 back: 0.1, not 0.10000000149011612.
-  const single = (x: number): number | string => number(Number.isFinite(x) ? shortest(x) : x);
+  const single = (x: number): number | string => number(Number.isFinite(x) && x !== 0 ? shortest(x) : x);
   const elements = Array.from(array.data as ArrayLike<number>);
   switch (dtype) {
     case "f32":

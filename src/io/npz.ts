@@ -8,7 +8,8 @@ import { type NpyHeader, readNpy, readNpyHeader, writeNpy } from "./npy.ts";
 const MAX_INFLATED = 256 * 1024 * 1024;
 const MAX_RATIO = 8;
 const MAX_ENTRIES = 65536;
-const PIECE = 65536;
+/** Deflate grows data by at most a thousand: what comes of one piece is checked before the next. */
+const PIECE = 8192;
 
 /**
  * Reads all arrays of an archive, by name without `.npy`. What is unpacked is checked against each array's own header as soon

@@ -13,6 +13,7 @@ export function readPng(bytes: Uint8Array, file: string): HostArray {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const [width, height] = [view.getUint32(16), view.getUint32(20)];
   const colourType = bytes[25]!;
+  if (width * height === 0) failFile("EIN2002", file, "the image has no pixels", 16);
   if (width * height > MAX_PIXELS)
     failFile("EIN2005", file, `the image has ${width} by ${height} pixels; at most ${MAX_PIXELS} are read`);
   // Only for these does the decoder know how much there is to unpack.

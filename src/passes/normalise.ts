@@ -14,10 +14,12 @@ import { splitAxes } from "./split.ts";
 export interface NormaliseOptions {
   /** No distribution over float sums. */
   readonly strict?: boolean;
+  /** Before differentiation, which is what `stopGradient` is for. */
+  readonly keepStopGradient?: boolean;
 }
 
 export function normalise(program: Program, o: NormaliseOptions = {}): Program {
-  let p = dropDead(dropStopGradient(program));
+  let p = dropDead(o.keepStopGradient ? program : dropStopGradient(program));
   p = liftReductions(p);
   p = dropDead(inlineIndexMaps(p));
   p = mergeEqual(p);

@@ -1,0 +1,266 @@
+/**
+ * Reverse mode: Program → Program. Definitions are visited backwards; each hands contributions to the tensors that it reads;
+ * a tensor's cotangent is the sum of its contributions, every one a gather wherever the read was affine (invert.ts).
+ */
+import { isFloat } from "../../ir/dtype.ts";
+import {
+  type Axis, apply, axisRef, constant, type Definition, type Input, input, type MapDef, mapDef, type Program, read, reduce, scatterDef, type Step, type TensorExpr, type TensorRef,
+} from "../../ir/tensor.ts";
+import { addMonoid } from "../../ir/monoid.ts";
+import { readThrough } from "../passes/inline.ts";
+import { dropDead } from "../passes/merge.ts";
+import { normalise } from "../passes/normalise.ts";
+import { countNodes, definitionsOf, freshAxes, hasReduce, mapReads, readsIn, renameAxes, rewriteProgram, slotsOf } from "../passes/rewrite.ts";
+import { adjointOf, type AdjointContext, type Contribution, type Seeds } from "./adjoint.ts";
+import { invertScatter } from "./invert.ts";
+
+/** A definition that has no derivative, with the reason: callers make it a diagnostic at the definition's span. */
+export class NotDifferentiable extends Error {
+  readonly definition: Definition;
+  constructor(definition: Definition, why: string) {
+    super(why);
+    this.name = "NotDifferentiable";
+    this.definition = definition;
+  }
+}
+
+export interface ReverseOptions {
+  /** Names of the inputs whose gradients are wanted. */
+  readonly wrt: readonly string[];
+  /** The cotangent of each result: an input `cotangent_NAME`, the constant 1 (of a scalar), or none. */
+  readonly seed: (result: string) => "input" | "one" | "none";
+}
+
+/**
+ * A program with the same inputs, the cotangent inputs after them, the same results and after them `gradient_NAME` for each of
+ * `wrt`, in order. Throws NotDifferentiable.
+ */
+export function reverse(program: Program, o: ReverseOptions): Program {
+  const p = prepare(program);
+  const state = new Reverse(p, o.wrt);
+  const cotangents: Input[] = [];
+  for (const r of p.results) {
+    const seed = o.seed(r.name);
+    const dtype = r.tensor.types[r.slot]!;
+    if (seed === "none" || !isFloat(dtype) || !state.wanted(r.tensor, r.slot)) continue;
+    const axes = freshAxes(r.tensor.axes, new Map());
+    let from: Definition;
+    if (seed === "input") {
+      const made = input(`cotangent_${r.name}`, dtype, axes);
+      cotangents.push(made);
+      from = made;
+    } else from = state.emit(mapDef(axes, [constant(dtype, 1)], { name: `cotangent_${r.name}` }));
+    state.add(r, { tensor: from, slot: 0 });
+  }
+  for (const d of definitionsOf(p).slice().reverse()) state.visit(d);
+  const gradients = o.wrt.map((name) => {
+    const d = p.inputs.find((i) => i.name === name);
+    if (!d) throw new RangeError(`no input ${name}`);
+    return { name: `gradient_${name}`, ...state.cotangentOf(d, 0) };
+  });
+  return dropDead({
+    name: program.name,
+    inputs: [...p.inputs, ...cotangents],
+    steps: [...p.steps, ...state.steps],
+    results: [...p.results, ...gradients],
+    facts: p.facts,
+  });
+}
+
+/**
+ * Reductions stand alone and over one axis where their rule needs that, index maps are read through, and elementwise producers are
+ * inlined under a `select`, so that the guard of its path reaches their operands.
+ */
+function prepare(program: Program): Program {
+  const loop = program.steps.find((s) => s.kind === "loop");
+  if (loop?.kind === "loop") throw new NotDifferentiable(loop.carries[0]?.carry ?? program.inputs[0]!, "iterate has no derivative yet");
+  return inlineUnderSelects(nestReductions(normalise(program, { keepStopGradient: true })));
+}
+
+/** General reductions over several axes become one reduction an axis, innermost last axis first. */
+function nestReductions(p: Program): Program {
+  return rewriteProgram(p, (d, emit) => {
+    if (d.kind !== "map") {
+      if (d.kind !== "input" && d.kind !== "carry") emit(d);
+      return slotsOf(d);
+    }
+    const r = d.results[0];
+    if (r?.kind !== "reduce" || r.axes.length < 2 || hasOwnRule(d)) {
+      emit(d);
+      return slotsOf(d);
+    }
+    let values: readonly TensorExpr[] = r.values;
+    let made: MapDef = d;
+    for (let i = r.axes.length - 1; i >= 0; i--) {
+      const rename = new Map<Axis, Axis>();
+      const outer = freshAxes([...d.axes, ...r.axes.slice(0, i)], rename);
+      const inner = freshAxes([r.axes[i]!], rename);
+      const renamed = values.map((v) => renameAxes(v, rename));
+      made = mapDef(outer, r.monoid.slots.map((_, s) => reduce(r.monoid, inner, renamed, s)), { name: d.name, span: d.span, epoch: d.epoch });
+      emit(made);
+      const reader = made;
+      values = r.monoid.slots.map((_, s) => read(reader, s, [...d.axes, ...r.axes.slice(0, i)].map(axisRef)));
+    }
+    return slotsOf(made);
+  });
+}
+
+/** Sums, extrema and picks have rules that take any number of axes. */
+function hasOwnRule(d: MapDef): boolean {
+  const r = d.results[0];
+  if (r?.kind !== "reduce") return true;
+  const c = r.monoid.combine[0];
+  if (c?.kind !== "apply") return false;
+  return r.monoid.slots.length === 1 ? c.prim === "add" || c.prim === "max" || c.prim === "min" : c.prim === "select" && r.monoid.slots.some((t) => !isFloat(t));
+}
+
+const MOST_NODES = 64;
+
+function inlineUnderSelects(p: Program): Program {
+  return rewriteProgram(p, (d, emit) => {
+    if (d.kind !== "map") {
+      if (d.kind !== "input" && d.kind !== "carry") emit(d);
+      return slotsOf(d);
+    }
+    const inlined = (e: TensorExpr): TensorExpr => {
+      if (!hasSelect(e)) return e;
+      return mapReads(e, (r) => {
+        const t = r.tensor;
+        if (t.kind !== "map" || t.epoch !== d.epoch) return r;
+        const body = t.results[r.slot]!;
+        return hasReduce(body) || readsIn(body).length === 0 || countNodes([body], MOST_NODES) >= MOST_NODES ? r : readThrough(body, t.axes, r.at, r.fill);
+      });
+    };
+    const results = d.results.map(inlined);
+    const made = results.every((e, i) => e === d.results[i]) ? d : mapDef(d.axes, results, { name: d.name, span: d.span, epoch: d.epoch });
+    emit(made);
+    return slotsOf(made);
+  });
+}
+
+function hasSelect(e: TensorExpr): boolean {
+  const seen = new Set<TensorExpr>();
+  const go = (x: TensorExpr): boolean => {
+    if (seen.has(x)) return false;
+    seen.add(x);
+    if (x.kind === "apply") return (x.prim === "select" && isFloat(x.dtype)) || x.args.some(go);
+    return x.kind === "reduce" && x.values.some(go);
+  };
+  return go(e);
+}
+
+class Reverse {
+  readonly steps: Step[] = [];
+  readonly #active = new Map<Definition, Set<number>>();
+  readonly #parts = new Map<Definition, TensorRef[][]>();
+  readonly #totals = new Map<Definition, (TensorRef | undefined)[]>();
+  readonly #context: AdjointContext;
+
+  constructor(p: Program, wrt: readonly string[]) {
+    for (const d of p.inputs) if (wrt.includes(d.name) && isFloat(d.types[0] ?? "i32")) this.#active.set(d, new Set([0]));
+    for (const d of definitionsOf(p)) this.#markActive(d);
+    this.#context = {
+      wanted: (t, s) => this.wanted(t, s),
+      emit: (d) => this.emit(d),
+      refuse: (d, why) => {
+        throw new NotDifferentiable(d, why);
+      },
+    };
+  }
+
+  /** Float slots that depend on an active tensor through values, not only through indices and conditions. */
+  #markActive(d: Definition): void {
+    const roots = d.kind === "map" ? d.results.map((e) => (e.kind === "reduce" ? e.values : [e])) : d.kind === "scan" ? d.types.map(() => d.values) : d.kind === "scatter" ? d.values.map((v) => [v]) : [];
+    const slots = new Set<number>();
+    roots.forEach((list, slot) => {
+      if (!isFloat(d.types[slot] ?? "i32")) return;
+      const reads = list.flatMap((e) => (e.kind === "reduce" ? e.values : [e])).flatMap((e) => valueReads(e));
+      const into = d.kind === "scatter" ? d.into?.[slot] : undefined;
+      if (reads.some((r) => this.wanted(r.tensor, r.slot)) || (into && this.wanted(into.tensor, into.slot))) slots.add(slot);
+    });
+    if (slots.size > 0) this.#active.set(d, slots);
+  }
+
+  wanted(tensor: Definition, slot: number): boolean {
+    return this.#active.get(tensor)?.has(slot) ?? false;
+  }
+
+  emit<D extends Definition>(d: D): D {
+    this.steps.push(d);
+    return d;
+  }
+
+  add(target: TensorRef, part: TensorRef): void {
+    let slots = this.#parts.get(target.tensor);
+    if (!slots) {
+      slots = target.tensor.types.map(() => []);
+      this.#parts.set(target.tensor, slots);
+    }
+    slots[target.slot]!.push(part);
+  }
+
+  visit(d: Definition): void {
+    const parts = this.#parts.get(d);
+    if (!parts || d.kind === "input") return;
+    const seeds: Seeds = d.types.map((_, slot) => {
+      const total = this.#total(d, slot);
+      return (at) => total && read(total.tensor, total.slot, at);
+    });
+    for (const c of adjointOf(d, seeds, this.#context)) this.#contribute(c, d);
+  }
+
+  #contribute(c: Contribution, from: Definition): void {
+    const { tensor, slot } = c.target;
+    const rename = new Map<Axis, Axis>();
+    const axes = freshAxes(tensor.axes, rename);
+    const domain = freshAxes(c.domain, rename);
+    const fresh = new Map([...rename].filter(([a]) => c.domain.includes(a)));
+    const scatter = scatterDef(
+      axes, addMonoid(c.value.dtype), domain, c.at.map((e) => renameAxes(e, fresh)), [renameAxes(c.value, fresh)], [constant(c.value.dtype, 0)], undefined,
+      { name: `${tensor.name}_ct`, span: from.span, epoch: from.epoch },
+    );
+    const made = this.emit(invertScatter(scatter));
+    this.add({ tensor, slot }, { tensor: made, slot: 0 });
+  }
+
+  /** The sum of a slot's contributions as one definition; undefined if nothing flowed into it. */
+  #total(d: Definition, slot: number): TensorRef | undefined {
+    let slots = this.#totals.get(d);
+    if (!slots) {
+      slots = [];
+      this.#totals.set(d, slots);
+    }
+    if (slot in slots) return slots[slot];
+    const parts = this.#parts.get(d)?.[slot] ?? [];
+    let total: TensorRef | undefined = parts[0];
+    if (parts.length > 1) {
+      const axes = freshAxes(d.axes, new Map());
+      const sum = parts.map((r): TensorExpr => read(r.tensor, r.slot, axes.map(axisRef))).reduce((a, b) => apply("add", a, b));
+      total = { tensor: this.emit(mapDef(axes, [sum], { name: `${d.name}_ct`, span: d.span })), slot: 0 };
+    }
+    slots[slot] = total;
+    return total;
+  }
+
+  /** Zeros where nothing flowed. */
+  cotangentOf(d: Definition, slot: number): TensorRef {
+    const total = this.#total(d, slot);
+    if (total) return total;
+    const axes = freshAxes(d.axes, new Map());
+    return { tensor: this.emit(mapDef(axes, [constant(d.types[slot] ?? "f32", 0)], { name: `${d.name}_ct` })), slot: 0 };
+  }
+}
+
+/** Reads that a value is computed from: not those in indices, and not behind stop_gradient. */
+function valueReads(e: TensorExpr): { readonly tensor: Definition; readonly slot: number }[] {
+  const found: { readonly tensor: Definition; readonly slot: number }[] = [];
+  const seen = new Set<TensorExpr>();
+  const go = (x: TensorExpr): void => {
+    if (seen.has(x) || !isFloat(x.dtype)) return;
+    seen.add(x);
+    if (x.kind === "read") found.push(x);
+    else if (x.kind === "apply" && x.prim !== "stopGradient") x.args.forEach(go);
+  };
+  go(e);
+  return found;
+}

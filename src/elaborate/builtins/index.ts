@@ -2,8 +2,8 @@
 import type { Span } from "../../../grammar/span.ts";
 import { productExtent, size } from "../../../ir/extent.ts";
 import { fail, toAxis, toTensor } from "../convert.ts";
-import type { Builtin, TensorValue, Value } from "../value.ts";
-import { builtin, present, table, toChoice, toCount } from "./common.ts";
+import type { Builder, Builtin, TensorValue, Value } from "../value.ts";
+import { type Args, builtin, intValue, present, table, toChoice, toCount } from "./common.ts";
 import { CREATE } from "./create.ts";
 import { pack, patternFirst, rearrange, splitReduced, unpack } from "./einops.ts";
 import { EINSUM } from "./einsum.ts";
@@ -21,42 +21,60 @@ export { REDUCERS, reduceIndexed } from "./reductions.ts";
 
 const EINOPS_REDUCTIONS = ["sum", "mean", "max", "min", "prod", "any", "all"] as const;
 
+/**
+ * Axis sizes are named arguments of any name (an axis may be called `x`), so the other arguments are positional. `reduction:` may
+ * still be named, since no size is a string.
+ */
+function positional(a: Args): readonly (Value | undefined)[] {
+  return a["arguments"]?.kind === "list" ? a["arguments"].items : [];
+}
+
 const EINOPS: ReadonlyMap<string, Builtin> = table([
-  builtin("rearrange", "x, pattern, **sizes", 'einops: rearrange("b (h d) t -> b h t d", x, h: 8)', (b, a, span) => {
-    const { text, tensor } = patternFirst(a["x"], a["pattern"], span, "rearrange");
+  builtin("rearrange", "*arguments, **sizes", 'einops: rearrange("b (h d) t -> b h t d", x, h: 8)', (b, a, span) => {
+    const [x, y, more] = positional(a);
+    if (more)
+      fail("EIN1501", "rearrange takes a pattern, a tensor and named sizes", more.span, "one argument too many");
+    const { text, tensor } = patternFirst(x, y, span, "rearrange");
     return rearrange(b, "rearrange", text, tensor, a["sizes"], span);
   }),
   builtin(
     "reduce",
-    "x, pattern, reduction?, axis!, **sizes",
+    "*arguments, axis!, **sizes",
     'einops: reduce("b c (h 2) -> b c h", x, "max"); or by a function: reduce(|p, q| p * q, 1.0, x, axis: 0)',
     (b, a, span) => {
-      const f = a["x"];
-      if (f?.kind === "function") return ownReduce(b, f, a["pattern"], a["reduction"], a, span);
-      const { text, tensor } = patternFirst(f, a["pattern"], span, "reduce");
-      if (!present(a["reduction"]))
-        return fail("EIN1501", "reduce needs to know by what", span, `one of ${EINOPS_REDUCTIONS.join(", ")}`);
-      const how = toChoice(a["reduction"], EINOPS_REDUCTIONS, "sum", span, "the reduction");
-      const { view, count } = splitReduced(b, text, tensor, a["sizes"], span);
+      const [x, y, z, more] = positional(a);
+      if (more)
+        fail(
+          "EIN1501",
+          "reduce takes a pattern, a tensor, a reduction and named sizes",
+          more.span,
+          "one argument too many",
+        );
+      if (x?.kind === "function") return ownReduce(b, x, y, z, a, span);
+      const { text, tensor } = patternFirst(x, y, span, "reduce");
+      const { how, sizes } = reductionOf(z, a["sizes"], span);
+      const { view, count } = splitReduced(b, text, tensor, sizes, span);
       if (count === 0) return view;
-      const axes: Value = {
-        kind: "list",
-        items: Array.from({ length: count }, (_, k): Value => ({ kind: "int", extent: size(k - count), span })),
-        span,
-      };
-      return (REDUCTIONS.get(how) as Builtin).build(b, { x: view, axis: axes }, span);
+      const axes = Array.from({ length: count }, (_, k): Value => intValue(size(k - count), span));
+      return (REDUCTIONS.get(how) as Builtin).build(b, { x: view, axis: { kind: "list", items: axes, span } }, span);
     },
   ),
   builtin(
     "repeat",
-    "x, pattern, axis?, **sizes",
+    "*arguments, axis!, **sizes",
     'einops: repeat("h w -> h w c", x, c: 3); or NumPy: repeat(x, 3, axis: 0) repeats every element',
     (b, a, span) => {
-      if (a["x"]?.kind === "string" || a["pattern"]?.kind === "string") {
-        const { text, tensor } = patternFirst(a["x"], a["pattern"], span, "repeat");
-        return rearrange(b, "repeat", text, tensor, a["sizes"], span);
-      }
-      return repeatElements(b, a, span);
+      const [x, y, more] = positional(a);
+      if (more)
+        fail(
+          "EIN1501",
+          "repeat takes a pattern and a tensor, or a tensor and a number",
+          more.span,
+          "one argument too many",
+        );
+      if (x?.kind !== "string" && y?.kind !== "string") return repeatElements(b, x, y, a["axis"], span);
+      const { text, tensor } = patternFirst(x, y, span, "repeat");
+      return rearrange(b, "repeat", text, tensor, a["sizes"], span);
     },
   ),
   builtin("pack", "x, pattern", '{ packed, shapes }: einops: pack([x, y], "b * c")', pack),
@@ -68,14 +86,30 @@ const EINOPS: ReadonlyMap<string, Builtin> = table([
   ),
 ]);
 
+/** The word for the reduction, and the sizes without it. */
+function reductionOf(
+  given: Value | undefined,
+  sizes: Value | undefined,
+  span: Span,
+): { readonly how: (typeof EINOPS_REDUCTIONS)[number]; readonly sizes: Value | undefined } {
+  const named = sizes?.kind === "record" ? sizes.fields.get("reduction") : undefined;
+  const word = present(given) ? given : named?.kind === "string" ? named : undefined;
+  if (!word) return fail("EIN1501", "reduce needs to know by what", span, `one of ${EINOPS_REDUCTIONS.join(", ")}`);
+  const how = toChoice(word, EINOPS_REDUCTIONS, "sum", span, "the reduction");
+  if (word !== named || sizes?.kind !== "record") return { how, sizes };
+  return { how, sizes: { ...sizes, fields: new Map([...sizes.fields].filter(([name]) => name !== "reduction")) } };
+}
+
 function repeatElements(
-  b: Parameters<Builtin["build"]>[0],
-  a: Readonly<Record<string, Value | undefined>>,
+  b: Builder,
+  given: Value | undefined,
+  count: Value | undefined,
+  axis: Value | undefined,
   span: Span,
 ): TensorValue {
-  const x = toTensor(a["x"], span);
-  const times = toCount(a["pattern"], span, "the number of repetitions");
-  if (present(a["axis"])) return repeatEach(b, x, times, toAxis(a["axis"], x.shape.length, span), span);
+  const x = toTensor(given, span);
+  const times = toCount(count, span, "the number of repetitions");
+  if (present(axis)) return repeatEach(b, x, times, toAxis(axis, x.shape.length, span), span);
   return repeatEach(b, reshape(b, x, [productExtent(x.shape)], span), times, 0, span);
 }
 

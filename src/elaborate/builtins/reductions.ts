@@ -98,7 +98,7 @@ function extremum(which: "max" | "min"): Reduction {
 }
 
 function atLeastOne(b: Builder, plan: Plan, what: string, span: Span): void {
-  b.requireAtLeast(plan.count, ONE, span, `the number of elements that ${what} reduces`);
+  b.requireAtLeast(plan.count, ONE, span, `the number of elements that ${what} reduces`, "EIN1303");
 }
 
 function argument(which: "max" | "min"): Reduction {

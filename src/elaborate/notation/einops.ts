@@ -67,8 +67,8 @@ function tokens(text: string, base: number): readonly Token[] {
   return out;
 }
 
-/** One side of the arrow; `base` is where it begins in the pattern. */
-function parseSide(text: string, base: number): Side {
+/** One side of the arrow; `base` is where it begins in the pattern. Names may repeat in the terms of an einsum (diagonals). */
+function parseSide(text: string, base: number, repeats = false): Side {
   const groups: Group[] = [];
   const axes: PatternAxis[] = [];
   const seen = new Map<string, PatternAxis>();
@@ -99,7 +99,7 @@ function parseSide(text: string, base: number): Side {
       const made = axisOf(t);
       if (made) {
         const old = seen.get(made.name);
-        if (old)
+        if (old && !(repeats && made.name !== DOTS))
           throw new NotationError("EIN1411", `axis \`${t.text}\` occurs twice on one side`, [
             { offset: t.offset, length, text: "the second time" },
             { offset: old.offset, length: old.length, text: "the first" },
@@ -234,7 +234,7 @@ export function parseNamedEinsum(pattern: string, ranks: readonly number[]): Ein
   const terms: Side[] = [];
   let from = 0;
   for (const part of leftText.split(",")) {
-    terms.push(plain(parseSide(part, from)));
+    terms.push(plain(parseSide(part, from, true)));
     from += part.length + 1;
   }
   const result = plain(parseSide(rightText, base));

@@ -18,9 +18,9 @@ export class Context {
     this.#wait = wait;
     void gpu.lost.then((loss) => {
       this.lose(
-        new DeviceError("lost", loss.reason === "destroyed" ? "the device was destroyed" : "the device was lost", {
-          detail: loss.message,
-        }),
+        loss.reason === "destroyed"
+          ? new DeviceError("lost", "the device was destroyed")
+          : new DeviceError("lost", "the device was lost", { detail: loss.message }),
       );
     });
   }

@@ -254,7 +254,12 @@ class LayoutPass {
     const first = frame.sink[0]!;
     const type = t.tokenType;
     if (type === T.RCurly) return false;
-    const attributed = frame.kind === "module" && first.tokenType === T.Binary && first.image === "@" && !frame.header;
+    const attributed =
+      frame.kind === "module" &&
+      first.tokenType === T.Binary &&
+      first.image === "@" &&
+      !frame.header &&
+      this.#previous?.tokenType !== T.BlockTree;
     // `fn f() { … } fn g() { … }` on one line.
     if (frame.kind === "module" && !attributed && this.#previous?.tokenType === T.BlockTree && STARTS_ITEM.has(type))
       return true;

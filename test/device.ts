@@ -1,6 +1,6 @@
 /**
- * Devices for tests. Tests that need one stand in files named `*.device.test.ts`: those run once more on other adapters, with
- * FUSUM_ADAPTER naming what VK_DRIVER_FILES is expected to give ("lavapipe").
+ * Devices for tests. Test files that open one, directly or through a helper, are run once more on other adapters
+ * (`test/run.ts --device`), with FUSUM_ADAPTER naming what VK_DRIVER_FILES is expected to give.
  */
 import { type Device, type OpenOptions, openDevice } from "../runtime/node.ts";
 

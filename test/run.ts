@@ -1,0 +1,86 @@
+/**
+ * Runs the tests and says in one plain last line how many passed, failed and were skipped.
+ *
+ *   node test/run.ts [--fast] [--device] [--name PATTERN] [FILTER ...]
+ *
+ * --fast leaves out the files named *.slow.test.ts, --device all but those that open a device (FUSUM_ADAPTER says which one);
+ * a filter is a part of a file's path, the pattern of a test's name. Exit code 1 if anything failed or nothing ran.
+ */
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { startVitest } from "vitest/node";
+
+const root = resolve(import.meta.dirname, "..");
+const { values, positionals } = parseArgs({
+  options: { fast: { type: "boolean" }, device: { type: "boolean" }, name: { type: "string" } },
+  allowPositionals: true,
+});
+
+/** Whether a file, or a helper beside it that it imports, opens devices through the runtime's entry for Node. */
+function opensDevice(path: string, seen = new Set<string>()): boolean {
+  if (seen.has(path)) return false;
+  seen.add(path);
+  const imports = [
+    ...readFileSync(path, "utf8").matchAll(/^(?:import|export)\s(?!type\b)[^"]*?from "(\.[^"]+\.ts)"/gm),
+  ];
+  return imports.some(([, specifier]) => {
+    const target = join(dirname(path), specifier!);
+    if (target === join(root, "runtime/node.ts")) return true;
+    return target.startsWith(join(root, "test")) && opensDevice(target, seen);
+  });
+}
+
+function selected(): readonly string[] {
+  return globSync("test/**/*.test.ts", { cwd: root })
+    .sort()
+    .filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)))
+    .filter((file) => !values.fast || !file.endsWith(".slow.test.ts"))
+    .filter((file) => !values.device || (!file.endsWith(".slow.test.ts") && opensDevice(join(root, file))));
+}
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** What did not come to an end, or could not even be collected, has failed. */
+async function run(files: readonly string[]): Promise<Counts> {
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const vitest = await startVitest(
+    "test",
+    files.map((file) => join(root, file)),
+    {
+      root,
+      watch: false,
+      ...(values.name ? { testNamePattern: values.name } : {}),
+    },
+  );
+  const ran = new Set<string>();
+  for (const module of vitest.state.getTestModules()) {
+    ran.add(relative(root, module.moduleId));
+    const tests = [...module.children.allTests()];
+    // Errors of the file itself, or of a suite's hooks, of which no test knows.
+    const around = [...module.errors(), ...[...module.children.allSuites()].flatMap((suite) => suite.errors())];
+    counts.failed += around.length;
+    if (tests.length === 0 && around.length === 0) counts.failed++;
+    for (const test of tests) {
+      const { state } = test.result();
+      counts[state === "pending" ? "failed" : state]++;
+    }
+  }
+  counts.failed += vitest.state.getUnhandledErrors().length;
+  for (const file of files) {
+    if (ran.has(file)) continue;
+    process.stdout.write(`${file} did not run\n`);
+    counts.failed++;
+  }
+  await vitest.close();
+  return counts;
+}
+
+const files = selected();
+const counts = files.length > 0 ? await run(files) : { passed: 0, failed: 0, skipped: 0 };
+process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`);
+process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;

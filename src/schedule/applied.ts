@@ -4,6 +4,8 @@ import { type Extent, ONE, size } from "../../ir/extent.ts";
 import type { Kernel } from "../../ir/kernel.ts";
 import type { TensorRef } from "../../ir/tensor.ts";
 
+export { DEFAULT_TARGET, type Target } from "./target.ts";
+
 /** Memory that a schedule needs between its own kernels (partial results); identity is by object. */
 export interface Temporary {
   readonly kind: "temporary";

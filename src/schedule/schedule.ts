@@ -25,7 +25,10 @@ export interface ContractionSchedule extends Common {
   readonly splitK: number;
   readonly subgroup: "none" | "broadcast" | "matrix";
   readonly config?: number;
+  /** Batch positions a workgroup, side by side. */
   readonly batches: number;
+  /** What the lanes of a vector run along; without it N, then M, then K, the first that the accesses allow. */
+  readonly along?: "n" | "m" | "k";
 }
 export interface RowSchedule extends Common {
   readonly kind: "row";
@@ -35,8 +38,17 @@ export interface RowSchedule extends Common {
   readonly threads: Threads;
   readonly hold: number;
   readonly pass: "held" | "online" | "reread";
+  /** Units of a row that an invocation does together. */
   readonly block: number;
+  /** How a row's invocations combine; workgroup memory without it. */
+  readonly combine?: "workgroup" | "subgroup";
+  /** Rows that an invocation does together, sharing what does not depend on the row; 1 without it. */
+  readonly each?: number;
 }
+/**
+ * A workgroup has `columns` neighbouring results and `threads` invocations for each. With several columns a vector lies along the
+ * last parallel axis, with one along the reduced axes; `each` units of the row are done together.
+ */
 export interface ReductionSchedule extends Common {
   readonly kind: "reduction";
   readonly threads: Threads;

@@ -1,0 +1,196 @@
+/** Scans: an invocation a row in sequence, or blocks scanned apart and offset by their running totals. */
+import type { DType } from "../../../ir/dtype.ts";
+import { ceilDivExtent, type Extent, modExtent, mulExtent, ONE, productExtent, size, subExtent } from "../../../ir/extent.ts";
+import { iadd, ilt, imul, type KernelExpr, kapply, kint, ksize, kvar, type Lanes, loop, type Statement, variable, when } from "../../../ir/kernel.ts";
+import { type Axis, axis, axisRef, type Definition, input, read, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
+import type { AppliedKernel, Temporary } from "../applied.ts";
+import { divisible } from "../affine.ts";
+import { lower, resolve, storeAt } from "../lower.ts";
+import type { ScanRegion } from "../region.ts";
+import { type ScanSchedule, ScheduleError } from "../schedule.ts";
+import type { Target } from "../target.ts";
+import { accumulate, type Accumulator, combine, current, newAccumulator } from "./accumulate.ts";
+import { bindAxis, type Builder, checkGroup, emit, finish, inFrame, name, newBuilder, originOf, top } from "./builder.ts";
+import { epilogueOf } from "./epilogue.ts";
+import { countOf, neverEmpty, unflattenAxes } from "./walk.ts";
+
+export function applyScan(region: ScanRegion, s: ScanSchedule, target: Target): readonly AppliedKernel[] {
+  checkGroup(target, s.threads);
+  if (!Number.isInteger(s.each) || s.each < 1 || s.each > 16) throw new ScheduleError("each", `${s.each} is not in 1…16`);
+  return s.form === "carry" ? [carry(region, s, target)] : blocks(region, s, target);
+}
+
+interface Rows {
+  readonly others: readonly Axis[];
+  readonly count: Extent;
+}
+function rowsOf(region: ScanRegion): Rows {
+  const others = region.def.axes.filter((a) => a !== region.def.along);
+  return { others, count: countOf(others) };
+}
+
+/** Stores the running value at the current position, and the epilogue's results. */
+function storeHere(b: Builder, region: ScanRegion, values: readonly KernelExpr[]): void {
+  const P = region.def.axes.map((a) => axisRef(a));
+  values.forEach((v, s) => {
+    top(b).memo.set(resolve(b, read(region.def, s, P)), { expr: v, level: b.frames.length - 1 });
+  });
+  for (const ref of region.stores) {
+    if (ref.tensor === region.def) {
+      const v = values[ref.slot];
+      if (v) storeAt(b, ref, P, v);
+      continue;
+    }
+    const e = epilogueOf(region).find((x) => x.def === ref.tensor);
+    const result = e?.results[ref.slot];
+    if (!e || !result) throw new ScheduleError("kind", `${ref.tensor.name} is not of this region`);
+    storeAt(b, ref, e.point, lower(b, result));
+  }
+}
+
+function prepare(b: Builder, region: ScanRegion): void {
+  originOf(b, region);
+  b.onChip.add(region.def);
+}
+
+/** Grid and invocations along x over `units`; each unit runs `body` with `unit` bound, guarded. */
+function perUnit(b: Builder, units: Extent, threads: number, body: (unit: TensorExpr) => void): readonly Statement[] {
+  const [g, t] = [variable("g"), variable("t")];
+  const id = iadd(imul(kvar(g), kint(threads)), kvar(t));
+  const inner = inFrame(b, true, () => {
+    const a = axis("row", units);
+    bindAxis(b, a, id);
+    body(axisRef(a));
+  });
+  const guarded = divisible(units, threads) ? inner : when(ilt(id, ksize(units)), inner);
+  return [loop(g, ksize(ceilDivExtent(units, size(threads))), [loop(t, kint(threads), guarded, "thread.x")], "grid.x")];
+}
+
+function oneByOne(b: Builder, acc: Accumulator, region: ScanRegion): readonly KernelExpr[] {
+  accumulate(b, acc, 0, region.def.values.map((v) => lower(b, v)));
+  return current(acc, 0).map((v) => name(b, "now", v));
+}
+
+function carry(region: ScanRegion, s: ScanSchedule, target: Target): AppliedKernel {
+  const { others, count } = rowsOf(region);
+  // A vector of rows side by side; along the scan itself there is nothing to do at once.
+  const lanes: Lanes = s.vector;
+  const last = others[others.length - 1];
+  const sideBySide = lanes > 1 && last !== undefined && region.def.axes[region.def.axes.length - 1] === last && divisible(last.extent, lanes);
+  if (lanes > 1 && !sideBySide) throw new ScheduleError("vector", "no rows lie side by side in memory", last?.name);
+  const b = newBuilder(region.name, target, lanes);
+  prepare(b, region);
+  const units = lanes > 1 ? productExtent([...others.slice(0, -1).map((a) => a.extent), divBy(last?.extent ?? ONE, lanes)]) : count;
+  const body = perUnit(b, units, s.threads, (unit) => {
+    unflattenAxes(b, others, unit, lanes);
+    const acc = newAccumulator(b, region.def.monoid, 1, lanes);
+    const along = region.def.along;
+    const step = (at: KernelExpr): void => {
+      bindAxis(b, along, at);
+      storeHere(b, region, oneByOne(b, acc, region));
+    };
+    const v = variable("k");
+    const each = along.extent.value !== undefined ? Math.min(s.each, Math.max(1, along.extent.value)) : s.each;
+    let from: KernelExpr = kint(0);
+    if (each > 1) {
+      const until = along.extent.value !== undefined ? size(along.extent.value - (along.extent.value % each)) : subExtent(along.extent, modOf(along.extent, each));
+      const w = variable("k");
+      const together = inFrame(b, true, () => {
+        for (let u = 0; u < each; u++) emit(b, ...inFrame(b, false, () => step(iadd(kvar(w), kint(u)))));
+      });
+      emit(b, loop(w, ksize(until), together, "loop", kint(0), each));
+      from = ksize(until);
+      if (until === along.extent) return;
+    }
+    const statements = inFrame(b, !neverEmpty(along.extent), () => step(kvar(v)));
+    emit(b, loop(v, ksize(along.extent), statements, "loop", from));
+  });
+  return finish(b, body);
+}
+
+function divBy(e: Extent, by: number): Extent {
+  return ceilDivExtent(e, size(by));
+}
+function modOf(e: Extent, by: number): Extent {
+  return modExtent(e, size(by));
+}
+
+/** Elements of a block: an invocation walks one in sequence. */
+const BLOCK_UNIT = 16;
+
+/**
+ * Three kernels: totals of blocks, the exclusive scan of the totals, and the blocks again from where they begin. The order
+ * of combination is kept, so the monoid need not commute.
+ */
+function blocks(region: ScanRegion, s: ScanSchedule, target: Target): readonly AppliedKernel[] {
+  if (s.vector > 1) throw new ScheduleError("vector", "blocks are walked element by element");
+  const { others, count } = rowsOf(region);
+  const along = region.def.along;
+  const m = region.def.monoid;
+  const length = BLOCK_UNIT * s.each;
+  const blockCount = ceilDivExtent(along.extent, size(length));
+  const blockAxis = axis("block", blockCount);
+  const totals = m.slots.map((d: DType, i) => input(`${region.def.name}_total${i}`, d, [...others, blockAxis]));
+  const offsets = m.slots.map((d: DType, i) => input(`${region.def.name}_offset${i}`, d, [...others, blockAxis]));
+  const temporary = (t: Definition): Temporary => ({ kind: "temporary", name: t.name, dtype: t.types[0] ?? "f32", size: productExtent(shapeOf(t)) });
+  const made = new Map<Definition, readonly Temporary[]>([...totals, ...offsets].map((t) => [t, [temporary(t)]]));
+  const begin = (name: string): Builder => {
+    const b = newBuilder(name, target, 1);
+    prepare(b, region);
+    for (const [d, t] of made) b.temporaries.set(d, t);
+    return b;
+  };
+  /** Walks one block; `at` is called after each element has been combined. */
+  const inBlock = (b: Builder, acc: Accumulator, each: (() => void) | undefined): void => {
+    const block = lower(b, axisRef(blockAxis));
+    const from = name(b, "from", imul(block, kint(length)));
+    const to = name(b, "to", kapply("min", iadd(from, kint(length)), ksize(along.extent)));
+    const v = variable("k");
+    const statements = inFrame(b, true, () => {
+      bindAxis(b, along, kvar(v));
+      if (each) each();
+      else accumulate(b, acc, 0, region.def.values.map((x) => lower(b, x)));
+    });
+    emit(b, loop(v, to, statements, "loop", from));
+  };
+  const here = (): readonly TensorExpr[] => [...others.map((a) => axisRef(a)), axisRef(blockAxis)];
+  const one = begin(`${region.name}_totals`);
+  const oneBody = perUnit(one, mulExtent(count, blockCount), s.threads, (unit) => {
+    unflattenAxes(one, [...others, blockAxis], unit, 1);
+    const acc = newAccumulator(one, m, 1, 1);
+    inBlock(one, acc, undefined);
+    totals.forEach((t, i) => {
+      const v = current(acc, 0)[i];
+      if (v) storeAt(one, { tensor: t, slot: 0 }, here(), v);
+    });
+  });
+  const two = begin(`${region.name}_offsets`);
+  const twoBody = perUnit(two, count, s.threads, (unit) => {
+    unflattenAxes(two, others, unit, 1);
+    const acc = newAccumulator(two, m, 1, 1);
+    const v = variable("k");
+    const statements = inFrame(two, true, () => {
+      bindAxis(two, blockAxis, kvar(v));
+      const own = totals.map((t) => lower(two, read(t, 0, here())));
+      offsets.forEach((t, i) => {
+        const before = current(acc, 0)[i];
+        if (before) storeAt(two, { tensor: t, slot: 0 }, here(), before);
+      });
+      accumulate(two, acc, 0, own);
+    });
+    emit(two, loop(v, ksize(blockCount), statements));
+  });
+  const three = begin(region.name);
+  const threeBody = perUnit(three, mulExtent(count, blockCount), s.threads, (unit) => {
+    unflattenAxes(three, [...others, blockAxis], unit, 1);
+    const acc = newAccumulator(three, m, 1, 1);
+    const start = offsets.map((t) => name(three, "start", lower(three, read(t, 0, here()))));
+    inBlock(three, acc, () => {
+      accumulate(three, acc, 0, region.def.values.map((x) => lower(three, x)));
+      const now = combine(three, m, start, current(acc, 0)).map((v) => name(three, "now", v));
+      storeHere(three, region, now);
+    });
+  });
+  return [finish(one, oneBody), finish(two, twoBody), finish(three, threeBody)];
+}
+

@@ -1,0 +1,235 @@
+/** Scatters: each result looks for what falls on it, or the positions add atomically where that gives the same bits. */
+import { type Extent, ONE, productExtent, ZERO } from "../../../ir/extent.ts";
+import { type KernelExpr, kand, kapply, kapplyTyped, kconst, kvar, loop, type Statement, store, variable, when, ilt, ksize, kint, iadd, imul, load, type Buffer, storageBuffer, type AtomicStatement } from "../../../ir/kernel.ts";
+import { type Axis, axis, axisRef, constant, type Monoid, read, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
+import { ceilDivExtent, divExtent, size } from "../../../ir/extent.ts";
+import type { AppliedKernel, BufferSource, Temporary } from "../applied.ts";
+import { divisible, flatten, inside, linearForm } from "../affine.ts";
+import { lower, storeAt } from "../lower.ts";
+import type { ScatterRegion } from "../region.ts";
+import { ScheduleError, type ScatterSchedule } from "../schedule.ts";
+import type { Target } from "../target.ts";
+import { combine } from "./accumulate.ts";
+import { aliasAxis, bindAxis, type Builder, checkGroup, emit, finish, freshName, inFrame, name, newBuilder, newPrivate, originOf } from "./builder.ts";
+import { countOf, laneable, neverEmpty, unflattenAxes } from "./walk.ts";
+
+export function applyScatter(region: ScatterRegion, s: ScatterSchedule, target: Target): readonly AppliedKernel[] {
+  checkGroup(target, s.threads);
+  switch (s.method) {
+    case "own":
+      return [own(region, s, target)];
+    case "atomic":
+      return atomic(region, s, target);
+    case "sort":
+    case "cas":
+      throw new ScheduleError("method", `${s.method} is not available`);
+    default:
+      return s.method satisfies never;
+  }
+}
+
+/** Domain axes that are a plain index of the result: the result's own coordinate says where they are. */
+export function fixedAxes(region: ScatterRegion): ReadonlyMap<Axis, number> {
+  const fixed = new Map<Axis, number>();
+  region.def.at.forEach((x, d) => {
+    if (x.kind === "axis" && region.def.domain.includes(x.axis) && !fixed.has(x.axis)) fixed.set(x.axis, d);
+  });
+  return fixed;
+}
+
+function perUnit(b: Builder, units: Extent, threads: number, body: (unit: TensorExpr) => void): readonly Statement[] {
+  const [g, t] = [variable("g"), variable("t")];
+  const id = iadd(imul(kvar(g), kint(threads)), kvar(t));
+  const whole = divisible(units, threads);
+  const inner = inFrame(b, !whole, () => {
+    const a = axis("e", units);
+    bindAxis(b, a, id);
+    body(axisRef(a));
+  });
+  const guarded = whole ? inner : when(ilt(id, ksize(units)), inner);
+  return [loop(g, ksize(ceilDivExtent(units, size(threads))), [loop(t, kint(threads), guarded, "thread.x")], "grid.x")];
+}
+
+/** What a result is before anything is scattered onto it. */
+function startOf(region: ScatterRegion, point: readonly TensorExpr[], slot: number): TensorExpr {
+  const { def } = region;
+  const into = def.into?.[slot];
+  if (into) return read(into.tensor, into.slot, point);
+  const initial = def.monoid === "set" ? def.initial[slot] : (def.monoid.identity[slot] ?? def.initial[slot]);
+  return initial ?? constant(def.types[slot] ?? "f32", 0);
+}
+
+function own(region: ScatterRegion, s: ScatterSchedule, target: Target): AppliedKernel {
+  const { def } = region;
+  if (s.vector > 1 && !laneable(def.axes, s.vector)) throw new ScheduleError("vector", `the innermost extent is not a multiple of ${s.vector}`, def.axes.at(-1)?.name);
+  const fixed = fixedAxes(region);
+  const last = def.axes.length - 1;
+  const lastFixed = [...fixed].find(([, d]) => d === last)?.[0];
+  if (s.vector > 1 && (!lastFixed || lastFixed.extent !== def.axes[last]?.extent))
+    throw new ScheduleError("vector", "the lanes of a vector would look for different positions", def.axes[last]?.name);
+  const b = newBuilder(region.name, target, s.vector);
+  originOf(b, region);
+  const units = divExtent(productExtent(shapeOf(def)), size(s.vector));
+  const body = perUnit(b, units, s.threads, (unit) => {
+    unflattenAxes(b, def.axes, unit, s.vector);
+    const point = def.axes.map((a) => axisRef(a));
+    const acc = def.types.map((d, i) => newPrivate(b, "acc", d, 1, s.vector));
+    acc.forEach((p, i) => {
+      emit(b, store(p, kint(0), widen(lower(b, startOf(region, point, i)), s.vector)));
+    });
+    let inDomain: KernelExpr | undefined;
+    for (const [a, d] of fixed) {
+      const p = point[d];
+      if (!p) continue;
+      aliasAxis(b, a, p);
+      if (a.extent === def.axes[d]?.extent) continue;
+      if (inside(linearForm(p), a.extent).high && a.extent !== ZERO && neverEmpty(a.extent)) continue;
+      const test = ilt(lower(b, p), ksize(a.extent));
+      inDomain = inDomain ? kand(inDomain, test) : test;
+    }
+    const rest = def.domain.filter((a) => !fixed.has(a));
+    const search = (): void => overDomain(b, rest, () => {
+      let here: KernelExpr | undefined;
+      def.at.forEach((x, d) => {
+        const p = point[d];
+        if (!p || (x.kind === "axis" && fixed.get(x.axis) === d)) return;
+        const test = kapply("eq", lower(b, x), lower(b, p));
+        here = here ? kand(here, test) : test;
+      });
+      const add = (): void => {
+        const values = def.values.map((v) => name(b, "v", widen(lower(b, v), s.vector)));
+        const old = acc.map((p) => load(p, kint(0)));
+        const made = def.monoid === "set" ? values : combine(b, def.monoid, old, values).map((v) => name(b, "n", v));
+        acc.forEach((p, i) => {
+          const v = made[i];
+          if (v) emit(b, store(p, kint(0), widen(v, s.vector)));
+        });
+      };
+      if (here) emit(b, ...when(here, inFrame(b, true, add)));
+      else add();
+    });
+    if (inDomain) emit(b, ...when(inDomain, inFrame(b, true, search)));
+    else search();
+    for (const ref of region.stores) {
+      const p = acc[ref.slot];
+      if (p) storeAt(b, ref, point, name(b, "r", load(p, kint(0))));
+    }
+  });
+  return finish(b, body);
+}
+
+function widen(e: KernelExpr, lanes: 1 | 2 | 4): KernelExpr {
+  return e.lanes === lanes ? e : { kind: "splat", dtype: e.dtype, lanes, value: e };
+}
+
+function overDomain(b: Builder, axes: readonly Axis[], body: () => void): void {
+  const [a, ...rest] = axes;
+  if (!a) {
+    body();
+    return;
+  }
+  const v = variable("j");
+  const statements = inFrame(b, !neverEmpty(a.extent), () => {
+    bindAxis(b, a, kvar(v));
+    overDomain(b, rest, body);
+  });
+  emit(b, loop(v, ksize(a.extent), statements));
+}
+
+// ---- Atomics ------------------------------------------------------------------------------------------------------
+
+/** The atomic operation that does what the monoid does, bit for bit and in any order. */
+export function atomicOp(m: Monoid | "set"): { readonly op: AtomicStatement["op"]; readonly ordered: boolean } | undefined {
+  if (m === "set" || m.slots.length !== 1) return undefined;
+  const body = m.combine[0];
+  if (body?.kind !== "apply" || body.args.length !== 2 || !body.args.every((a, i) => a.kind === "arg" && a.index === i)) return undefined;
+  const { prim } = body;
+  const d = m.slots[0];
+  if (d === "i32" || d === "u32") {
+    if (prim === "add" || prim === "min" || prim === "max") return { op: prim, ordered: false };
+    if (prim === "bitand") return { op: "and", ordered: false };
+    return prim === "bitor" ? { op: "or", ordered: false } : undefined;
+  }
+  return d === "f32" && (prim === "min" || prim === "max") ? { op: prim, ordered: true } : undefined;
+}
+
+const u32 = (v: number): KernelExpr => kconst("u32", v);
+
+/** f32 bits as u32 in the order of the numbers; NaN is `nan`. */
+function encode(b: Builder, v: KernelExpr, nan: number): KernelExpr {
+  const bits = name(b, "bits", kapplyTyped("bitcast", [v], "u32"));
+  const negative = kapply("ne", kapply("shr", bits, u32(31)), u32(0));
+  const ordered = kapply("select", negative, kapply("bitnot", bits), kapply("bitor", bits, u32(0x80000000)));
+  return kapply("select", kapply("isnan", v), u32(nan), ordered);
+}
+function decode(b: Builder, e: KernelExpr, nan: number): KernelExpr {
+  const code = name(b, "code", e);
+  const positive = kapply("ne", kapply("shr", code, u32(31)), u32(0));
+  const bits = kapply("select", positive, kapply("bitand", code, u32(0x7fffffff)), kapply("bitnot", code));
+  return kapplyTyped("bitcast", [kapply("select", kapply("eq", code, u32(nan)), u32(0x7fc00000), bits)], "f32");
+}
+
+function atomic(region: ScatterRegion, s: ScatterSchedule, target: Target): readonly AppliedKernel[] {
+  const { def } = region;
+  if (s.vector > 1) throw new ScheduleError("vector", "atomics are scalar");
+  const how = atomicOp(def.monoid);
+  if (!how || def.monoid === "set") throw new ScheduleError("method", "this operation has no atomic");
+  const total = productExtent(shapeOf(def));
+  const ref = region.stores[0] ?? { tensor: def, slot: 0 };
+  const result: BufferSource = { kind: "tensor", ref };
+  const nan = how.op === "max" ? 0xffffffff : 0;
+  const b = newBuilder(how.ordered ? `${region.name}_scatter` : region.name, target, 1);
+  originOf(b, region);
+  const codes: Temporary = { kind: "temporary", name: `${def.name}_codes`, dtype: "u32", size: total };
+  const into = def.into?.[0];
+  const where = how.ordered ? codes : result;
+  const made = neverEmpty(total) ? total : ONE;
+  const accumulator: Buffer = storageBuffer(freshName(b, def.name), "readwrite", how.ordered ? "u32" : (def.types[0] ?? "i32"), made, 1, true);
+  b.storage.push({ buffer: accumulator, source: where });
+  const body = perUnit(b, countOf(def.domain), s.threads, (unit) => {
+    unflattenAxes(b, def.domain, unit, 1);
+    let valid: KernelExpr | undefined;
+    def.at.forEach((x, d) => {
+      const extent = def.axes[d]?.extent ?? ONE;
+      const known = inside(linearForm(x), extent);
+      if (known.low && known.high) return;
+      const test = kapply("lt", kapplyTyped("bitcast", [lower(b, x)], "u32"), kapplyTyped("bitcast", [ksize(extent)], "u32"));
+      valid = valid ? kand(valid, test) : test;
+    });
+    const add = (): void => {
+      const v = def.values[0];
+      if (!v) throw new Error("a scatter without values");
+      const value = lower(b, v);
+      emit(b, {
+        kind: "atomic", op: how.op, buffer: accumulator, index: lower(b, flatten(def.at, shapeOf(def))), value: how.ordered ? encode(b, value, nan) : value, bind: undefined,
+      });
+    };
+    if (valid) emit(b, ...when(valid, inFrame(b, true, add)));
+    else add();
+  });
+  const identity = def.monoid.identity[0]?.value ?? 0;
+  if (!how.ordered) {
+    if (into) b.copies.push({ from: { kind: "tensor", ref: into }, to: result });
+    else b.fills.push({ target: result, pattern: identity >>> 0 });
+    return [finish(b, body)];
+  }
+  const scattered = finish(b, body);
+  const begin = newBuilder(`${region.name}_begin`, target, 1);
+  const codesOut = storageBuffer(freshName(begin, "codes"), "write", "u32", made);
+  begin.storage.push({ buffer: codesOut, source: codes });
+  const beginBody = perUnit(begin, total, s.threads, (unit) => {
+    unflattenAxes(begin, def.axes, unit, 1);
+    const point = def.axes.map((a) => axisRef(a));
+    emit(begin, store(codesOut, lower(begin, flatten(point, shapeOf(def))), encode(begin, name(begin, "v", lower(begin, startOf(region, point, 0))), nan)));
+  });
+  const end = newBuilder(region.name, target, 1);
+  originOf(end, region);
+  const codesIn = storageBuffer(freshName(end, "codes"), "read", "u32", made);
+  end.storage.push({ buffer: codesIn, source: codes });
+  const endBody = perUnit(end, total, s.threads, (unit) => {
+    unflattenAxes(end, def.axes, unit, 1);
+    const point = def.axes.map((a) => axisRef(a));
+    storeAt(end, ref, point, decode(end, load(codesIn, lower(end, flatten(point, shapeOf(def)))), nan));
+  });
+  return [finish(begin, beginBody), scattered, finish(end, endBody)];
+}

@@ -1,0 +1,307 @@
+/**
+ * The frame of a contraction's kernel: which rows, columns and batch positions an invocation has, how operands are evaluated
+ * for them, and what happens to the sums. The loops over K are in contraction.ts and stage.ts.
+ */
+import { ceilDivExtent, divExtent, type Extent, mulExtent, ONE, size, subExtent } from "../../../ir/extent.ts";
+import {
+  iadd, idiv, ilt, imod, imul, type KernelExpr, kand, kapply, kint, ksize, kvar, type Lanes, loop, type Statement, variable, type Variable, when,
+} from "../../../ir/kernel.ts";
+import { arg, type Axis, axis, axisRef, type Definition, i32, read, substituteArgs, type TensorExpr, type TensorRef } from "../../../ir/tensor.ts";
+import { divisible } from "../affine.ts";
+import { lower, lowerBody, resolve, storeAt } from "../lower.ts";
+import type { ContractionRegion } from "../region.ts";
+import { type ContractionSchedule, ScheduleError } from "../schedule.ts";
+import type { Target } from "../target.ts";
+import { type Accumulator, current, gather, newAccumulator, newTree, treeCombine } from "./accumulate.ts";
+import { bindAxis, type Builder, checkGroup, emit, inCopy, inFrame, name, newBuilder, originOf, top } from "./builder.ts";
+import { epilogueOf } from "./epilogue.ts";
+import { countOf, unflattenAxes } from "./walk.ts";
+
+/** A contraction with its sides as the schedule sees them: vectors and columns along `n`. */
+export interface Sides {
+  readonly region: ContractionRegion;
+  readonly batch: readonly Axis[];
+  readonly m: readonly Axis[];
+  readonly n: readonly Axis[];
+  readonly k: readonly Axis[];
+  readonly a: TensorExpr;
+  readonly b: TensorExpr | undefined;
+  /** Values of the monoid's slots from arg(0) = a and arg(1) = b, where they are made of those alone. */
+  readonly bodies: readonly (TensorExpr | undefined)[];
+}
+
+/** `flip` exchanges M and N: lanes then run along M. */
+export function sidesOf(region: ContractionRegion, flip: boolean): Sides {
+  const args = [region.a, region.b].filter((x) => x !== undefined);
+  const whole = substituteArgs(region.body, args);
+  const swapped = flip && region.b ? substituteArgs(region.body, [arg(1, region.a.dtype), arg(0, region.b.dtype)]) : region.body;
+  const bodies = region.reduce.values.map((v) => (v === whole || region.reduce.values.length === 1 ? swapped : undefined));
+  const { batch, k } = region;
+  if (!flip) return { region, batch, m: region.m, n: region.n, k, a: region.a, b: region.b, bodies };
+  if (!region.b) throw new ScheduleError("along", "there is only one operand");
+  return { region, batch, m: region.n, n: region.m, k, a: region.b, b: region.a, bodies };
+}
+
+export interface Tile {
+  readonly b: Builder;
+  readonly sides: Sides;
+  readonly s: ContractionSchedule;
+  /** Lanes of a column: columns come in vectors along N. */
+  readonly laneN: Lanes;
+  /** Elements of K that are loaded together; with `dot` the accumulators keep their lanes apart until the end. */
+  readonly laneK: Lanes;
+  readonly dot: boolean;
+  /** Rows and columns (in vectors) of an invocation. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly rowAxes: readonly Axis[];
+  readonly columnAxes: readonly Axis[];
+  readonly batchAxis: Axis;
+  readonly rowValid: readonly (KernelExpr | undefined)[];
+  readonly columnValid: readonly (KernelExpr | undefined)[];
+  readonly batchValid: KernelExpr | undefined;
+  readonly tx: KernelExpr;
+  readonly ty: KernelExpr;
+  readonly tz: KernelExpr;
+  /** First row and first column (in vectors) of the workgroup. */
+  readonly rowBase: KernelExpr;
+  readonly columnBase: KernelExpr;
+  readonly part: KernelExpr | undefined;
+  readonly acc: Accumulator;
+  /** The n axes' count in vectors. */
+  readonly columnCount: Extent;
+  readonly rowCount: Extent;
+}
+
+/** How rows are dealt to the invocations. */
+export type Deal = "together" | "subgroup";
+
+export interface Plan {
+  readonly laneN: Lanes;
+  readonly laneK: Lanes;
+  readonly dot: boolean;
+  readonly deal: Deal;
+  /** Rows that a workgroup has, where it is not threads·reg. */
+  readonly groupRows: number;
+  readonly partials: readonly Definition[] | undefined;
+}
+
+/** Builds the kernel around `inner`, which fills the accumulators. */
+export function tileKernel(
+  sides: Sides, s: ContractionSchedule, target: Target, plan: Plan, kernelName: string, prepare: (b: Builder) => void, inner: (t: Tile) => void,
+): { readonly b: Builder; readonly body: readonly Statement[] } {
+  const b = newBuilder(kernelName, target, s.vector);
+  originOf(b, sides.region);
+  prepare(b);
+  b.onChip.add(sides.region.def);
+  const { laneN, laneK, dot } = plan;
+  const [tm, tn, tk] = s.threads;
+  const [rm, rnScalar] = s.reg;
+  const rn = rnScalar / laneN;
+  if (!Number.isInteger(rn) || rn < 1) throw new ScheduleError("reg", `${rnScalar} columns in vectors of ${laneN}`);
+  const zs = tk * s.batches;
+  checkGroup(target, tn, tm, zs);
+  const rowCount = countOf(sides.m);
+  const columnCount = divExtent(countOf(sides.n), size(laneN));
+  const batchCount = countOf(sides.batch);
+  const groupColumns = tn * rn;
+  const groupRows = plan.groupRows;
+  const grid = [ceilDivExtent(columnCount, size(groupColumns)), ceilDivExtent(rowCount, size(groupRows)), ceilDivExtent(batchCount, size(s.batches))] as const;
+  const [x, y, z] = [variable("x"), variable("y"), variable("z")];
+  const { wrap, ids } = gridLoops(grid, s.splitK, target);
+  const body = inFrame(b, false, () => {
+    const [gn, gm, gb, part] = ids(b);
+    const tx: KernelExpr = tn === 1 ? kint(0) : kvar(x);
+    const ty: KernelExpr = tm === 1 ? kint(0) : kvar(y);
+    const tz: KernelExpr = zs === 1 ? kint(0) : tk > 1 && s.batches > 1 ? imod(kvar(z), kint(tk)) : tk > 1 ? kvar(z) : kint(0);
+    const tb: KernelExpr = s.batches === 1 ? kint(0) : tk > 1 ? idiv(kvar(z), kint(tk)) : kvar(z);
+    const rowBase = name(b, "row", imul(gm, kint(groupRows)));
+    const columnBase = name(b, "col", imul(gn, kint(groupColumns)));
+    const rowsAt = (i: number): KernelExpr => (plan.deal === "subgroup" ? iadd(rowBase, kint(i)) : iadd(rowBase, iadd(imul(ty, kint(rm)), kint(i))));
+    const row = positions(b, "row", rm, rowCount, groupRows, rowsAt);
+    const column = positions(b, "col", rn, columnCount, groupColumns, (j) => iadd(columnBase, iadd(kint(j * tn), tx)));
+    const batch = positions(b, "batch", 1, batchCount, s.batches, () => iadd(imul(gb, kint(s.batches)), tb));
+    const acc = newAccumulator(b, sides.region.reduce.monoid, rm * rn, dot ? laneK : laneN);
+    const tile: Tile = {
+      b, sides, s, laneN, laneK, dot, rows: rm, columns: rn, rowAxes: row.axes, columnAxes: column.axes,
+      batchAxis: batch.axes[0] ?? axis("batch", ONE), rowValid: row.valid, columnValid: column.valid, batchValid: batch.valid[0],
+      tx, ty, tz, rowBase, columnBase, part, acc, columnCount, rowCount,
+    };
+    unflattenAxes(b, sides.batch, axisRef(tile.batchAxis), 1);
+    inner(tile);
+    storeTile(tile, plan.partials);
+  });
+  let inside: readonly Statement[] = body;
+  if (zs > 1) inside = [loop(z, kint(zs), inside, "thread.z")];
+  if (tm > 1) inside = [loop(y, kint(tm), inside, "thread.y")];
+  inside = [loop(x, kint(tn), inside, "thread.x")];
+  return { b, body: wrap(inside) };
+}
+
+/** Axes bound to positions that are clamped into the extent, and whether each was inside. */
+function positions(b: Builder, hint: string, count: number, extent: Extent, group: number, at: (i: number) => KernelExpr): { readonly axes: readonly Axis[]; readonly valid: readonly (KernelExpr | undefined)[] } {
+  const axes: Axis[] = [];
+  const valid: (KernelExpr | undefined)[] = [];
+  for (let i = 0; i < count; i++) {
+    const a = axis(hint, extent);
+    if (divisible(extent, group)) {
+      bindAxis(b, a, at(i));
+      valid.push(undefined);
+    } else {
+      const named = name(b, hint, at(i));
+      bindAxis(b, a, name(b, "inside", kapply("min", named, ksize(subExtent(extent, ONE)))));
+      valid.push(ilt(named, ksize(extent)));
+    }
+    axes.push(a);
+  }
+  return { axes, valid };
+}
+
+type Ids = readonly [n: KernelExpr, m: KernelExpr, batch: KernelExpr, part: KernelExpr | undefined];
+
+/** Three grid dimensions, or one where a literal count would pass a dimension's limit. */
+function gridLoops(grid: readonly [Extent, Extent, Extent], parts: number, target: Target): { readonly wrap: (body: readonly Statement[]) => readonly Statement[]; readonly ids: (b: Builder) => Ids } {
+  const limit = target.limits.maxComputeWorkgroupsPerDimension;
+  const [n, m, batch] = grid;
+  const deep = mulExtent(batch, size(parts));
+  const [gx, gy, gz] = [variable("gn"), variable("gm"), variable("gb")];
+  const split = (z: KernelExpr): readonly [KernelExpr, KernelExpr | undefined] =>
+    parts > 1 ? [idiv(z, kint(parts)), imod(z, kint(parts))] : [z, undefined];
+  const flat = [n, m, deep].some((e) => (e.value ?? 0) > limit);
+  if (flat) {
+    const g = variable("g");
+    return {
+      wrap: (body) => [loop(g, ksize(mulExtent(mulExtent(n, m), deep)), body, "grid.x")],
+      ids: (b) => {
+        const tiles = name(b, "tiles", idiv(kvar(g), ksize(n)));
+        const [bt, part] = split(name(b, "gz", idiv(tiles, ksize(m))));
+        return [name(b, "gn", imod(kvar(g), ksize(n))), name(b, "gm", imod(tiles, ksize(m))), name(b, "gb", bt), part && name(b, "part", part)];
+      },
+    };
+  }
+  const one = (v: Variable, e: Extent): KernelExpr => (e === ONE ? kint(0) : kvar(v));
+  return {
+    wrap: (body) => {
+      let inside = body;
+      if (deep !== ONE) inside = [loop(gz, ksize(deep), inside, "grid.z")];
+      if (m !== ONE) inside = [loop(gy, ksize(m), inside, "grid.y")];
+      return [loop(gx, ksize(n), inside, "grid.x")];
+    },
+    ids: (b) => {
+      const [bt, part] = split(one(gz, deep));
+      return [kvar(gx), one(gy, m), name(b, "gb", bt), part && name(b, "part", part)];
+    },
+  };
+}
+
+// ---- Operands -----------------------------------------------------------------------------------------------------
+
+/** Runs with the m axes standing for one of the invocation's rows. */
+export function atRow<T>(t: Tile, a: Axis, body: () => T): T {
+  return atFlat(t, t.sides.m, a, 1, body);
+}
+export function atColumn<T>(t: Tile, a: Axis, body: () => T): T {
+  return atFlat(t, t.sides.n, a, t.laneN, body);
+}
+function atFlat<T>(t: Tile, axes: readonly Axis[], a: Axis, lanes: number, body: () => T): T {
+  return inCopy(t.b, () => {
+    const flats = t.b.flats.length;
+    unflattenAxes(t.b, axes, axisRef(a), lanes);
+    const made = body();
+    t.b.flats.length = flats;
+    return made;
+  });
+}
+
+/** The values of the monoid's slots for an element of the tile, from its operands. Axes of K are in place. */
+export function slotValues(t: Tile, i: number, j: number, left: KernelExpr, right: KernelExpr | undefined): readonly KernelExpr[] {
+  const { region, bodies } = t.sides;
+  return region.reduce.values.map((v, s) => {
+    const body = bodies[s];
+    if (body) return lowerBody(t.b, [body], right ? [left, right] : [left])[0] ?? left;
+    const [row, column] = [t.rowAxes[i], t.columnAxes[j]];
+    if (!row || !column) throw new Error("no such element of the tile");
+    return atRow(t, row, () => atColumn(t, column, () => lower(t.b, v)));
+  });
+}
+
+// ---- Results ------------------------------------------------------------------------------------------------------
+
+function storeTile(t: Tile, partials: readonly Definition[] | undefined): void {
+  const { b, s } = t;
+  const tk = s.threads[2];
+  let tree: ReturnType<typeof newTree> | undefined;
+  const lanes: Lanes = t.dot ? 1 : t.laneN;
+  const m = t.sides.region.reduce.monoid;
+  const sums: (readonly KernelExpr[])[] = [];
+  if (tk > 1) {
+    // Invocations of one element lie apart by the invocations of a plane of the workgroup.
+    const plane = s.threads[0] * s.threads[1] * s.batches;
+    tree = newTree(b, m, plane, tk, lanes);
+    const own = iadd(imul(t.ty, kint(s.threads[1])), t.tx);
+    if (s.batches > 1) throw new ScheduleError("batches", "K is split among invocations already");
+    for (let e = 0; e < t.acc.count; e++) {
+      const mine = gather(b, t.acc, !t.dot, [e]);
+      sums.push(treeCombine(b, m, tree, own, t.tz, mine, !m.commutative, { row: 1, thread: plane }));
+    }
+  }
+  const sumOf = (e: number): readonly KernelExpr[] => sums[e] ?? (t.dot ? gather(b, t.acc, false, [e]) : current(t.acc, e).map((v) => name(b, "sum", v)));
+  for (let i = 0; i < t.rows; i++) {
+    const put = (): void => {
+      for (let j = 0; j < t.columns; j++) {
+        const guard = t.columnValid[j];
+        const one = (): void => storeElement(t, i, j, sumOf(i * t.columns + j), partials);
+        if (guard) emit(b, ...when(guard, inFrame(b, true, one)));
+        else inCopy(b, one);
+      }
+    };
+    let guard = t.rowValid[i];
+    if (t.batchValid) guard = guard ? kand(guard, t.batchValid) : t.batchValid;
+    if (tk > 1) {
+      const first = kapply("eq", t.tz, kint(0));
+      guard = guard ? kand(guard, first) : first;
+    }
+    if (guard) emit(b, ...when(guard, inFrame(b, true, put)));
+    else put();
+  }
+}
+
+function storeElement(t: Tile, i: number, j: number, values: readonly KernelExpr[], partials: readonly Definition[] | undefined): void {
+  const { b } = t;
+  const { region } = t.sides;
+  const [row, column] = [t.rowAxes[i], t.columnAxes[j]];
+  if (!row || !column) throw new Error("no such element of the tile");
+  const P = region.def.axes.map((a) => axisRef(a));
+  atRow(t, row, () =>
+    atColumn(t, column, () => {
+      if (partials) {
+        const part = axis("part", size(t.s.splitK));
+        if (t.part) bindAxis(b, part, t.part);
+        values.forEach((v, s) => {
+          const p = partials[s];
+          if (p) storeAt(b, { tensor: p, slot: 0 }, [t.part ? axisRef(part) : i32(0), ...P], v);
+        });
+        return;
+      }
+      values.forEach((v, s) => {
+        top(b).memo.set(resolve(b, read(region.def, s, P)), { expr: v, level: b.frames.length - 1 });
+      });
+      for (const ref of region.stores) storeResult(t, ref, values, P);
+    }),
+  );
+}
+
+function storeResult(t: Tile, ref: TensorRef, values: readonly KernelExpr[], P: readonly TensorExpr[]): void {
+  const { b } = t;
+  const { region } = t.sides;
+  if (ref.tensor === region.def) {
+    const v = values[ref.slot];
+    if (v) storeAt(b, ref, P, v);
+    return;
+  }
+  const e = epilogueOf(region).find((x) => x.def === ref.tensor);
+  const result = e?.results[ref.slot];
+  if (!e || !result) throw new ScheduleError("kind", `${ref.tensor.name} is not of this region`);
+  storeAt(b, ref, e.point, lower(b, result));
+}
+

@@ -1,0 +1,100 @@
+/** Candidates for contractions, best guess first. */
+import { alongOf } from "./apply/operands.ts";
+import { fixedSubgroup, guessAll } from "./measure.ts";
+import type { ContractionRegion } from "./region.ts";
+import type { ContractionSchedule, Schedule } from "./schedule.ts";
+import type { Target } from "./target.ts";
+
+const COMMON = { vector: 1, swizzle: 0, variants: "guarded" } as const;
+const PLAIN = {
+  ...COMMON, kind: "contraction", rowFrom: "thread", stage: "none", tileK: 1, buffers: 1, pad: 0, splitK: 1, subgroup: "none", batches: 1,
+} as const;
+
+export function contractionCandidates(region: ContractionRegion, target: Target): readonly Schedule[] {
+  const out: Schedule[] = [];
+  const software = target.kind === "software";
+  for (const vector of [4, 2, 1] as const) {
+    const along = vector === 1 ? undefined : alongOf(region, vector);
+    if (vector > 1 && !along) continue;
+    const flip = along === "m";
+    const rows = guessAll(flip ? region.n : region.m);
+    const columns = guessAll(flip ? region.m : region.n);
+    const k = guessAll(region.k);
+    const sizes = { rows, columns, k, batch: guessAll(region.batch) };
+    const base = { ...PLAIN, vector, ...(along ? { along } : {}) };
+    if (software) out.push(...onSoftware(base, sizes, fixedSubgroup(target)));
+    else out.push(...onGpu(base, sizes, target));
+    out.push(...plain(base, sizes));
+  }
+  return out;
+}
+
+interface Sizes {
+  readonly rows: number;
+  readonly columns: number;
+  readonly k: number;
+  readonly batch: number;
+}
+type Base = Omit<ContractionSchedule, "reg" | "threads">;
+
+/** One subgroup a workgroup: rows come by broadcast, each lane has columns of its own. */
+function onSoftware(base: Base, z: Sizes, sg: number): readonly ContractionSchedule[] {
+  const out: ContractionSchedule[] = [];
+  const v = base.vector;
+  if (sg > 0) {
+    const columnsWanted = Math.max(1, 32 / sg / (base.along === "k" ? 1 : v));
+    for (const rows of [16, 8, 4])
+      for (const wide of new Set([columnsWanted, Math.max(1, columnsWanted / 2), 1])) {
+        if (rows % sg !== 0 || (rows > 4 && rows >= 2 * z.rows)) continue;
+        const lanes = base.along === "k" ? 1 : v;
+        if (wide > 1 && wide * lanes * sg >= 2 * z.columns) continue;
+        out.push({ ...base, reg: [rows, wide * lanes], threads: [1, sg, 1], tileK: v === 1 ? 4 : 4, subgroup: "broadcast", rowFrom: "thread" });
+      }
+  }
+  return out;
+}
+
+function onGpu(base: Base, z: Sizes, target: Target): readonly ContractionSchedule[] {
+  const out: ContractionSchedule[] = [];
+  const most = target.limits.maxComputeInvocationsPerWorkgroup;
+  const v = base.vector;
+  const tile = (rm: number, rn: number, tm: number, tn: number, tileK: number, buffers: 1 | 2): void => {
+    if (tm * tn > most || rn % v !== 0 || (base.along === "k" && false)) return;
+    if (tm * rm >= 4 * Math.max(16, z.rows) || tn * rn >= 4 * Math.max(16, z.columns)) return;
+    const groups = Math.ceil(z.rows / (tm * rm)) * Math.ceil(z.columns / (tn * rn)) * z.batch;
+    // Below a workgroup a core, K is split too.
+    const split = groups < 64 && z.k >= 512 ? Math.min(16, Math.floor(z.k / 128), Math.ceil(128 / groups)) : 1;
+    for (const splitK of new Set([split, 1]))
+      out.push({ ...base, reg: [rm, rn], threads: [tm, tn, 1], stage: "both", tileK, buffers, pad: 1, splitK });
+  };
+  const gpu = target.kind === "gpu";
+  const big = z.rows * z.columns * z.batch >= 512 * 512;
+  if (gpu && big) tile(8, 8, 16, 16, 16, 1);
+  if (z.rows >= 32 && z.columns >= 32 && z.k >= 16) {
+    tile(4, 4, 16, 16, 16, 1);
+    tile(4, 4, 16, 16, 16, 2);
+    tile(8, 8, 8, 8, 16, 1);
+  }
+  if (z.rows >= 16 && z.columns >= 16 && z.k >= 8) tile(4, 4, 8, 8, 16, 1);
+  return out;
+}
+
+/** Register tiles without memory shared by the workgroup: right for every size. */
+function plain(base: Base, z: Sizes): readonly ContractionSchedule[] {
+  const out: ContractionSchedule[] = [];
+  const v = base.vector;
+  const lanes = base.along === "k" ? 1 : v;
+  const few = z.rows * z.columns * z.batch < 65536;
+  for (const rm of few ? [2, 4, 1] : [4, 8, 2, 1])
+    for (const wide of few ? [1, 2] : [1, 2, 4]) {
+      if (rm > 1 && rm >= 2 * z.rows) continue;
+      const rn = wide * lanes;
+      if (rm * rn > 64) continue;
+      for (const threads of [[8, 8, 1], [1, 64, 1], [1, 8, 1], [16, 4, 1]] as const)
+        out.push({ ...base, reg: [rm, rn], threads, rowFrom: threads[0] === 1 ? "workgroup" : "thread", tileK: v > 1 ? v : 4 });
+    }
+  // K among the invocations where there are few results.
+  if (z.rows * z.columns * z.batch < 4096 && z.k >= 256) out.push({ ...base, reg: [1, lanes], threads: [1, 8, 16], tileK: v });
+  out.push({ ...base, reg: [1, lanes], threads: [8, 8, 1] });
+  return out;
+}

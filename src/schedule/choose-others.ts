@@ -1,0 +1,160 @@
+/** Candidates for elementwise regions, rows, reductions, scans and scatters, best guess first. */
+import { fixedAxes } from "./apply/scatter.ts";
+import { crossing } from "./apply/transpose.ts";
+import { fixedSubgroup, guess, guessAll, movement, powerAtMost, readsIn } from "./measure.ts";
+import type { ElementwiseRegion, RowRegion, ScanRegion, ScatterRegion } from "./region.ts";
+import type { ReductionSchedule, RowSchedule, Schedule, Threads } from "./schedule.ts";
+import type { Target } from "./target.ts";
+
+const COMMON = { vector: 1, swizzle: 0, variants: "guarded" } as const;
+const VECTORS = [4, 2, 1] as const;
+
+export function elementwiseCandidates(region: ElementwiseRegion, target: Target): readonly Schedule[] {
+  const out: Schedule[] = [];
+  const most = target.limits.maxComputeInvocationsPerWorkgroup;
+  const software = target.kind === "software";
+  const total = guessAll(region.axes);
+  const reads = readsIn(region.maps.flatMap((m) => m.results));
+  if (crossing(region) && total >= 1024) {
+    const block: Schedule[] = [{ ...COMMON, vector: 4, kind: "transpose", tile: 8, each: 8, pad: 0 }];
+    const tile: Schedule[] = [
+      { ...COMMON, kind: "transpose", tile: 32, each: 4, pad: 1 },
+      { ...COMMON, kind: "transpose", tile: 16, each: 1, pad: 1 },
+    ];
+    out.push(...(software ? [...block] : [...tile, ...block]));
+  }
+  // Few loads in flight on software, where a loop body's memory accesses are compiled one by one.
+  const each = software ? Math.max(1, Math.min(4, Math.floor(8 / Math.max(1, reads.length)))) : total >= 1 << 20 ? 2 : 1;
+  const threads: readonly Threads[] = [256, 64, 128, 32, 8];
+  for (const vector of VECTORS)
+    for (const t of threads) {
+      if (t > most) continue;
+      for (const e of new Set([each, 1, 2, 4])) out.push({ ...COMMON, vector, kind: "elementwise", threads: total / vector < 4096 && t > 64 ? 64 : t, each: e });
+    }
+  return out;
+}
+
+/** A row region that is one reduction with, at most, results at the point. */
+function single(region: RowRegion): boolean {
+  return region.phases.filter((p) => p.kind === "reduce").length === 1 && region.phases.every((p, i) => (p.kind === "reduce" ? i === 0 : p.axes.length === 0));
+}
+
+export function rowCandidates(region: RowRegion, target: Target): readonly Schedule[] {
+  const reduces = region.phases.flatMap((p) => (p.kind === "reduce" ? [p] : []));
+  const length = Math.max(1, ...region.phases.map((p) => guessAll(p.kind === "reduce" ? p.reduce.axes : p.axes)));
+  const rows = guessAll(region.axes);
+  const exprs = region.phases.flatMap((p) => (p.kind === "reduce" ? p.reduce.values : p.results));
+  const reads = readsIn(exprs);
+  const along = reduces[0]?.reduce.axes.at(-1);
+  const row = movement(reads, along);
+  const side = movement(reads, region.axes.at(-1));
+  const out: Schedule[] = [];
+  if (single(region)) {
+    if (row.unit === 0 && side.unit > 0) out.push(...columnSchedules(rows, length, target));
+    out.push(...reductionSchedules(rows, length, target));
+  }
+  out.push(...rowSchedules(rows, length, reads.length, target));
+  if (single(region)) out.push(...columnSchedules(rows, length, target));
+  return out;
+}
+
+/** Neighbouring results to neighbouring invocations, each down its column. */
+function columnSchedules(rows: number, length: number, target: Target): readonly ReductionSchedule[] {
+  const most = target.limits.maxComputeInvocationsPerWorkgroup;
+  const software = target.kind === "software";
+  const out: ReductionSchedule[] = [];
+  const wanted = software ? 16 : 16384;
+  for (const vector of VECTORS) {
+    const columns = powerAtMost(Math.max(2, rows / vector), software ? 64 : 32);
+    const groups = Math.max(1, rows / vector / columns);
+    const parts = Math.max(1, Math.min(64, Math.ceil(wanted / (software ? groups : rows)), Math.floor(length / 64)));
+    const threads = software ? 1 : powerAtMost(Math.max(1, length / 16), Math.min(8, most / columns));
+    for (const p of new Set([parts, 1]))
+      for (const t of new Set<Threads>([threads, 1]))
+        out.push({ ...COMMON, vector, kind: "reduction", threads: t, each: 4, columns, parts: p, combine: "workgroup" });
+  }
+  return out;
+}
+
+/** The invocations of a workgroup share a result. */
+function reductionSchedules(rows: number, length: number, target: Target): readonly Schedule[] {
+  const most = target.limits.maxComputeInvocationsPerWorkgroup;
+  const software = target.kind === "software";
+  const sg = fixedSubgroup(target);
+  const out: Schedule[] = [];
+  if (rows * 16 > length || length < 4096) return out;
+  const groups = software ? 64 : 256;
+  for (const vector of VECTORS) {
+    const parts = Math.max(1, Math.min(4096, Math.ceil(groups / Math.max(1, rows)), Math.floor(length / vector / 256)));
+    for (const p of new Set([parts, 1])) {
+      if (sg > 0) out.push({ ...COMMON, vector, kind: "reduction", threads: sg as Threads, each: 4, columns: 1, parts: p, combine: "subgroup" });
+      const t = powerAtMost(length / vector / p, Math.min(most, software ? 64 : 256));
+      out.push({ ...COMMON, vector, kind: "reduction", threads: t, each: 4, columns: 1, parts: p, combine: "workgroup" });
+    }
+  }
+  return out;
+}
+
+function rowSchedules(rows: number, length: number, loads: number, target: Target): readonly RowSchedule[] {
+  const most = target.limits.maxComputeInvocationsPerWorkgroup;
+  const software = target.kind === "software";
+  const sg = fixedSubgroup(target);
+  const out: RowSchedule[] = [];
+  const row = (s: Partial<RowSchedule> & Pick<RowSchedule, "vector" | "rows" | "threads">): RowSchedule => ({
+    ...COMMON, kind: "row", hold: 0, pass: "reread", block: 1, ...s,
+  });
+  const alone = (vector: 1 | 2 | 4): void => {
+    for (const block of [4, 1]) out.push(row({ vector, rows: software ? Math.max(1, Math.min(8, rows)) : 64, threads: 1, block }));
+  };
+  const shortRows = length <= (software ? 16 : 8);
+  for (const vector of VECTORS) {
+    const units = Math.ceil(length / vector);
+    if (shortRows) alone(vector);
+    if (sg > 0) {
+      const hold = Math.ceil(units / sg);
+      const fits = hold <= (software ? 64 : 16) && hold * Math.max(1, loads) <= 150;
+      const each = software && loads > 1 ? 4 : 1;
+      if (fits) out.push(row({ vector, rows: 1, threads: sg as Threads, hold, pass: "held", combine: "subgroup" }));
+      for (const e of new Set([each, 1])) out.push(row({ vector, rows: 1, threads: sg as Threads, block: 2, each: e, combine: "subgroup" }));
+    }
+    if (!software) {
+      const threads = powerAtMost(Math.max(1, units / 2), Math.min(256, most));
+      const beside = Math.max(1, Math.floor(64 / threads));
+      const hold = Math.ceil(units / threads);
+      if (hold <= 8) out.push(row({ vector, rows: beside, threads, hold, pass: "held" }));
+      out.push(row({ vector, rows: beside, threads, block: 2 }), row({ vector, rows: beside, threads }));
+    }
+    alone(vector);
+    if (software) out.push(row({ vector, rows: 1, threads: powerAtMost(units, 64), block: 2 }));
+  }
+  return out;
+}
+
+export function scanCandidates(region: ScanRegion, target: Target): readonly Schedule[] {
+  const others = region.def.axes.filter((a) => a !== region.def.along);
+  const rows = guessAll(others);
+  const length = guess(region.def.along.extent);
+  const software = target.kind === "software";
+  const out: Schedule[] = [];
+  const blocks: Schedule[] = [];
+  for (const each of [4, 1]) blocks.push({ ...COMMON, kind: "scan", threads: 64, each, form: "blocks" });
+  const few = length >= 4096 && rows < (software ? 4 : 4096);
+  if (few) out.push(...blocks);
+  for (const vector of VECTORS)
+    for (const each of [4, 1])
+      for (const threads of software ? ([8, 64] as const) : ([64, 32] as const)) out.push({ ...COMMON, vector, kind: "scan", threads, each, form: "carry" });
+  if (!few) out.push(...blocks);
+  return out;
+}
+
+export function scatterCandidates(region: ScatterRegion, target: Target): readonly Schedule[] {
+  const out: Schedule[] = [];
+  const most = target.limits.maxComputeInvocationsPerWorkgroup;
+  const searched = guessAll(region.def.domain.filter((a) => !fixedAxes(region).has(a)));
+  const own: Schedule[] = [];
+  for (const vector of VECTORS)
+    for (const threads of [64, 256, 8] as const) if (threads <= most) own.push({ ...COMMON, vector, kind: "scatter", method: "own", threads });
+  const atomics: Schedule[] = ([64, 256] as const).filter((t) => t <= most).map((threads) => ({ ...COMMON, kind: "scatter", method: "atomic", threads }));
+  out.push(...(searched <= 16 ? [...own, ...atomics] : [...atomics, ...own]));
+  return out;
+}

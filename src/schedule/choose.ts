@@ -1,0 +1,79 @@
+/**
+ * Which schedule a region gets on a target. Pure: candidates in the order of their price, the first legal one wins. The tuner
+ * and the fuzzer walk the same candidates.
+ */
+import { apply } from "./apply/index.ts";
+import { contractionCandidates } from "./choose-contraction.ts";
+import { elementwiseCandidates, rowCandidates, scanCandidates, scatterCandidates } from "./choose-others.ts";
+import type { Region } from "./region.ts";
+import { type Schedule, ScheduleError } from "./schedule.ts";
+import type { Target } from "./target.ts";
+
+/** At most so many candidates are considered. */
+const MOST = 200;
+
+function ordered(region: Region, target: Target): readonly Schedule[] {
+  switch (region.kind) {
+    case "elementwise":
+      return elementwiseCandidates(region, target);
+    case "row":
+      return rowCandidates(region, target);
+    case "contraction":
+      return contractionCandidates(region, target);
+    case "scan":
+      return scanCandidates(region, target);
+    case "scatter":
+      return scatterCandidates(region, target);
+    default:
+      return region satisfies never;
+  }
+}
+
+function legal(region: Region, s: Schedule, target: Target): boolean {
+  try {
+    apply(region, s, target);
+    return true;
+  } catch (e) {
+    if (e instanceof ScheduleError) return false;
+    throw e;
+  }
+}
+
+/** The legal search space, best guess first, each schedule once. */
+export function candidates(region: Region, target: Target): readonly Schedule[] {
+  const seen = new Set<string>();
+  const found: Schedule[] = [];
+  for (const s of ordered(region, target)) {
+    const text = scheduleText(s);
+    if (seen.has(text)) continue;
+    seen.add(text);
+    if (found.length >= MOST) break;
+    if (legal(region, s, target)) found.push(s);
+  }
+  return found;
+}
+
+/** The schedule of a region on a target; always legal. Throws ScheduleError if the region has none there (too many buffers). */
+export function choose(region: Region, target: Target): Schedule {
+  let last: ScheduleError | undefined;
+  for (const s of ordered(region, target)) {
+    try {
+      apply(region, s, target);
+      return s;
+    } catch (e) {
+      if (!(e instanceof ScheduleError)) throw e;
+      last = e;
+    }
+  }
+  throw last ?? new ScheduleError("kind", `no schedule for ${region.name}`);
+}
+
+/** One line, the same for equal schedules: fields in alphabetical order after the kind. */
+export function scheduleText(s: Schedule): string {
+  const { kind, ...fields } = s;
+  const parts = Object.entries(fields)
+    .filter(([, v]) => v !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([k, v]) => `${k} ${Array.isArray(v) ? v.join(" ") : String(v)}`);
+  return `${kind}: ${parts.join(", ")}`;
+}

@@ -1,0 +1,315 @@
+/**
+ * Tensor expressions to kernel expressions: axes become kernel indices, reads become loads at row-major positions that are
+ * proved or clamped to be inside, shared subexpressions become one `let`.
+ */
+import { divExtent, type Extent, ONE, productExtent, size, ZERO } from "../../ir/extent.ts";
+import {
+  extract, type KernelExpr, kand, kapply, kapplyTyped, kconst, kint, ksize, kvector, load, splat, store,
+} from "../../ir/kernel.ts";
+import {
+  applyTyped, type Axis, axisRef, childrenOf, i32, mapChildren, read, type Read, shapeOf, substituteAxes, type TensorExpr, type TensorRef,
+} from "../../ir/tensor.ts";
+import { addForms, constantForm, divisible, formExpression, inside, type Linear, linearForm, scaleForm, stridesOf } from "./affine.ts";
+import { boundValue, type Builder, emit, level, name, tensorBuffer, type Value } from "./apply/builder.ts";
+import { ScheduleError } from "./schedule.ts";
+
+/** Weighted operations: what is computed twice only if it is cheap. */
+const DEAR: ReadonlySet<string> = new Set([
+  "div", "floordiv", "mod", "rem", "pow", "exp", "exp2", "expm1", "log", "log2", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "asin",
+  "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "threefry0", "threefry1", "select",
+]);
+
+/** The expression with aliased axes and definitions computed in this kernel replaced by what they stand for. */
+export function resolve(b: Builder, e: TensorExpr): TensorExpr {
+  const old = b.resolved.get(e);
+  if (old) return old;
+  const made = resolveNode(b, e);
+  b.resolved.set(e, made);
+  return made;
+}
+
+function resolveNode(b: Builder, e: TensorExpr): TensorExpr {
+  if (e.kind === "axis") {
+    for (let i = b.frames.length - 1; i >= 0; i--) {
+      const a = b.frames[i]?.alias.get(e.axis);
+      if (a) return resolve(b, a);
+      if (b.frames[i]?.bound.has(e.axis)) return e;
+    }
+    return e;
+  }
+  const made = mapChildren(e, (c) => resolve(b, c));
+  if (made.kind === "apply" && made.prim === "stopGradient") return made.args[0] ?? made;
+  if (made.kind !== "read") return made;
+  const inlined = b.inlined.get(made.tensor);
+  const result = inlined?.results[made.slot];
+  if (inlined && result) {
+    // What is inlined refers to the definition's own axes; all are replaced at once, as the position may name them too.
+    return resolve(b, substituteAxes(result, new Map(inlined.axes.map((a, i) => [a, made.at[i] ?? axisRef(a)]))));
+  }
+  // A value held on chip is read at its own point, which is inside: a fill cannot matter.
+  if (b.onChip.has(made.tensor) && made.fill) return read(made.tensor, made.slot, made.at);
+  return made;
+}
+
+function count(b: Builder, e: TensorExpr): void {
+  b.uses.set(e, (b.uses.get(e) ?? 0) + 1);
+  if (b.counted.has(e)) return;
+  b.counted.add(e);
+  for (const c of childrenOf(e)) count(b, c);
+}
+
+/** The kernel expression of a scalar tensor expression, its statements placed in the open frames. */
+export function lower(b: Builder, e: TensorExpr): KernelExpr {
+  return lowerValue(b, e).expr;
+}
+export function lowerValue(b: Builder, e: TensorExpr): Value {
+  const r = resolve(b, e);
+  count(b, r);
+  return lowerResolved(b, r);
+}
+
+function lowerResolved(b: Builder, e: TensorExpr): Value {
+  switch (e.kind) {
+    case "const":
+      return { expr: kconst(e.dtype, e.value), level: 0 };
+    case "size":
+      return { expr: ksize(e.extent), level: 0 };
+    case "arg":
+      throw new Error("a monoid's argument outside its body");
+    default:
+  }
+  for (let i = b.frames.length - 1; i >= 0; i--) {
+    const old = b.frames[i]?.memo.get(e);
+    if (old) return old;
+  }
+  const made = lowerNode(b, e);
+  b.frames[made.level]?.memo.set(e, made);
+  return made;
+}
+
+function lowerNode(b: Builder, e: Exclude<TensorExpr, { kind: "const" | "size" | "arg" }>): Value {
+  switch (e.kind) {
+    case "axis": {
+      if (e.axis === b.lane) {
+        if (b.lanes === 1) return { expr: kint(0), level: 0 };
+        return { expr: kvector(Array.from({ length: b.lanes }, (_, i) => kint(i))), level: 0 };
+      }
+      const v = boundValue(b, e.axis);
+      if (!v) throw new ScheduleError("kind", `axis ${e.axis.name} has no position here`, e.axis.name);
+      return v;
+    }
+    case "reduce":
+      throw new ScheduleError("kind", "a reduction inside an expression");
+    case "read":
+      return lowerRead(b, e);
+    case "apply": {
+      const args = e.args.map((a) => lowerResolved(b, a));
+      const at = args.reduce((m, a) => Math.max(m, a.level), 0);
+      const expr = kapplyTyped(e.prim, args.map((a) => a.expr), e.dtype);
+      const once = at === level(b) && (b.uses.get(e) ?? 2) <= 1 && !DEAR.has(e.prim);
+      return { expr: once ? expr : name(b, e.dtype === "i32" ? "i" : "v", expr, at), level: at };
+    }
+  }
+}
+
+// ---- Positions ----------------------------------------------------------------------------------------------------
+
+/** The row-major position of a point, with runs of flattened axes taken together. Indices are resolved already. */
+export function positionForm(b: Builder, at: readonly TensorExpr[], shape: readonly Extent[]): Linear {
+  const strides = stridesOf(shape);
+  let f: Linear = constantForm(ZERO);
+  at.forEach((index, d) => {
+    f = addForms(f, scaleForm(linearForm(index), strides[d] ?? ONE));
+  });
+  return f;
+}
+
+/** Positions of a point given in unresolved axes: flattened runs are recognised before they are replaced. */
+function positionOf(b: Builder, at: readonly TensorExpr[], shape: readonly Extent[]): Linear {
+  for (const g of b.flats) {
+    // All axes of the run, in order, as the last indices with extents that match: one position.
+    const first = g.axes[0];
+    if (!first) continue;
+    const from = at.findIndex((x) => x === resolve(b, axisRef(first)));
+    if (from < 0 || from + g.axes.length > at.length) continue;
+    const whole = g.axes.every((a, i) => at[from + i] === resolve(b, axisRef(a)) && (i === 0 || shape[from + i] === a.extent));
+    if (!whole || g.axes.length < 2) continue;
+    const merged = [...at.slice(0, from), resolve(b, g.flat), ...at.slice(from + g.axes.length)];
+    const extents = [...shape.slice(0, from), productExtent(shape.slice(from, from + g.axes.length)), ...shape.slice(from + g.axes.length)];
+    return positionOf(b, merged, extents);
+  }
+  return positionForm(b, at, shape);
+}
+
+/** The form as an index: outer terms first, so that what does not change inside is added before. */
+function indexValue(b: Builder, f: Linear): Value {
+  const levels = [...f.terms.keys()].map((atom) => ({ atom, at: lowerResolved(b, atom).level }));
+  levels.sort((x, y) => x.at - y.at);
+  const e = formExpression(f, levels.map((l) => l.atom));
+  return lowerResolved(b, e);
+}
+
+/** Lanes that one access may take: positions differ by one from lane to lane and begin on a multiple. */
+function aligned(b: Builder, f: Linear, units: Extent): boolean {
+  if (b.lanes === 1) return false;
+  const lane = axisRef(b.lane);
+  if (f.terms.get(lane) !== ONE || !divisible(f.constant, b.lanes) || !divisible(units, b.lanes)) return false;
+  for (const [atom, c] of f.terms) {
+    if (atom === lane) continue;
+    if (!divisible(c, b.lanes) || dependsOnLane(b, atom)) return false;
+  }
+  return true;
+}
+
+/** The form without its lane, in vectors. */
+function vectorForm(b: Builder, f: Linear): Linear {
+  const terms = new Map<TensorExpr, Extent>();
+  const shrink = (c: Extent): Extent => divExtent(c, size(b.lanes));
+  for (const [atom, c] of f.terms) if (atom !== axisRef(b.lane)) terms.set(atom, shrink(c));
+  return { constant: shrink(f.constant), terms };
+}
+
+export function dependsOnLane(b: Builder, e: TensorExpr): boolean {
+  const old = laneMemo.get(b)?.get(e);
+  if (old !== undefined) return old;
+  const found = e.kind === "axis" ? e.axis === b.lane : childrenOf(e).some((c) => dependsOnLane(b, c));
+  let memo = laneMemo.get(b);
+  if (!memo) laneMemo.set(b, (memo = new Map()));
+  memo.set(e, found);
+  return found;
+}
+const laneMemo = new WeakMap<Builder, Map<TensorExpr, boolean>>();
+
+function atLane(b: Builder, e: TensorExpr, lane: number): TensorExpr {
+  return substituteAxes(e, new Map<Axis, TensorExpr>([[b.lane, i32(lane)]]));
+}
+
+/** One value a lane, each computed by itself. */
+function byLane(b: Builder, e: TensorExpr): Value {
+  const parts = Array.from({ length: b.lanes }, (_, i) => lowerResolved(b, simplifyIndex(atLane(b, e, i))));
+  const at = parts.reduce((m, p) => Math.max(m, p.level), 0);
+  return { expr: name(b, "v", kvector(parts.map((p) => p.expr)), at), level: at };
+}
+
+/** Index arithmetic in linear form again, after a substitution. */
+export function simplifyIndex(e: TensorExpr): TensorExpr {
+  const made = mapChildren(e, simplifyIndex);
+  if (made.dtype !== "i32" || made.kind !== "apply") return made;
+  if (made.prim !== "add" && made.prim !== "mul" && made.prim !== "sub" && made.prim !== "neg") return made;
+  return formExpression(linearForm(made));
+}
+
+// ---- Reads --------------------------------------------------------------------------------------------------------
+
+function lowerRead(b: Builder, e: Read): Value {
+  if (b.onChip.has(e.tensor)) throw new ScheduleError("kind", `${e.tensor.name} is read on chip at a point that is not held`);
+  if (b.lanes > 1 && dependsOnLane(b, e)) {
+    const form = positionOf(b, e.at, shapeOf(e.tensor));
+    const masked = e.at.some((x, d) => dependsOnLane(b, x) && e.fill && !proved(x, shapeOf(e.tensor)[d] ?? ONE));
+    const total = productExtent(shapeOf(e.tensor));
+    if (masked || !aligned(b, form, total)) return byLane(b, e);
+    return access(b, e, vectorForm(b, form), b.lanes);
+  }
+  return access(b, e, positionOf(b, e.at, shapeOf(e.tensor)), 1);
+}
+
+function proved(index: TensorExpr, extent: Extent): boolean {
+  const p = inside(linearForm(index), extent);
+  return p.low && p.high;
+}
+
+function access(b: Builder, e: Read, form: Linear, lanes: 1 | 2 | 4): Value {
+  const ref: TensorRef = { tensor: e.tensor, slot: e.slot };
+  const shape = shapeOf(e.tensor);
+  if (e.fill && shape.some((s) => s.value === 0)) return { expr: splat(kconst(e.dtype, e.fill.value), lanes), level: 0 };
+  let guard: KernelExpr | undefined;
+  let at = 0;
+  let safe = true;
+  e.at.forEach((index, d) => {
+    const extent = shape[d] ?? ONE;
+    const known = inside(linearForm(index), extent);
+    if (known.low && known.high) return;
+    if (!e.fill) {
+      safe = false;
+      return;
+    }
+    const v = lowerResolved(b, index);
+    at = Math.max(at, v.level);
+    const limit = ksize(extent);
+    const test = known.low
+      ? kapply("lt", v.expr, limit)
+      : known.high
+        ? kapply("ge", v.expr, kint(0))
+        : kapply("lt", kapplyTyped("bitcast", [v.expr], "u32"), kapplyTyped("bitcast", [limit], "u32"));
+    guard = guard ? kand(guard, test) : test;
+  });
+  const index = indexValue(b, form);
+  at = Math.max(at, index.level);
+  // Only the axes being walked make an unproved index legal: it may not move to where they may be empty.
+  if (!safe) for (let i = b.frames.length - 1; i > at; i--) if (b.frames[i]?.conditional) at = i;
+  const buffer = tensorBuffer(b, ref, "read", lanes);
+  if (!guard || !e.fill) {
+    return { expr: name(b, e.tensor.name, load(buffer, index.expr), at), level: at };
+  }
+  const ok = name(b, "ok", guard, at);
+  const place = kapply("select", ok, index.expr, kint(0));
+  const loaded = name(b, e.tensor.name, load(buffer, place), at);
+  return { expr: name(b, e.tensor.name, kapply("select", ok, loaded, splat(kconst(e.dtype, e.fill.value), lanes)), at), level: at };
+}
+
+// ---- Stores -------------------------------------------------------------------------------------------------------
+
+/** Stores a value (a scalar, or one a lane where the point depends on the lane) at a point of a definition. */
+export function storeAt(b: Builder, ref: TensorRef, point: readonly TensorExpr[], value: KernelExpr): void {
+  const at = point.map((p) => resolve(b, p));
+  const shape = shapeOf(ref.tensor);
+  const form = positionOf(b, at, shape);
+  if (b.lanes === 1 || !at.some((p) => dependsOnLane(b, p))) {
+    if (value.lanes !== 1) throw new ScheduleError("vector", `lanes of ${ref.tensor.name} meet in one element`);
+    emit(b, store(tensorBuffer(b, ref, "write", 1), indexValue(b, form).expr, value));
+    return;
+  }
+  const wide = splat(value, b.lanes);
+  const total = productExtent(shape);
+  if (aligned(b, form, total)) {
+    emit(b, store(tensorBuffer(b, ref, "write", b.lanes), indexValue(b, vectorForm(b, form)).expr, wide));
+    return;
+  }
+  const named = name(b, "v", wide);
+  const buffer = tensorBuffer(b, ref, "write", 1);
+  for (let l = 0; l < b.lanes; l++) {
+    const lane: Linear = linearForm(simplifyIndex(atLane(b, formExpression(form), l)));
+    emit(b, store(buffer, indexValue(b, lane).expr, extract(named, l)));
+  }
+}
+
+// ---- Monoid bodies ------------------------------------------------------------------------------------------------
+
+/** A monoid's (or an operand's) body with `arg(i)` replaced by kernel expressions; shared parts are named once. */
+export function lowerBody(b: Builder, bodies: readonly TensorExpr[], args: readonly KernelExpr[]): readonly KernelExpr[] {
+  const uses = new Map<TensorExpr, number>();
+  const visit = (e: TensorExpr): void => {
+    const n = uses.get(e) ?? 0;
+    uses.set(e, n + 1);
+    if (n === 0) for (const c of childrenOf(e)) visit(c);
+  };
+  for (const e of bodies) visit(e);
+  const memo = new Map<TensorExpr, KernelExpr>();
+  const go = (e: TensorExpr): KernelExpr => {
+    if (e.kind === "const") return kconst(e.dtype, e.value);
+    if (e.kind === "size") return ksize(e.extent);
+    if (e.kind === "arg") {
+      const a = args[e.index];
+      if (!a) throw new Error(`argument ${e.index} of a monoid's body is missing`);
+      return a;
+    }
+    const old = memo.get(e);
+    if (old) return old;
+    if (e.kind !== "apply") throw new ScheduleError("kind", `a ${e.kind} inside a monoid's body`);
+    const expr = kapplyTyped(e.prim, e.args.map(go), e.dtype);
+    const made = (uses.get(e) ?? 0) > 1 ? name(b, "c", expr) : expr;
+    memo.set(e, made);
+    return made;
+  };
+  return bodies.map(go);
+}

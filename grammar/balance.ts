@@ -39,8 +39,9 @@ export function balance(
   diagnostics: Diagnostic[],
 ): Balanced | undefined {
   const tokens: IToken[] = [];
-  const lines: number[] = [];
-  const partner: number[] = [];
+  // Every token that is put in closes one that is there.
+  const startsLine = new Uint8Array(2 * input.length);
+  const match = new Int32Array(2 * input.length).fill(-1);
   const synthetic = new Set<IToken>();
   /** Positions in `tokens` of brackets that are open. */
   const open: number[] = [];
@@ -48,14 +49,13 @@ export function balance(
   const report = (d: Diagnostic): void => {
     if (reported++ < MAX_DIAGNOSTICS) diagnostics.push(d);
   };
-  const push = (t: IToken, startsLine: boolean): void => {
+  const push = (t: IToken, startsNewLine: boolean): void => {
+    if (startsNewLine) startsLine[tokens.length] = 1;
     tokens.push(t);
-    lines.push(startsLine ? 1 : 0);
-    partner.push(-1);
   };
   const pair = (opener: number): void => {
-    partner[opener] = tokens.length - 1;
-    partner[tokens.length - 1] = opener;
+    match[opener] = tokens.length - 1;
+    match[tokens.length - 1] = opener;
   };
   const closeTop = (at: number): void => {
     const opener = open.pop()!;
@@ -91,12 +91,12 @@ export function balance(
 
   let previousEnd = 0;
   for (const t of input) {
-    const startsLine = hasLineBreak(source, previousEnd, t.startOffset) || tokens.length === 0;
+    const newLine = hasLineBreak(source, previousEnd, t.startOffset) || tokens.length === 0;
     previousEnd = tokenEnd(t);
-    if (startsLine && open.length > 0) closeDownTo(openersKeptAt(t, tokens, open, source), t);
+    if (newLine && open.length > 0) closeDownTo(openersKeptAt(t, tokens, open, source), t);
     const type = t.tokenType;
     if (CLOSER.has(type)) {
-      push(t, startsLine);
+      push(t, newLine);
       open.push(tokens.length - 1);
       if (open.length > MAX_NESTING) {
         report(
@@ -145,12 +145,12 @@ export function balance(
           continue;
         }
       }
-      push(t, startsLine);
+      push(t, newLine);
       pair(open.pop()!);
-    } else push(t, startsLine);
+    } else push(t, newLine);
   }
   closeDownTo(0, undefined);
-  return { tokens, match: Int32Array.from(partner), synthetic, startsLine: Uint8Array.from(lines) };
+  return { tokens, match, synthetic, startsLine };
 }
 
 /** How many open brackets stay open when a token that cannot stand inside them begins a line. */

@@ -2,7 +2,7 @@
  * The grammar of expressions, over tokens that `layout.ts` has typed by their place: one token of lookahead decides everywhere.
  * Blocks are single tokens; `host.block` says what they become, so nothing here recurs through a block.
  */
-import { EmbeddedActionsParser, type IToken, type ParserMethod } from "chevrotain";
+import { EmbeddedActionsParser, type IOrAlt, type IToken, type ParserMethod } from "chevrotain";
 import type * as ast from "./ast.ts";
 import { MAX_NESTING } from "./balance.ts";
 import { type Diagnostic, DiagnosticError, diagnostic } from "./diagnostic.ts";
@@ -39,6 +39,118 @@ export type Rule<R> = ParserMethod<[], R>;
 export abstract class ExpressionRules extends EmbeddedActionsParser {
   host: Host = NO_HOST;
   depth = 0;
+  /** Since they were last set to 0: the deepest nesting, and the most operators and links in one expression. */
+  deepest = 0;
+  longest = 0;
+  /** Alternatives that capture nothing are built once: they stand on the hottest paths. */
+  readonly #operators: IOrAlt<IToken>[] = [
+    { ALT: () => this.CONSUME(T.Binary) },
+    { ALT: () => this.CONSUME(T.Sign) },
+    { ALT: () => this.CONSUME(T.Power) },
+    { ALT: () => this.CONSUME(T.Compare) },
+    { ALT: () => this.CONSUME(T.Fill) },
+    { ALT: () => this.CONSUME(T.OrOr) },
+    { ALT: () => this.CONSUME(T.Bar) },
+  ];
+  readonly #primaries: IOrAlt<ast.Expr>[] = [
+    {
+      ALT: (): ast.Expr => {
+        const t = this.CONSUME(T.Name);
+        return { kind: "name", text: t.image, span: this.span(t) };
+      },
+    },
+    {
+      ALT: (): ast.Expr => {
+        const t = this.CONSUME(T.Number);
+        const text = numberText(t.image);
+        return { kind: "number", text, isFloat: isFloatText(text), span: this.span(t) };
+      },
+    },
+    {
+      ALT: (): ast.Expr => {
+        const start = this.CONSUME(T.LParen);
+        const inner = this.SUBRULE(this.expression);
+        const end = this.CONSUME(T.RParen);
+        // The span takes in the parentheses, so that a caret under `(a + b) * c` has them too.
+        return this.ACTION(() => ({ ...inner, span: this.from(start, this.span(end)) }));
+      },
+    },
+    {
+      ALT: (): ast.Expr => {
+        const reducer = this.name(this.CONSUME(T.Reducer));
+        const { indices } = this.SUBRULE(this.binders);
+        const body = this.SUBRULE2(this.expression);
+        return this.ACTION(() => ({
+          kind: "reduce",
+          reducer,
+          indices,
+          body,
+          span: joinSpans(reducer.span, body.span),
+        }));
+      },
+    },
+    {
+      ALT: (): ast.Expr => {
+        const start = this.CONSUME(T.For);
+        const { indices } = this.SUBRULE2(this.binders);
+        const body = this.SUBRULE3(this.expression);
+        return this.ACTION(() => ({ kind: "for", indices, body, span: this.from(start, body.span) }));
+      },
+    },
+    {
+      ALT: (): ast.Expr => {
+        const t = this.CONSUME(T.Text);
+        return { kind: "string", value: this.ACTION(() => unescapeString(t.image)), span: this.span(t) };
+      },
+    },
+    {
+      ALT: (): ast.Expr => {
+        const start = this.CONSUME(T.LSquare);
+        const items: ast.Expr[] = [];
+        this.MANY_SEP({ SEP: T.Comma, DEF: () => items.push(this.SUBRULE4(this.expression)) });
+        return { kind: "list", items, span: this.from(start, this.span(this.CONSUME(T.RSquare))) };
+      },
+    },
+    { ALT: (): ast.Expr => ({ kind: "boolean", value: true, span: this.span(this.CONSUME(T.True)) }) },
+    { ALT: (): ast.Expr => ({ kind: "boolean", value: false, span: this.span(this.CONSUME(T.False)) }) },
+    { ALT: (): ast.Expr => ({ kind: "name", text: "None", span: this.span(this.CONSUME(T.None)) }) },
+    {
+      ALT: (): ast.Expr => {
+        const t = this.CONSUME(T.Infinite);
+        return { kind: "number", text: t.image, isFloat: true, span: this.span(t) };
+      },
+    },
+    { ALT: (): ast.Expr => this.SUBRULE(this.scan) },
+    { ALT: (): ast.Expr => this.SUBRULE(this.record) },
+    {
+      ALT: (): ast.Expr => {
+        const t = this.CONSUME(T.BlockTree);
+        return this.ACTION(() => {
+          const block = this.host.block(t as BlockToken);
+          return { kind: "blockExpr", block, span: block.span };
+        });
+      },
+    },
+    { ALT: (): ast.Expr => this.SUBRULE(this.iterate) },
+    { ALT: (): ast.Expr => this.SUBRULE(this.lambda) },
+  ];
+  readonly #items: IOrAlt<ast.SubscriptItem>[] = [
+    { ALT: (): ast.SubscriptItem => ({ kind: "ellipsis", span: this.span(this.CONSUME(T.Ellipsis)) }) },
+    { ALT: (): ast.SubscriptItem => this.SUBRULE(this.slice, { ARGS: [undefined] }) },
+    {
+      ALT: (): ast.SubscriptItem => {
+        const expr = this.SUBRULE(this.expression);
+        const slice = this.OPTION(() => this.SUBRULE2(this.slice, { ARGS: [expr] }));
+        return this.ACTION(
+          () =>
+            slice ??
+            (expr.kind === "name" && expr.text === "None"
+              ? { kind: "newAxis", span: expr.span }
+              : { kind: "index", expr, span: expr.span }),
+        );
+      },
+    },
+  ];
 
   constructor() {
     super(ALL_TOKENS, {
@@ -59,7 +171,8 @@ export abstract class ExpressionRules extends EmbeddedActionsParser {
     return { text: t.image, span: this.span(t) };
   }
   #enter(t: IToken): void {
-    if (++this.depth > MAX_NESTING)
+    if (++this.depth > this.deepest) this.deepest = this.depth;
+    if (this.depth > MAX_NESTING)
       throw new DiagnosticError(
         diagnostic(
           "EIN1003",
@@ -72,6 +185,7 @@ export abstract class ExpressionRules extends EmbeddedActionsParser {
       );
   }
   #limit(count: number, limit: number, what: string, t: IToken): void {
+    if (count > this.longest) this.longest = count;
     if (count > limit)
       throw new DiagnosticError(
         diagnostic(
@@ -121,15 +235,7 @@ export abstract class ExpressionRules extends EmbeddedActionsParser {
     let operators = 0;
     this.SUBRULE(this.operand, { ARGS: [undefined, parts] });
     this.MANY(() => {
-      const operator = this.OR([
-        { ALT: () => this.CONSUME(T.Binary) },
-        { ALT: () => this.CONSUME(T.Sign) },
-        { ALT: () => this.CONSUME(T.Power) },
-        { ALT: () => this.CONSUME(T.Compare) },
-        { ALT: () => this.CONSUME(T.Fill) },
-        { ALT: () => this.CONSUME(T.OrOr) },
-        { ALT: () => this.CONSUME(T.Bar) },
-      ]);
+      const operator = this.OR(this.#operators);
       this.ACTION(() => this.#limit(++operators, MAX_OPERATORS, "operators", operator));
       this.SUBRULE2(this.operand, { ARGS: [operator, parts] });
     });
@@ -228,25 +334,7 @@ export abstract class ExpressionRules extends EmbeddedActionsParser {
     return { args, end };
   });
 
-  readonly subscriptItem: Rule<ast.SubscriptItem> = this.RULE("subscriptItem", () =>
-    this.OR([
-      { ALT: (): ast.SubscriptItem => ({ kind: "ellipsis", span: this.span(this.CONSUME(T.Ellipsis)) }) },
-      { ALT: (): ast.SubscriptItem => this.SUBRULE(this.slice, { ARGS: [undefined] }) },
-      {
-        ALT: (): ast.SubscriptItem => {
-          const expr = this.SUBRULE(this.expression);
-          const slice = this.OPTION(() => this.SUBRULE2(this.slice, { ARGS: [expr] }));
-          return this.ACTION(
-            () =>
-              slice ??
-              (expr.kind === "name" && expr.text === "None"
-                ? { kind: "newAxis", span: expr.span }
-                : { kind: "index", expr, span: expr.span }),
-          );
-        },
-      },
-    ]),
-  );
+  readonly subscriptItem: Rule<ast.SubscriptItem> = this.RULE("subscriptItem", () => this.OR(this.#items));
 
   /** From the first `:` on. */
   readonly slice: ParserMethod<[ast.Expr | undefined], ast.SubscriptItem> = this.RULE(
@@ -267,90 +355,7 @@ export abstract class ExpressionRules extends EmbeddedActionsParser {
     },
   );
 
-  readonly primary: Rule<ast.Expr> = this.RULE("primary", () =>
-    this.OR([
-      {
-        ALT: (): ast.Expr => {
-          const t = this.CONSUME(T.Name);
-          return { kind: "name", text: t.image, span: this.span(t) };
-        },
-      },
-      {
-        ALT: (): ast.Expr => {
-          const t = this.CONSUME(T.Number);
-          const text = numberText(t.image);
-          return { kind: "number", text, isFloat: isFloatText(text), span: this.span(t) };
-        },
-      },
-      {
-        ALT: (): ast.Expr => {
-          const start = this.CONSUME(T.LParen);
-          const inner = this.SUBRULE(this.expression);
-          const end = this.CONSUME(T.RParen);
-          // The span takes in the parentheses, so that a caret under `(a + b) * c` has them too.
-          return this.ACTION(() => ({ ...inner, span: this.from(start, this.span(end)) }));
-        },
-      },
-      {
-        ALT: (): ast.Expr => {
-          const reducer = this.name(this.CONSUME(T.Reducer));
-          const { indices } = this.SUBRULE(this.binders);
-          const body = this.SUBRULE2(this.expression);
-          return this.ACTION(() => ({
-            kind: "reduce",
-            reducer,
-            indices,
-            body,
-            span: joinSpans(reducer.span, body.span),
-          }));
-        },
-      },
-      {
-        ALT: (): ast.Expr => {
-          const start = this.CONSUME(T.For);
-          const { indices } = this.SUBRULE2(this.binders);
-          const body = this.SUBRULE3(this.expression);
-          return this.ACTION(() => ({ kind: "for", indices, body, span: this.from(start, body.span) }));
-        },
-      },
-      {
-        ALT: (): ast.Expr => {
-          const t = this.CONSUME(T.Text);
-          return { kind: "string", value: this.ACTION(() => unescapeString(t.image)), span: this.span(t) };
-        },
-      },
-      {
-        ALT: (): ast.Expr => {
-          const start = this.CONSUME(T.LSquare);
-          const items: ast.Expr[] = [];
-          this.MANY_SEP({ SEP: T.Comma, DEF: () => items.push(this.SUBRULE4(this.expression)) });
-          return { kind: "list", items, span: this.from(start, this.span(this.CONSUME(T.RSquare))) };
-        },
-      },
-      { ALT: (): ast.Expr => ({ kind: "boolean", value: true, span: this.span(this.CONSUME(T.True)) }) },
-      { ALT: (): ast.Expr => ({ kind: "boolean", value: false, span: this.span(this.CONSUME(T.False)) }) },
-      { ALT: (): ast.Expr => ({ kind: "name", text: "None", span: this.span(this.CONSUME(T.None)) }) },
-      {
-        ALT: (): ast.Expr => {
-          const t = this.CONSUME(T.Infinite);
-          return { kind: "number", text: t.image, isFloat: true, span: this.span(t) };
-        },
-      },
-      { ALT: (): ast.Expr => this.SUBRULE(this.scan) },
-      { ALT: (): ast.Expr => this.SUBRULE(this.record) },
-      {
-        ALT: (): ast.Expr => {
-          const t = this.CONSUME(T.BlockTree);
-          return this.ACTION(() => {
-            const block = this.host.block(t as BlockToken);
-            return { kind: "blockExpr", block, span: block.span };
-          });
-        },
-      },
-      { ALT: (): ast.Expr => this.SUBRULE(this.iterate) },
-      { ALT: (): ast.Expr => this.SUBRULE(this.lambda) },
-    ]),
-  );
+  readonly primary: Rule<ast.Expr> = this.RULE("primary", () => this.OR(this.#primaries));
 
   readonly scan: Rule<ast.ScanExpr> = this.RULE("scan", () => {
     const scanner = this.name(this.CONSUME(T.Scanner));

@@ -59,6 +59,8 @@ class ModuleParser {
   /** Blocks whose statements are still to be parsed. */
   readonly #waiting: { readonly token: BlockToken; readonly block: MutableBlock }[] = [];
   readonly #requested = new Set<IToken>();
+  /** Blocks of the declaration at hand. */
+  #blocks = 0;
   #synthetic: ReadonlySet<IToken> = new Set();
   #comments: readonly Comment[] = [];
 
@@ -80,6 +82,9 @@ class ModuleParser {
     const { units } = layout(balanced, this.#source, this.#file, this.#diagnostics);
     const items: ast.Item[] = [];
     for (const unit of units) {
+      this.#rules.deepest = 0;
+      this.#rules.longest = 0;
+      this.#blocks = 0;
       const found = this.#item(unit);
       this.#drain();
       for (const item of found) items.push(this.#shallow(item, unit));
@@ -141,7 +146,10 @@ class ModuleParser {
 
   /** The item, unless its tree is too deep for the passes that follow. */
   #shallow(item: ast.Item, unit: Unit): ast.Item {
-    if (item.kind === "import" || !treeDepthExceeds(item, MAX_TREE_DEPTH)) return item;
+    if (item.kind === "import") return item;
+    // A level of nesting adds at most an operand's links and prefixes, the operators around it, and the node that nests.
+    const bound = (1 + this.#blocks) * (1 + this.#rules.deepest * (3 * this.#rules.longest + 4));
+    if (bound <= MAX_TREE_DEPTH || !treeDepthExceeds(item, MAX_TREE_DEPTH)) return item;
     this.#report(
       diagnostic(
         "EIN1003",
@@ -173,6 +181,7 @@ class ModuleParser {
       span: tokenSpan(token, this.#file),
     };
     this.#requested.add(token);
+    this.#blocks++;
     this.#waiting.push({ token, block });
     return block;
   }

@@ -7,6 +7,18 @@ import { createToken, type IToken, Lexer, type TokenType } from "chevrotain";
 import { type Diagnostic, diagnostic } from "./diagnostic.ts";
 import type { Span } from "./span.ts";
 
+/** Characters that begin no token; a run of them is one token, so that a binary file costs one message and no time. */
+const UNKNOWN = /[^\t\n\v\f\r !"%&'()*+,\-./0-9:;<=>?@A-Z[\]^_a-z{|}~]+/y;
+function matchUnknown(text: string, offset: number): [string] | null {
+  UNKNOWN.lastIndex = offset;
+  const found = UNKNOWN.exec(text);
+  return found ? [found[0]] : null;
+}
+/** Every character code below 256, and one of each block of 255 above, which is how Chevrotain looks them up. */
+const UNKNOWN_STARTS: number[] = Array.from({ length: 512 }, (_, i) => (i < 256 ? i : (i - 255) * 255 + 1)).filter(
+  (code) => code >= 256 || matchUnknown(String.fromCharCode(code), 0) !== null,
+);
+
 /** `label` is what a message calls the token: "expected `)`". */
 function token(name: string, label: string, pattern: string | RegExp | undefined = undefined): TokenType {
   return createToken({ name, label, pattern: pattern ?? Lexer.NA });
@@ -35,6 +47,7 @@ function matchBlockComment(text: string, offset: number): [string] | null {
 
 type TokenName =
   | "WhiteSpace"
+  | "Unknown"
   | "LineComment"
   | "BlockComment"
   | "Name"
@@ -107,6 +120,14 @@ export const T: Readonly<Record<TokenName, TokenType>> = {
     start_chars_hint: ["/"],
     line_breaks: true,
     group: "comments",
+  }),
+
+  Unknown: createToken({
+    name: "Unknown",
+    pattern: { exec: matchUnknown },
+    start_chars_hint: UNKNOWN_STARTS,
+    line_breaks: false,
+    group: "unknown",
   }),
 
   // Words. Keywords are told apart from names after matching (`KEYWORDS`), which keeps the lexer small.
@@ -257,8 +278,8 @@ export function lex(source: string, file: string): Lexed {
   const text = source.startsWith("\uFEFF") ? ` ${source.slice(1)}` : source;
   const result = lexer.tokenize(text);
   const diagnostics: Diagnostic[] = [];
-  for (const e of result.errors.slice(0, MAX_DIAGNOSTICS))
-    diagnostics.push(unknownCharacter(source, file, e.offset, e.length));
+  for (const t of (result.groups["unknown"] ?? []).slice(0, MAX_DIAGNOSTICS))
+    diagnostics.push(unknownCharacter(source, file, t.startOffset, t.image.length));
   for (const t of result.tokens) {
     if (t.tokenType === T.Name) {
       const keyword = KEYWORDS.get(t.image);

@@ -3,6 +3,7 @@
  * element at an index as a level-1 scalar expression. Index maps (transpose, slice, broadcast, reshape) compose views and
  * cost nothing; computation goes through `Builder.define`, so that a value used twice is computed once.
  */
+import type { DiagnosticCode } from "../../grammar/codes.ts";
 import type { Span } from "../../grammar/span.ts";
 import type { DType } from "../../ir/dtype.ts";
 import type { Extent } from "../../ir/extent.ts";
@@ -76,6 +77,8 @@ export interface CallArgument {
   readonly name: string | undefined;
   readonly value: Value;
   readonly span: Span;
+  /** Of the name, if it is a named argument of the source. */
+  readonly nameSpan?: Span;
 }
 export type Value = TensorValue | IntValue | FloatValue | BoolValue | StringValue | ListValue | RecordValue | NoneValue | FunctionValue;
 
@@ -112,7 +115,8 @@ export interface Builder {
    * that the host checks. Both spans and both texts appear in the message. Equality of two symbols unifies them.
    */
   requireEqual(left: Extent, right: Extent, leftSpan: Span, rightSpan: Span, what: string): void;
-  requireAtLeast(left: Extent, right: Extent, span: Span, what: string): void;
+  /** `code` (EIN1205 if left out) is that of a certain failure. */
+  requireAtLeast(left: Extent, right: Extent, span: Span, what: string, code?: DiagnosticCode): void;
   /** A fresh size symbol, for results whose extent is known only as q · rest = total (reshape's -1 on symbols). */
   freshSymbol(hint: string): Extent;
   readonly strict: boolean;

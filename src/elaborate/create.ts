@@ -1,0 +1,121 @@
+/** Puts the parts of the elaborator together: a fresh context for each function that is elaborated. */
+import type { FnItem, LetItem } from "../../grammar/ast.ts";
+import { diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import type { Span } from "../../grammar/span.ts";
+import { DTYPES } from "../../ir/dtype.ts";
+import type { LoadedModule } from "../modules.ts";
+import { makeBuilder } from "./builder.ts";
+import { BUILTINS } from "./builtins/index.ts";
+import type { Context } from "./context.ts";
+import { evaluate } from "./expression.ts";
+import { builtinFunction, moduleFunction, unsupportedFunction } from "./function.ts";
+import { declare, lookup, makeScope, type Scope, Silent } from "./scope.ts";
+import { block, statement } from "./statement.ts";
+import type { FunctionValue, Value } from "./value.ts";
+
+/** Part of the language, refused with EIN1107 where nothing implements them. */
+const UNSUPPORTED: ReadonlySet<string> = new Set([
+  "grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian", "checkpoint", "sort", "argsort", "top_k",
+]);
+const CONSTANTS: ReadonlyMap<string, number> = new Map([["pi", Math.PI]]);
+
+export function makeContext(strict: boolean): Context {
+  const scopes = new Map<LoadedModule, Scope>();
+  const functions = new Map<FnItem, FunctionValue>();
+  const builtins = new Map<string, FunctionValue>();
+  const cx: Context = {
+    builder: makeBuilder(strict),
+    diagnostics: [],
+    calls: [],
+    recovering: true,
+    depth: 0,
+    evaluate: (e, scope, want) => evaluate(cx, e, scope, want),
+    block: (b, scope, want) => block(cx, b, scope, want),
+    statement: (s, scope, wants) => statement(cx, s, scope, wants),
+    global: (name, span) => globalValue(cx, builtins, name, span),
+    globalNames: () => [...BUILTINS.keys(), ...UNSUPPORTED, ...CONSTANTS.keys()],
+    moduleScope: (m) => {
+      const old = scopes.get(m);
+      if (old) return old;
+      const made = makeScope(undefined);
+      scopes.set(m, made);
+      fillModule(cx, m, made);
+      return made;
+    },
+    functionOf: (m, item) => {
+      const old = functions.get(item);
+      if (old) return old;
+      const made = moduleFunction(cx, m, item);
+      functions.set(item, made);
+      return made;
+    },
+  };
+  return cx;
+}
+
+function globalValue(cx: Context, builtins: Map<string, FunctionValue>, name: string, span: Span): Value | undefined {
+  const old = builtins.get(name);
+  if (old) return old;
+  const f = BUILTINS.get(name);
+  if (f || UNSUPPORTED.has(name)) {
+    const made = f ? builtinFunction(cx, f) : unsupportedFunction(name);
+    builtins.set(name, made);
+    return made;
+  }
+  if (name === "None") return { kind: "none", span };
+  const constant = CONSTANTS.get(name);
+  if (constant !== undefined) return { kind: "float", value: constant, span };
+  return DTYPES.some((d) => d === name) ? { kind: "string", value: name, span } : undefined;
+}
+
+function fillModule(cx: Context, m: LoadedModule, scope: Scope): void {
+  for (const [name, item] of m.items) {
+    if (item.kind === "fn") declare(scope, name, { kind: "lazy", span: item.name.span, evaluate: () => cx.functionOf(m, item) });
+    else declare(scope, name, { kind: "lazy", span: item.name.span, evaluate: once(item, () => moduleLet(cx, item, scope)) });
+  }
+  for (const [name, i] of m.imports)
+    declare(scope, name, { kind: "lazy", span: i.span, evaluate: () => imported(cx, i.module, i.name) });
+  for (const [name, span] of m.failed) declare(scope, name, { kind: "failed", span });
+}
+
+function imported(cx: Context, m: LoadedModule, name: string): Value {
+  const b = lookup(cx.moduleScope(m), name);
+  if (b?.kind === "lazy") return b.evaluate();
+  throw new Silent();
+}
+
+function moduleLet(cx: Context, item: LetItem, scope: Scope): Value {
+  const recovering = cx.recovering;
+  cx.recovering = false;
+  try {
+    const v = cx.evaluate(item.value, scope, { span: item.span, name: item.name.text });
+    if (item.isConst && (v.kind === "tensor" || v.kind === "record"))
+      throw new DiagnosticError(diagnostic("EIN1502", "the value of a `const` must be known when the kernel is made", { span: item.value.span, text: "this is computed" }, { notes: ["use `let`"] }));
+    return v;
+  } finally {
+    cx.recovering = recovering;
+  }
+}
+
+/** Evaluates at the first use; a definition that needs itself is an error. */
+function once(item: LetItem, make: () => Value): () => Value {
+  let made: Value | undefined;
+  let failure: unknown;
+  let busy = false;
+  return () => {
+    if (made) return made;
+    if (failure) throw failure;
+    if (busy)
+      throw new DiagnosticError(diagnostic("EIN1105", `\`${item.name.text}\` is defined by itself`, { span: item.name.span, text: "needed while it is made" }));
+    busy = true;
+    try {
+      made = make();
+      return made;
+    } catch (error) {
+      failure = error;
+      throw error;
+    } finally {
+      busy = false;
+    }
+  };
+}

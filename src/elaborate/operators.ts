@@ -1,0 +1,361 @@
+/**
+ * Operators on values. Integers, floats, bools and strings known at compile time are folded; tensors combine element by
+ * element under NumPy's broadcasting, as views that `let` and calls give a definition.
+ */
+import type { BinaryExpr, BinaryOp, UnaryExpr } from "../../grammar/ast.ts";
+import { type Fix } from "../../grammar/diagnostic.ts";
+import type { Span } from "../../grammar/span.ts";
+import { type DType, isFloat, isInteger } from "../../ir/dtype.ts";
+import {
+  addExtent,
+  compareExtent,
+  divExtent,
+  type Extent,
+  modExtent,
+  mulExtent,
+  negExtent,
+  size,
+  subExtent,
+  ZERO,
+} from "../../ir/extent.ts";
+import type { Prim } from "../../ir/prim.ts";
+import { apply, constant, type TensorExpr } from "../../ir/tensor.ts";
+import { broadcastIndex, broadcastShape } from "./builtins/common.ts";
+import { addIndex, mulIndex, subIndex } from "./builtins/index-arithmetic.ts";
+import type { Context } from "./context.ts";
+import { describe, fail, failBoth, toTensor } from "./convert.ts";
+import type { BoolValue, FloatValue, IntValue, TensorValue, Value } from "./value.ts";
+
+const ARITHMETIC: Readonly<Partial<Record<BinaryOp, Prim>>> = {
+  "+": "add", "-": "sub", "*": "mul", "/": "div", div: "floordiv", "%": "mod", "**": "pow",
+};
+const COMPARISON: Readonly<Partial<Record<BinaryOp, Prim>>> = {
+  "==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge",
+};
+const LOGIC: Readonly<Partial<Record<BinaryOp, Prim>>> = { "&&": "and", "||": "or" };
+const BITS: Readonly<Partial<Record<BinaryOp, Prim>>> = {
+  "&": "bitand", "|": "bitor", "^": "bitxor", "<<": "shl", ">>": "shr",
+};
+const BOOL_BITS: Readonly<Partial<Record<BinaryOp, Prim>>> = { "&": "and", "|": "or", "^": "ne" };
+
+/** Every binary operator but `??`, `@`, and the short circuits that `expression.ts` takes first. */
+export function binary(cx: Context, e: BinaryExpr, left: Value, right: Value): Value {
+  const prim = ARITHMETIC[e.op];
+  if (prim) return arithmetic(cx, e, prim, left, right);
+  const compare = COMPARISON[e.op];
+  if (compare) return comparison(cx, e, compare, left, right);
+  const logic = LOGIC[e.op];
+  if (logic) return logical(cx, e, logic, left, right);
+  return bitwise(cx, e, left, right);
+}
+
+// ---- Values known at compile time ---------------------------------------------------------------------------------
+
+export function intOf(extent: Extent, span: Span): IntValue {
+  if (extent.terms.some((t) => !Number.isSafeInteger(t.coefficient)))
+    return fail("EIN1206", "an integer is too large", span, "integers must stay below 2^53 while compiling");
+  return { kind: "int", extent, span };
+}
+function floatOf(value: number, span: Span): FloatValue {
+  return { kind: "float", value, span };
+}
+function boolOf(value: boolean, span: Span): BoolValue {
+  return { kind: "bool", value, span };
+}
+
+function numberOf(v: Value): number | undefined {
+  if (v.kind === "float") return v.value;
+  return v.kind === "int" ? v.extent.value : undefined;
+}
+
+function arithmetic(cx: Context, e: BinaryExpr, prim: Prim, left: Value, right: Value): Value {
+  if (left.kind === "int" && right.kind === "int") return integers(e, prim, left, right);
+  const [a, b] = [numberOf(left), numberOf(right)];
+  if (a !== undefined && b !== undefined) return floatOf(floats(prim, a, b), e.span);
+  if (prim === "pow" && left.kind === "tensor" && isFloat(left.dtype) && right.kind === "int") {
+    const power = smallPower(cx, left, right.extent.value, e.span);
+    if (power) return power;
+  }
+  const [l, r] = unify(cx, left, right, e, operatorText(e.op));
+  if (prim === "div" && !isFloat(l.dtype)) return integerDivision(e, l.dtype);
+  return elementwise(cx, prim, [l, r], e.span, operatorText(e.op));
+}
+
+function operatorText(op: BinaryOp): string {
+  return `\`${op}\``;
+}
+
+function integerDivision(e: BinaryExpr, found: string): never {
+  return fail("EIN1201", "`/` divides floats, not integers", e.opSpan, `the operands are ${found}`, {
+    notes: ["`div` rounds to the floor; `x as f32 / y` divides as floats"],
+    fix: { message: "divide with `div`", edits: [{ span: e.opSpan, text: spaced(e, "div") }] },
+  });
+}
+/** `a/b` needs blanks around a word. */
+function spaced(e: BinaryExpr, word: string): string {
+  return `${e.left.span.end === e.opSpan.start ? " " : ""}${word}${e.opSpan.end === e.right.span.start ? " " : ""}`;
+}
+
+function integers(e: BinaryExpr, prim: Prim, left: IntValue, right: IntValue): Value {
+  const [l, r] = [left.extent, right.extent];
+  const made = (x: Extent): IntValue => intOf(x, e.span);
+  switch (prim) {
+    case "add":
+      return made(addExtent(l, r));
+    case "sub":
+      return made(subExtent(l, r));
+    case "mul":
+      return made(mulExtent(l, r));
+    case "div":
+      return integerDivision(e, "integers");
+    case "floordiv":
+    case "mod":
+      if (r === ZERO) return fail("EIN1503", "division by zero", right.span, "this is 0");
+      return made(prim === "mod" ? modExtent(l, r) : divExtent(l, r));
+    default: {
+      const n = r.value;
+      if (n === undefined || (n < 0 && l.value !== 1 && l.value !== -1))
+        return fail("EIN1502", "the exponent of an integer must be a constant that is not negative", right.span, `found ${describe(right)}`);
+      if (l.value !== undefined) {
+        const value = l.value ** n;
+        if (!Number.isSafeInteger(value)) return fail("EIN1206", "an integer is too large", e.span, `${l.value} ** ${n} exceeds 2^53`);
+        return made(size(value));
+      }
+      if (n > 16) return fail("EIN1206", "the exponent of an extent is too large", right.span, "at most 16");
+      let x = size(1);
+      for (let k = 0; k < n; k++) x = mulExtent(x, l);
+      return made(x);
+    }
+  }
+}
+
+/** Constants are computed in float64 and rounded where they are used. */
+function floats(prim: Prim, a: number, b: number): number {
+  switch (prim) {
+    case "add":
+      return a + b;
+    case "sub":
+      return a - b;
+    case "mul":
+      return a * b;
+    case "div":
+      return a / b;
+    case "floordiv":
+      return Math.floor(a / b);
+    case "mod":
+      return a - b * Math.floor(a / b);
+    default:
+      // C's pow: 1 to any power is 1.
+      return a === 1 ? 1 : a ** b;
+  }
+}
+
+/** x ** n for small n as products, which are exact where `pow` need not be. */
+function smallPower(cx: Context, x: TensorValue, n: number | undefined, span: Span): TensorValue | undefined {
+  if (n === undefined || Math.abs(n) > 4) return undefined;
+  const power = (v: TensorExpr): TensorExpr => {
+    const square = Math.abs(n) >= 2 ? apply("mul", v, v) : v;
+    const p = Math.abs(n) <= 2 ? square : apply("mul", square, Math.abs(n) === 3 ? v : square);
+    if (n === 0) return constant(v.dtype, 1);
+    return n < 0 ? apply("div", constant(v.dtype, 1), p) : p;
+  };
+  return mapped(cx, [x], ([v]) => power(v!), x.dtype, span, "`**`");
+}
+
+// ---- Tensors ------------------------------------------------------------------------------------------------------
+
+const insert = (span: Span, at: "start" | "end"): Span => {
+  const offset = at === "start" ? span.start : span.end;
+  return { file: span.file, start: offset, end: offset };
+};
+/** Writes `as dtype` behind an expression, in parentheses: what it is cannot be seen from its span. */
+export function castFix(span: Span, dtype: DType): Fix {
+  return {
+    message: `convert with \`as ${dtype}\``,
+    edits: [
+      { span: insert(span, "start"), text: "(" },
+      { span: insert(span, "end"), text: `) as ${dtype}` },
+    ],
+  };
+}
+
+/** Both operands as tensors of one element type; literals take that of the tensor beside them. */
+export function unify(
+  _cx: Context, left: Value, right: Value, e: { readonly left: { readonly span: Span }; readonly right: { readonly span: Span }; readonly span: Span }, what: string,
+): readonly [TensorValue, TensorValue] {
+  const [ls, rs] = [e.left.span, e.right.span];
+  if (left.kind === "tensor" && right.kind === "tensor") {
+    if (left.dtype === right.dtype) return [left, right];
+    const [from, to, at] =
+      rankOf(left.dtype) < rankOf(right.dtype) ? [left.dtype, right.dtype, ls] : [right.dtype, left.dtype, rs];
+    return failBoth(
+      "EIN1201",
+      `the operands of ${what} have different element types, ${left.dtype} and ${right.dtype}`,
+      { span: ls, text: `this is ${describe(left)}` },
+      { span: rs, text: `this is ${describe(right)}` },
+      { notes: [`nothing is converted silently: expected ${to}, found ${from}`], fix: castFix(at, to) },
+    );
+  }
+  const floating = left.kind === "float" || right.kind === "float";
+  const hint = left.kind === "tensor" ? left.dtype : right.kind === "tensor" ? right.dtype : floating ? "f32" : "i32";
+  return [literal(left, hint, ls, right, rs), literal(right, hint, rs, left, ls)];
+}
+
+function literal(v: Value, hint: DType, span: Span, other: Value, otherSpan: Span): TensorValue {
+  if (v.kind === "tensor") return v;
+  const floatInInteger = v.kind === "float" && !isFloat(hint);
+  const boolClash = (v.kind === "bool") !== (hint === "bool") && (v.kind === "bool" || v.kind === "int" || v.kind === "float");
+  if (other.kind === "tensor" && (floatInInteger || boolClash))
+    return failBoth(
+      "EIN1201",
+      floatInInteger ? `a float literal cannot be ${hint === "bool" ? "a bool" : `an ${hint}`}` : `bool and ${v.kind === "bool" ? hint : "numbers"} do not mix`,
+      { span, text: `this is ${describe(v)}` },
+      { span: otherSpan, text: `this is ${describe(other)}` },
+      floatInInteger && hint !== "bool" ? { fix: castFix(otherSpan, "f32") } : {},
+    );
+  return toTensor(v, span, v.kind === "bool" ? undefined : hint === "bool" ? "i32" : hint);
+}
+
+function rankOf(d: DType): number {
+  return { bool: 0, u32: 1, i32: 1, f16: 2, f32: 3 }[d];
+}
+
+/** `f` of the elements over the common shape. A scalar is an expression at once, anything larger a view. */
+export function mapped(
+  cx: Context, tensors: readonly TensorValue[], f: (elements: readonly TensorExpr[]) => TensorExpr, dtype: DType, span: Span, what: string,
+): TensorValue {
+  const shape = broadcastShape(cx.builder, tensors, what);
+  if (shape.length === 0) {
+    const e = f(tensors.map((t) => t.at([])));
+    return { kind: "tensor", dtype: e.dtype, shape, at: () => e, span, name: undefined };
+  }
+  const at = (index: readonly TensorExpr[]): TensorExpr => f(tensors.map((t) => t.at(broadcastIndex(t, index))));
+  return { kind: "tensor", dtype, shape, at, span, name: undefined };
+}
+
+export function elementwise(cx: Context, prim: Prim, tensors: readonly TensorValue[], span: Span, what: string): TensorValue {
+  const first = tensors[0]!.dtype;
+  if (first === "bool" && (prim === "add" || prim === "sub" || prim === "mul" || prim === "floordiv" || prim === "mod" || prim === "pow" || prim === "neg"))
+    return fail("EIN1201", `${what} needs numbers, not bools`, span, `the operands are bool`, { notes: ["convert with `as f32` or `as i32`"] });
+  const compare = Object.values(COMPARISON).includes(prim);
+  return mapped(cx, tensors, (v) => applyFolded(prim, v), compare ? "bool" : first, span, what);
+}
+
+/** Index arithmetic with its trivial cases folded, which is exact for integers; floats are left alone. */
+function applyFolded(prim: Prim, [a, b]: readonly TensorExpr[]): TensorExpr {
+  if (!a) throw new RangeError(`${prim} of nothing`);
+  if (!b) return apply(prim, a);
+  if (a.dtype === "i32") {
+    if (prim === "add") return addIndex(a, b);
+    if (prim === "sub") return subIndex(a, b);
+    if (prim === "mul") return mulIndex(a, b);
+  }
+  return apply(prim, a, b);
+}
+
+// ---- Comparisons, logic, bits -------------------------------------------------------------------------------------
+
+function comparison(cx: Context, e: BinaryExpr, prim: Prim, left: Value, right: Value): Value {
+  const equality = prim === "eq" || prim === "ne";
+  if (left.kind === "string" || right.kind === "string" || (left.kind === "bool" && right.kind === "bool")) {
+    if (!equality || left.kind !== right.kind || (left.kind !== "string" && left.kind !== "bool"))
+      return failBoth("EIN1201", `${operatorText(e.op)} cannot compare these`, { span: e.left.span, text: `this is ${describe(left)}` }, { span: e.right.span, text: `this is ${describe(right)}` });
+    const same = left.value === (right as typeof left).value;
+    return boolOf(same === (prim === "eq"), e.span);
+  }
+  if (left.kind === "none" || right.kind === "none") return boolOf((left.kind === right.kind) === (prim === "eq"), e.span);
+  if (left.kind === "int" && right.kind === "int") {
+    const known = compareExtents(prim, cx.builder.constraints.resolve(left.extent), cx.builder.constraints.resolve(right.extent));
+    if (known !== undefined) return boolOf(known, e.span);
+  }
+  const [a, b] = [numberOf(left), numberOf(right)];
+  if (a !== undefined && b !== undefined)
+    return boolOf({ eq: a === b, ne: a !== b, lt: a < b, le: a <= b, gt: a > b, ge: a >= b }[prim as "eq"], e.span);
+  const [l, r] = unify(cx, left, right, e, operatorText(e.op));
+  return elementwise(cx, prim, [l, r], e.span, operatorText(e.op));
+}
+
+/** The answer if it is the same for all values of the symbols. */
+function compareExtents(prim: Prim, l: Extent, r: Extent): boolean | undefined {
+  const order = compareExtent(l, r);
+  if (order === "unknown") return undefined;
+  const table: Readonly<Record<string, Readonly<Partial<Record<typeof order, boolean>>>>> = {
+    eq: { eq: true, lt: false, gt: false },
+    ne: { eq: false, lt: true, gt: true },
+    lt: { lt: true, eq: false, ge: false, gt: false },
+    le: { lt: true, le: true, eq: true, gt: false },
+    gt: { gt: true, eq: false, le: false, lt: false },
+    ge: { gt: true, ge: true, eq: true, lt: false },
+  };
+  return table[prim]?.[order];
+}
+
+export function toBoolTensor(v: Value, span: Span, what: string): TensorValue {
+  const t = v.kind === "tensor" || v.kind === "bool" ? toTensor(v, span) : undefined;
+  if (t?.dtype === "bool") return t;
+  return fail("EIN1201", `${what} needs a bool`, span, `this is ${describe(v)}`, {
+    fix: { message: "compare with 0", edits: [{ span: insert(span, "end"), text: " != 0" }] },
+  });
+}
+
+function logical(cx: Context, e: BinaryExpr, prim: Prim, left: Value, right: Value): Value {
+  const what = operatorText(e.op);
+  const [l, r] = [toBoolTensor(left, e.left.span, what), toBoolTensor(right, e.right.span, what)];
+  if (right.kind === "bool") return right.value === (prim === "and") ? left : mapped(cx, [l], () => constant("bool", right.value ? 1 : 0), "bool", e.span, what);
+  return elementwise(cx, prim, [l, r], e.span, what);
+}
+
+function bitwise(cx: Context, e: BinaryExpr, left: Value, right: Value): Value {
+  const what = operatorText(e.op);
+  const prim = BITS[e.op];
+  if (!prim) throw new RangeError(`operator ${e.op}`);
+  if (left.kind === "int" && right.kind === "int" && left.extent.value !== undefined && right.extent.value !== undefined)
+    return intOf(size(foldBits(prim, left.extent.value, right.extent.value)), e.span);
+  const [l, r] = unify(cx, left, right, e, what);
+  if (l.dtype === "bool") {
+    const same = BOOL_BITS[e.op];
+    if (same) return elementwise(cx, same, [l, r], e.span, what);
+  }
+  if (!isInteger(l.dtype)) return fail("EIN1201", `${what} needs integers, not ${l.dtype}`, e.span, `the operands are ${l.dtype}`);
+  return elementwise(cx, prim, [l, r], e.span, what);
+}
+
+function foldBits(prim: Prim, a: number, b: number): number {
+  const [x, y] = [BigInt(a), BigInt(b)];
+  const shift = y & 31n;
+  switch (prim) {
+    case "bitand":
+      return Number(x & y);
+    case "bitor":
+      return Number(x | y);
+    case "bitxor":
+      return Number(x ^ y);
+    case "shl":
+      return Number(BigInt.asIntN(32, x << shift));
+    default:
+      return Number(x >> shift);
+  }
+}
+
+// ---- Unary --------------------------------------------------------------------------------------------------------
+
+export function unary(cx: Context, e: UnaryExpr, v: Value): Value {
+  const what = `\`${e.op}\``;
+  if (e.op === "!") {
+    if (v.kind === "bool") return boolOf(!v.value, e.span);
+    return elementwise(cx, "not", [toBoolTensor(v, e.operand.span, what)], e.span, what);
+  }
+  if (v.kind === "int") {
+    if (e.op === "~") return v.extent.value === undefined ? fail("EIN1502", "`~` needs a constant integer or a tensor", e.span, `found ${describe(v)}`) : intOf(size(~v.extent.value), e.span);
+    return intOf(e.op === "-" ? negExtent(v.extent) : v.extent, e.span);
+  }
+  if (v.kind === "float" && e.op !== "~") return floatOf(e.op === "-" ? -v.value : v.value, e.span);
+  const t = toTensor(v, e.operand.span);
+  if (e.op === "~") {
+    if (t.dtype === "bool") return elementwise(cx, "not", [t], e.span, what);
+    if (!isInteger(t.dtype)) return fail("EIN1201", `\`~\` needs integers, not ${t.dtype}`, e.operand.span, `this is ${describe(t)}`);
+    return elementwise(cx, "bitnot", [t], e.span, what);
+  }
+  if (t.dtype === "bool") return fail("EIN1201", `${what} needs a number, not a bool`, e.operand.span, `this is ${describe(t)}`);
+  return e.op === "-" ? elementwise(cx, "neg", [t], e.span, what) : t;
+}

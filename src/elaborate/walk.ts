@@ -1,0 +1,92 @@
+/** The direct parts of expressions, with what each binds: for passes that look through syntax before names are resolved. */
+import type { Block, Expr, IndexBinder, Statement } from "../../grammar/ast.ts";
+
+/** Calls `onExpr` for every direct subexpression. `bound` are index names that the subexpression sees beyond those of `e`. */
+export function eachPart(e: Expr, onExpr: (part: Expr, bound: readonly IndexBinder[], names: readonly string[]) => void, onBlock: (b: Block) => void): void {
+  const plain = (x: Expr | undefined): void => {
+    if (x) onExpr(x, [], []);
+  };
+  switch (e.kind) {
+    case "number":
+    case "boolean":
+    case "string":
+    case "name":
+    case "error":
+      return;
+    case "unary":
+      return plain(e.operand);
+    case "binary":
+      plain(e.left);
+      return plain(e.right);
+    case "conditional":
+      plain(e.condition);
+      plain(e.then);
+      return plain(e.otherwise);
+    case "cast":
+    case "field":
+      return plain(e.value);
+    case "call":
+      plain(e.callee);
+      for (const a of e.args) plain(a.value);
+      return;
+    case "subscript":
+      plain(e.value);
+      for (const i of e.items) {
+        if (i.kind === "index") plain(i.expr);
+        else if (i.kind === "slice") {
+          plain(i.from);
+          plain(i.to);
+          plain(i.step);
+        }
+      }
+      return;
+    case "list":
+      for (const x of e.items) plain(x);
+      return;
+    case "record":
+      for (const f of e.fields) plain(f.value);
+      return;
+    case "for":
+    case "reduce":
+      ranges(e.indices, plain);
+      return onExpr(e.body, e.indices, []);
+    case "scan":
+      ranges([e.index], plain);
+      return onExpr(e.body, [e.index], []);
+    case "lambda":
+      return onExpr(e.body, [], e.params.map((p) => p.text));
+    case "blockExpr":
+      return onBlock(e.block);
+    case "iterate":
+      plain(e.count);
+      plain(e.max);
+      for (const c of e.carries) plain(c.init);
+      return onBlock(e.body);
+    default:
+      return e satisfies never;
+  }
+}
+
+function ranges(indices: readonly IndexBinder[], plain: (x: Expr) => void): void {
+  for (const i of indices)
+    if (i.range) {
+      plain(i.range.from);
+      plain(i.range.to);
+    }
+}
+
+/** The expressions of a statement, with the indices they see beyond the block's. */
+export function statementParts(s: Statement, onExpr: (part: Expr, bound: readonly IndexBinder[]) => void): void {
+  switch (s.kind) {
+    case "let":
+      return onExpr(s.value, []);
+    case "indexed":
+      ranges(s.indices, (x) => onExpr(x, []));
+      return onExpr(s.value, s.indices);
+    case "scatter":
+      for (const a of s.at) onExpr(a, s.over ?? []);
+      return onExpr(s.value, s.over ?? []);
+    default:
+      return s satisfies never;
+  }
+}

@@ -60,7 +60,7 @@ export class Device {
    * Plans a function of a program for this device's adapter and loads it. `options` go to the program (extents, consts, …).
    * Rejects with what the program throws, and as loadPlan does.
    */
-  async load<Options extends { readonly adapter: AdapterInfo }>(
+  async load<Options extends { readonly adapter?: AdapterInfo }>(
     program: PlanSource<Options>,
     name: string,
     options?: Omit<Options, "adapter">,

@@ -38,6 +38,12 @@ export function readJson(text: string, file: string, hint: DTypeHint = () => und
   return new Map(Object.entries(value).map(([name, item]) => [name, readArray(item, name, file, hint(name))]));
 }
 
+/** One array from text, with this element type if one is given. Fails as readJson. */
+export function arrayFromJson(text: string, file: string, dtype?: PlanDType): HostArray {
+  const found = readJson(text, file, () => dtype).get("");
+  return found ?? failFile("EIN2002", file, "a list or { dtype, shape, data } is expected");
+}
+
 /** { dtype, shape, data }; f16 as numbers, bool as truth values. */
 export function writeJson(array: HostArray): string {
   return `${JSON.stringify(toJson(array))}\n`;

@@ -7,7 +7,7 @@ const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const MAX_PIXELS = 2 ** 24;
 
 /** Reads an image; transparency is dropped, grey stays grey. Fails with EIN2002, EIN2003 or EIN2005. */
-export function readPng(bytes: Uint8Array, file: string): HostArray {
+export function decodePng(bytes: Uint8Array, file: string): HostArray {
   if (SIGNATURE.some((byte, i) => bytes[i] !== byte)) failFile("EIN2002", file, "this is not a PNG file");
   if (bytes.length < 33) failFile("EIN2002", file, "the PNG file is cut off", bytes.length);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -33,7 +33,7 @@ export function readPng(bytes: Uint8Array, file: string): HostArray {
 }
 
 /** Writes f32 values from 0 to 1 (clamped, NaN as 0) of shape [height, width], [height, width, 1] or [height, width, 3]. */
-export function writePng(array: HostArray, file: string): Uint8Array {
+export function encodePng(array: HostArray, file: string): Uint8Array {
   const [height, width, channels = 1] = array.shape;
   const fits = array.shape.length === 2 || (array.shape.length === 3 && (channels === 1 || channels === 3));
   if (array.dtype !== "f32" || !fits || !height || !width || height * width > MAX_PIXELS) {

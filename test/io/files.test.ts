@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { crc32, deflateSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
 import type { HostArray } from "../../runtime/plan.ts";
-import { readArray, readArrays, writeArray, writeArrays } from "../../src/io/files.ts";
-import { readPng } from "../../src/io/png.ts";
+import { readArray, readArrays, writeArray } from "../../src/io/files.ts";
+import { decodePng } from "../../src/io/png.ts";
 import { diagnosticOf, hostile } from "./diagnostics.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "fusum-io-"));
@@ -23,7 +23,7 @@ describe("files", () => {
       ["x", array],
       ["y", array],
     ]);
-    writeArrays(path(name), arrays);
+    writeArray(path(name), arrays);
     expect(readArrays(path(name))).toEqual(arrays);
     expect(readArray(path(name), "y")).toEqual(array);
     expect(diagnosticOf(() => readArray(path(name))).code).toBe("EIN2008");
@@ -37,7 +37,7 @@ describe("files", () => {
     expect(diagnosticOf(() => writeArray(path("no/such/folder/x.npy"), array)).code).toBe("EIN2007");
     expect(
       diagnosticOf(() =>
-        writeArrays(
+        writeArray(
           path("two.npy"),
           new Map([
             ["a", array],
@@ -98,16 +98,16 @@ describe("png", () => {
     ]);
   };
   it("hostile images", () => {
-    expect(readPng(png(1, 1, Uint8Array.of(0, 255)), "x.png")).toEqual({
+    expect(decodePng(png(1, 1, Uint8Array.of(0, 255)), "x.png")).toEqual({
       dtype: "f32",
       shape: [1, 1],
       data: Float32Array.of(1),
     });
-    expect(hostile(() => readPng(png(2 ** 31, 2 ** 31, new Uint8Array(4)), "x.png")).code).toBe("EIN2005");
-    expect(hostile(() => readPng(png(100, 100, new Uint8Array(4)), "x.png")).code).toBe("EIN2002");
-    expect(hostile(() => readPng(png(1, 1, new Uint8Array(64 << 20), 1), "x.png")).code).toBe("EIN2003");
-    expect(hostile(() => readPng(new Uint8Array(100), "x.png")).code).toBe("EIN2002");
-    expect(hostile(() => readPng(png(1, 1, new Uint8Array(2)).subarray(0, 40), "x.png")).code).toBe("EIN2002");
-    expect(hostile(() => readPng(png(0, 5, new Uint8Array(2)), "x.png")).code).toBe("EIN2002");
+    expect(hostile(() => decodePng(png(2 ** 31, 2 ** 31, new Uint8Array(4)), "x.png")).code).toBe("EIN2005");
+    expect(hostile(() => decodePng(png(100, 100, new Uint8Array(4)), "x.png")).code).toBe("EIN2002");
+    expect(hostile(() => decodePng(png(1, 1, new Uint8Array(64 << 20), 1), "x.png")).code).toBe("EIN2003");
+    expect(hostile(() => decodePng(new Uint8Array(100), "x.png")).code).toBe("EIN2002");
+    expect(hostile(() => decodePng(png(1, 1, new Uint8Array(2)).subarray(0, 40), "x.png")).code).toBe("EIN2002");
+    expect(hostile(() => decodePng(png(0, 5, new Uint8Array(2)), "x.png")).code).toBe("EIN2002");
   });
 });

@@ -328,7 +328,25 @@ export function lowerBound(e: Extent, atLeast: ReadonlyMap<string, number> = new
   }
   if (known) return simple;
   // Multiply out one floor division by a positive constant: c·(p div k) lies between c·(p-k+1)/k and c·p/k.
-  return relaxed(e, atLeast, "low");
+  return bounded(() => relaxed(e, atLeast, "low"));
+}
+
+/** Relaxing multiplies terms, so a proof gets so many steps; what needs more is unknown. */
+const PROOF_STEPS = 32;
+const PROOF_TERMS = 16;
+const PROOF_TEXT = 400;
+let stepsLeft = 0;
+let proving = false;
+
+function bounded(search: () => number | undefined): number | undefined {
+  if (proving) return stepsLeft-- > 0 ? search() : undefined;
+  proving = true;
+  stepsLeft = PROOF_STEPS;
+  try {
+    return search();
+  } finally {
+    proving = false;
+  }
 }
 
 export function upperBound(e: Extent, atLeast: ReadonlyMap<string, number> = new Map()): number | undefined {
@@ -337,6 +355,7 @@ export function upperBound(e: Extent, atLeast: ReadonlyMap<string, number> = new
 }
 
 function relaxed(e: Extent, atLeast: ReadonlyMap<string, number>, _side: "low"): number | undefined {
+  if (e.terms.length > PROOF_TERMS || e.text.length > PROOF_TEXT) return undefined;
   for (const t of e.terms) {
     for (let i = 0; i < t.atoms.length; i++) {
       const a = t.atoms[i];

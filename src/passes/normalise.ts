@@ -24,6 +24,8 @@ export function normalise(program: Program, o: NormaliseOptions = {}): Program {
   p = dropDead(inlineIndexMaps(p));
   p = mergeEqual(p);
   p = dropDead(inlineExpansions(p));
+  // Reading through a broadcast may have freed a reduction of an axis.
+  p = dropDead(inlineIndexMaps(liftReductions(p)));
   p = dropDead(hoistFactors(p, o));
   p = splitAxes(p);
   p = dropDead(inlineIndexMaps(p));

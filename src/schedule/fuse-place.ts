@@ -1,0 +1,143 @@
+/**
+ * The second half of fusion: a map read from other kernels is stored, or evaluated again by its readers (prologue) under the
+ * rule `(u-1)·c <= β·b·(1+r)`: c weighted operations an element, u evaluations and b bytes an element, r reading kernels.
+ * Values on chip that such a reader would need in memory count against it.
+ */
+import type { Axis, Definition } from "../../ir/tensor.ts";
+import { axesIn, countNodes, readersOf, readsIn } from "../passes/rewrite.ts";
+import { bytesOf, costOf, elementsOf, LOAD, OPS_PER_BYTE, points, sizeOfType } from "./cost.ts";
+import { directReads, find, type Group, type Grouping, MOST_NODES } from "./fuse-group.ts";
+
+/** A contraction evaluates an operand once a tile of the other side. */
+const TILE = 64;
+
+export interface Placing {
+  /** Maps without reduction that live in memory. */
+  readonly stored: Set<Definition>;
+  readonly readers: ReadonlyMap<Definition, readonly Definition[]>;
+}
+
+export function placeMaps(g: Grouping, anchors: ReadonlyMap<Definition, ReadonlySet<number>>): Placing {
+  const stored = new Set<Definition>();
+  const readers = readersOf(g.definitions);
+  const cost = new Map<Definition, number>();
+  const nodes = new Map<Definition, number>();
+  /** Values held on chip in its own group that evaluating it elsewhere needs in memory. */
+  const chip = new Map<Definition, ReadonlySet<Definition>>();
+  const outside = (d: Definition): readonly Definition[] => {
+    const own = groupOf(g, d);
+    return (readers.get(d) ?? []).filter((r) => groupOf(g, r) !== own);
+  };
+  const inMemory = new Set<Definition>();
+  for (const d of g.definitions) {
+    const member = g.memberOf.get(d);
+    if (!member || d.kind !== "map" || member.root) {
+      if (anchors.has(d) || outside(d).length > 0) inMemory.add(d);
+      continue;
+    }
+    const own = groupOf(g, d);
+    const children = directReads(d);
+    const inlined = (c: Definition): boolean => cost.has(c) && !stored.has(c);
+    const c = costOf(d.results, (r) => (inlined(r.tensor) ? (cost.get(r.tensor) ?? LOAD) : LOAD));
+    let n = countNodes(d.results);
+    const needs = new Set<Definition>();
+    for (const child of children) {
+      if (inlined(child)) {
+        n += nodes.get(child) ?? 0;
+        if (groupOf(g, child) === own) for (const x of chip.get(child) ?? []) needs.add(x);
+      } else if (groupOf(g, child) === own && g.memberOf.get(child)?.root) needs.add(child);
+      else if (groupOf(g, child) === own && child.kind === "scan") needs.add(child);
+    }
+    cost.set(d, c);
+    nodes.set(d, n);
+    chip.set(d, needs);
+    const others = outside(d);
+    if (anchors.has(d)) {
+      stored.add(d);
+      const first = others[0];
+      if (first)
+        g.decisions.push({ edge: [d.name, first.name], kind: "cut", code: "asked", bytesSaved: 0, opsAdded: 0 });
+      continue;
+    }
+    const reader = others[0];
+    if (!reader) continue;
+    if (g.forced.has(d)) {
+      stored.add(d);
+      continue;
+    }
+    const elements = Math.max(1, elementsOf(d));
+    const width = sizeOfType(d.types[0] ?? "f32");
+    const kernels = new Set(others.map((r) => groupOf(g, r))).size;
+    const evaluations = others.reduce((sum, r) => sum + evaluationsOf(g, r, d), 0);
+    // What stays in the group's own kernel is evaluated there too.
+    const extra = [...needs]
+      .filter((x) => !inMemory.has(x))
+      .reduce((sum, x) => sum + bytesOf({ tensor: x, slot: 0 }), 0);
+    const opsAdded = Math.max(0, evaluations - elements) * c;
+    const saved = (width * elements - extra) * (1 + kernels);
+    const fits = n <= MOST_NODES / 2;
+    const free = c <= LOAD + 1 && extra === 0;
+    const inline = fits && (free || (extra < width * elements && opsAdded <= OPS_PER_BYTE * saved));
+    if (inline) {
+      for (const x of needs) inMemory.add(x);
+      const code = opsAdded > 0 ? "recompute" : "fused";
+      g.decisions.push({
+        edge: [d.name, reader.name],
+        kind: free ? "free" : "prologue",
+        code,
+        bytesSaved: saved,
+        opsAdded,
+      });
+    } else {
+      stored.add(d);
+      g.decisions.push({
+        edge: [d.name, reader.name],
+        kind: "cut",
+        code: fits ? "recompute" : "size",
+        bytesSaved: 0,
+        opsAdded,
+      });
+    }
+  }
+  return { stored, readers };
+}
+
+function groupOf(g: Grouping, d: Definition): Group | undefined {
+  const of = g.groupOf.get(d);
+  return of && find(of);
+}
+
+/** How often a reader evaluates elements of `t`, over all its points. */
+function evaluationsOf(g: Grouping, r: Definition, t: Definition): number {
+  let sum = 0;
+  const count = (at: number): void => {
+    sum += at;
+  };
+  const member = g.memberOf.get(r);
+  if (r.kind === "map") {
+    const seen = r.results.flatMap((e, s) => (member?.root && s > 0 ? [] : readsIn(e))).filter((x) => x.tensor === t);
+    for (const x of new Set(seen)) {
+      if (!member?.root) {
+        count(elementsOf(r));
+        continue;
+      }
+      const group = groupOf(g, r);
+      const used = axesIn(x);
+      const o = group?.kind === "contraction" ? group.operands : undefined;
+      if (o) {
+        const within = (axes: readonly Axis[]): boolean => [...used].every((a) => axes.includes(a));
+        const base = points(o.batch) * points(o.k);
+        const [m, n] = [points(o.m), points(o.n)];
+        if (within([...o.batch, ...o.m, ...o.k])) count(base * m * Math.max(1, Math.ceil(n / TILE)));
+        else if (within([...o.batch, ...o.n, ...o.k])) count(base * n * Math.max(1, Math.ceil(m / TILE)));
+        else count(base * m * n);
+      } else count(elementsOf(r) * points(member.root.axes.filter((a) => used.has(a))));
+    }
+  } else if (r.kind === "scan") {
+    for (const e of r.values) for (const x of readsIn(e)) if (x.tensor === t) count(elementsOf(r));
+  } else if (r.kind === "scatter") {
+    // An element of the result looks through the positions that may fall on it.
+    for (const e of [...r.at, ...r.values]) for (const x of readsIn(e)) if (x.tensor === t) count(4 * points(r.domain));
+  }
+  return sum;
+}

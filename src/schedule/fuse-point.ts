@@ -1,0 +1,67 @@
+/** How the points of a map lie among the points of a region. */
+import { divExtent, type Extent, modExtent, mulExtent, ONE, ZERO } from "../../ir/extent.ts";
+import { type Axis, axis, axisRef, i32, type TensorExpr } from "../../ir/tensor.ts";
+import { combineDigits, digitOf, estimate } from "../passes/affine.ts";
+
+export interface Placement {
+  /** The index along each of the region's axes, in the map's own axes. */
+  readonly coords: readonly TensorExpr[];
+  /** Each of the map's axes in the region's axes and `extra`. */
+  readonly bind: ReadonlyMap<Axis, TensorExpr>;
+  /** Axes of the map beyond the region's: none if the two are in bijection. */
+  readonly extra: readonly Axis[];
+}
+
+export function identityPlacement(axes: readonly Axis[]): Placement {
+  return { coords: axes.map(axisRef), bind: new Map(axes.map((a) => [a, axisRef(a)])), extra: [] };
+}
+
+/**
+ * Each of the region's axes must be a digit of one of the map's (the whole axis, or a part that a reshape takes), no two
+ * overlapping; what is left of the map's axes is extra. Axes of extent 1 match anything.
+ */
+export function place(
+  coords: readonly TensorExpr[],
+  axes: readonly Axis[],
+  region: readonly Axis[],
+): Placement | undefined {
+  const digits = new Map<Axis, { readonly stride: Extent; readonly count: Extent; readonly value: TensorExpr }[]>();
+  for (const a of axes) digits.set(a, []);
+  for (const [i, p] of region.entries()) {
+    if (p.extent === ONE) continue;
+    const c = coords[i];
+    const d = c && digitOf(c);
+    const list = d && digits.get(d.axis);
+    if (!d || !list || d.count !== p.extent) return undefined;
+    list.push({ stride: d.stride, count: d.count, value: axisRef(p) });
+  }
+  const bind = new Map<Axis, TensorExpr>();
+  const extra: Axis[] = [];
+  for (const [a, list] of digits) {
+    if (a.extent === ONE) {
+      bind.set(a, i32(0));
+      continue;
+    }
+    list.sort((x, y) => estimate(x.stride) - estimate(y.stride));
+    const parts: { readonly stride: Extent; readonly value: TensorExpr }[] = [];
+    let cursor = ONE;
+    const fill = (upTo: Extent): boolean => {
+      if (cursor === upTo) return true;
+      if (modExtent(upTo, cursor) !== ZERO) return false;
+      const rest = divExtent(upTo, cursor);
+      const e = axis(a.name, rest);
+      extra.push(e);
+      parts.push({ stride: cursor, value: axisRef(e) });
+      return true;
+    };
+    for (const d of list) {
+      if (!fill(d.stride)) return undefined;
+      parts.push(d);
+      cursor = mulExtent(d.stride, d.count);
+    }
+    if (!fill(a.extent)) return undefined;
+    const [whole] = parts;
+    bind.set(a, parts.length === 1 && whole ? whole.value : combineDigits(parts));
+  }
+  return { coords, bind, extra };
+}

@@ -1,0 +1,324 @@
+/**
+ * Fusion: cuts a normalised program into regions, one kernel each, and alone decides what is stored. Definitions computed at
+ * the same points form groups (fuse-group.ts); maps between groups are stored or evaluated again (fuse-place.ts); groups of
+ * one domain with shared reads join (siblings); regions are built from the last to the first (fuse-build.ts), and one that
+ * would bind too many buffers stores an inlined producer, or gives a result away to a region of its own.
+ */
+import { ONE } from "../../ir/extent.ts";
+import {
+  axisRef,
+  type Definition,
+  type MapDef,
+  mapDef,
+  type Program,
+  read,
+  type Step,
+  type TensorRef,
+} from "../../ir/tensor.ts";
+import { normalIndices, readThrough } from "../passes/inline.ts";
+import { dropDead } from "../passes/merge.ts";
+import {
+  anchorsOf,
+  countNodes,
+  freshAxes,
+  mapExpressions,
+  mapReads,
+  rewriteProgram,
+  slotsOf,
+} from "../passes/rewrite.ts";
+import { bytesOf } from "./cost.ts";
+import { type Build, buildRegion, keyOf, nodesOfRegion } from "./fuse-build.ts";
+import {
+  dependsOn,
+  directReads,
+  type FuseLimits,
+  find,
+  type Group,
+  type Grouping,
+  groupDefinitions,
+  type Member,
+  MOST_NODES,
+  mergeGroups,
+} from "./fuse-group.ts";
+import { type Placing, placeMaps } from "./fuse-place.ts";
+import { identityPlacement } from "./fuse-point.ts";
+import { splitWide } from "./fuse-wide.ts";
+import type { Decision, FusedProgram, Region } from "./region.ts";
+
+export interface FuseOptions {
+  /** Default: 8 storage buffers a kernel, what every WebGPU device has. */
+  readonly limits?: Partial<FuseLimits>;
+  /** No reordering of float factors between the operands of a contraction. */
+  readonly strict?: boolean;
+}
+
+export function fuse(program: Program, o: FuseOptions = {}): FusedProgram {
+  const limits: FuseLimits = { maxStorageBuffers: o.limits?.maxStorageBuffers ?? 8 };
+  const strict = o.strict ?? false;
+  let p = splitWide(ownResults(dropDead(program)), limits);
+  let g = groupDefinitions(p, limits, strict);
+  let placing = placeMaps(g, anchorsOf(p));
+  // Scans and scatters hold their own expressions: what they evaluate again is substituted in the definition.
+  for (let round = 0; round < 4; round++) {
+    const next = inlineIntoPushes(p, g, placing, limits);
+    if (next === p) break;
+    p = next;
+    g = groupDefinitions(p, limits, strict);
+    placing = placeMaps(g, anchorsOf(p));
+  }
+  for (const d of p.steps)
+    if (d.kind === "scan" || d.kind === "scatter")
+      for (const r of directReads(d)) if (g.memberOf.has(r) && !g.memberOf.get(r)?.root) placing.stored.add(r);
+  joinSiblings(g, placing);
+  return build(p, g, placing, limits);
+}
+
+/** Every result is a tensor that some region writes, each once: inputs and repeated results are copied. */
+function ownResults(p: Program): Program {
+  const seen = new Set<string>();
+  const copies: Step[] = [];
+  const results = p.results.map((r) => {
+    const key = keyOf(r);
+    if ((r.tensor.kind === "map" || r.tensor.kind === "scan" || r.tensor.kind === "scatter") && !seen.has(key)) {
+      seen.add(key);
+      return r;
+    }
+    const axes = freshAxes(r.tensor.axes, new Map());
+    const copy = mapDef(axes, [read(r.tensor, r.slot, axes.map(axisRef))], { name: r.name, span: r.tensor.span });
+    copies.push(copy);
+    return { name: r.name, tensor: copy, slot: 0 };
+  });
+  return copies.length === 0 ? p : { ...p, steps: [...p.steps, ...copies], results };
+}
+
+/** Substitutes maps that are not stored in the scans and scatters that read them, within the binding limit. */
+function inlineIntoPushes(p: Program, g: Grouping, placing: Placing, limits: FuseLimits): Program {
+  const isInlined = (d: Definition): d is MapDef =>
+    d.kind === "map" && g.memberOf.has(d) && !g.memberOf.get(d)?.root && !placing.stored.has(d);
+  if (!p.steps.some((d) => (d.kind === "scan" || d.kind === "scatter") && [...directReads(d)].some(isInlined)))
+    return p;
+  return dropDead(
+    rewriteProgram(p, (d, emit) => {
+      let made: Definition = d;
+      if (d.kind === "scan" || d.kind === "scatter") {
+        const opened = mapExpressions(d, (e) =>
+          mapReads(e, (r) => {
+            const t = r.tensor;
+            const body = isInlined(t) ? t.results[r.slot] : undefined;
+            const n = normalIndices(r);
+            return body ? readThrough(body, t.axes, n.at, n.fill) : n;
+          }),
+        );
+        if (directReads(opened).size + opened.types.length <= limits.maxStorageBuffers) made = opened;
+      }
+      emit(made);
+      return slotsOf(made);
+    }),
+  );
+}
+
+// ---- Siblings -------------------------------------------------------------------------------------------------------
+
+/** Joins groups of one domain that share what they read: maps over equal axes, reductions of equal rows. */
+function joinSiblings(g: Grouping, placing: Placing): void {
+  const buckets = new Map<string, Group[]>();
+  const groups = new Set(g.definitions.map((d) => find(g.groupOf.get(d) ?? fail(d))));
+  for (const group of groups) {
+    const head = group.members[0];
+    if (!head || (group.kind !== "elementwise" && group.kind !== "row")) continue;
+    // A group of which nothing is stored is evaluated by its readers.
+    if (group.kind === "elementwise" && !group.members.some((m) => placing.stored.has(m.def))) continue;
+    const rows = group.members.flatMap((m) => (m.root ? [m.root.axes.map((a) => a.extent.text).join("*")] : []));
+    const key = `${group.kind}:${group.axes.map((a) => a.extent.text).join(",")}:${[...new Set(rows)].sort().join(";")}`;
+    const bucket = buckets.get(key) ?? [];
+    buckets.set(key, bucket);
+    let joined = false;
+    for (const other of bucket.slice(-6)) {
+      const shares = [...group.reads].some((r) => other.reads.has(r));
+      if (!shares || dependsOn(other, group) || dependsOn(group, other)) continue;
+      const stores = [...other.members, ...group.members].filter((m) => placing.stored.has(m.def) || m.root).length;
+      const reads = new Set([...group.reads, ...other.reads]).size;
+      if (stores + reads > g.limits.maxStorageBuffers) continue;
+      if (rows.length > 0 && !sameOrder(other, group)) continue;
+      const from = other.members[0]?.def;
+      if (from && mergeGroups(g, other, group, from, head.def, "sibling")) {
+        joined = true;
+        break;
+      }
+    }
+    if (!joined) bucket.push(group);
+  }
+}
+function sameOrder(a: Group, b: Group): boolean {
+  return a.axes.every((x, i) => x.extent === b.axes[i]?.extent || x.extent === ONE);
+}
+function fail(d: Definition): never {
+  throw new Error(`${d.name} is in no group`);
+}
+
+// ---- Building -------------------------------------------------------------------------------------------------------
+
+/** Groups in an order in which they can run. */
+function sorted(g: Grouping): readonly Group[] {
+  const out: Group[] = [];
+  const state = new Map<Group, 1 | 2>();
+  const stack: { readonly group: Group; readonly deps: Group[] }[] = [];
+  const open = (group: Group): void => {
+    state.set(group, 1);
+    stack.push({ group, deps: [...group.deps].map(find).sort((x, y) => y.first - x.first) });
+  };
+  for (const d of g.definitions) {
+    const root = g.groupOf.get(d);
+    if (!root || state.has(find(root))) continue;
+    open(find(root));
+    for (let top = stack[stack.length - 1]; top; top = stack[stack.length - 1]) {
+      const dep = top.deps.pop();
+      if (dep && dep !== top.group) {
+        if (!state.has(dep)) open(dep);
+        else if (state.get(dep) === 1) throw new Error("fusion made a cycle");
+        continue;
+      }
+      if (dep) continue;
+      state.set(top.group, 2);
+      out.push(top.group);
+      stack.pop();
+    }
+  }
+  return out;
+}
+
+function build(p: Program, g: Grouping, placing: Placing, limits: FuseLimits): FusedProgram {
+  const b: Build = { grouping: g, program: p, stored: placing.stored, needed: new Map() };
+  for (const r of p.results) b.needed.set(keyOf(r), r);
+  const regions: Region[] = [];
+  const groups = [...sorted(g)];
+  for (let group = groups.pop(); group; group = groups.pop()) {
+    let members: readonly Member[] = group.members;
+    for (;;) {
+      const region = buildRegion(b, group, members);
+      if (!region) break;
+      const bindings = region.reads.length + region.stores.length;
+      const tooMany = bindings > limits.maxStorageBuffers;
+      if (tooMany || nodesOfRegion(region) > MOST_NODES) {
+        const code: Decision["code"] = tooMany ? "bindings" : "size";
+        if (storeSubtree(b, region, members, code)) continue;
+        const out = tooMany || region.kind === "elementwise" ? giveAway(b, group, members, region, code) : undefined;
+        if (out) {
+          members = members.filter((m) => m !== out.member);
+          // Its own region comes after what remains here.
+          const own = buildRegion(b, out.group);
+          if (own) {
+            regions.push(own);
+            for (const r of own.reads) need(b, r);
+          }
+          continue;
+        }
+      }
+      regions.push(region);
+      for (const r of region.reads) need(b, r);
+      break;
+    }
+  }
+  regions.reverse();
+  const stored = new Set<Definition>(regions.flatMap((r) => r.stores.map((s) => s.tensor)));
+  return { program: p, regions: named(regions), decisions: g.decisions, stored };
+}
+
+function need(b: Build, r: TensorRef): void {
+  if (r.tensor.kind !== "input" && r.tensor.kind !== "carry") b.needed.set(keyOf(r), r);
+}
+
+/** Stores an inlined producer of a region: the one with the most inputs that nothing else reads, for the fewest bytes. */
+function storeSubtree(b: Build, region: Region, members: readonly Member[], code: Decision["code"]): boolean {
+  const own = new Set<Definition>(members.map((m) => m.def));
+  const inMemory = (d: Definition): boolean => !isInlined(b, d) && !own.has(d);
+  /** What evaluating `d` here reads from memory. */
+  const leaves = new Map<Definition, ReadonlySet<Definition>>();
+  const leavesOf = (d: Definition): ReadonlySet<Definition> => {
+    const old = leaves.get(d);
+    if (old) return old;
+    const found = new Set<Definition>();
+    leaves.set(d, found);
+    for (const c of directReads(d)) {
+      if (inMemory(c)) found.add(c);
+      else if (isInlined(b, c) || own.has(c)) for (const x of leavesOf(c)) found.add(x);
+    }
+    return found;
+  };
+  // Producers that the region's members reach, without those of its own.
+  const reached = new Set<Definition>();
+  const stack: Definition[] = members.map((m) => m.def);
+  const direct = new Set<Definition>();
+  for (let d = stack.pop(); d; d = stack.pop())
+    for (const c of directReads(d)) {
+      if (own.has(c)) continue;
+      if (!isInlined(b, c)) {
+        if (own.has(d)) direct.add(c);
+        continue;
+      }
+      if (reached.has(c)) continue;
+      reached.add(c);
+      stack.push(c);
+    }
+  let best: { readonly def: Definition; readonly spared: number; readonly bytes: number } | undefined;
+  const counts = new Map<Definition, number>();
+  for (const d of reached) for (const x of leavesOf(d)) counts.set(x, (counts.get(x) ?? 0) + 1);
+  for (const d of reached) {
+    const below = new Set<Definition>([d]);
+    const down = [d];
+    for (let x = down.pop(); x; x = down.pop())
+      for (const c of directReads(x))
+        if (reached.has(c) && !below.has(c)) {
+          below.add(c);
+          down.push(c);
+        }
+    // Inputs that only this subtree reads, and not the region's own members.
+    const elsewhere = new Set<Definition>(direct);
+    for (const x of reached) if (!below.has(x)) for (const c of directReads(x)) if (!isInlined(b, c)) elsewhere.add(c);
+    const spared = [...leavesOf(d)].filter((x) => !elsewhere.has(x)).length - 1;
+    const bytes = bytesOf({ tensor: d, slot: 0 });
+    const useful = code === "size" ? countNodes(d.kind === "map" ? d.results : []) > 8 : spared > 0;
+    if (!useful) continue;
+    if (!best || spared / bytes > best.spared / best.bytes) best = { def: d, spared, bytes };
+  }
+  if (!best) return false;
+  b.stored.add(best.def);
+  b.grouping.decisions.push({ edge: [best.def.name, region.name], kind: "cut", code, bytesSaved: 0, opsAdded: 0 });
+  return true;
+}
+
+function isInlined(b: Build, d: Definition): boolean {
+  return d.kind === "map" && !b.stored.has(d) && b.grouping.memberOf.has(d) && !b.grouping.memberOf.get(d)?.root;
+}
+
+/** Takes the last stored map out of a region and gives it one of its own. */
+function giveAway(
+  b: Build,
+  group: Group,
+  members: readonly Member[],
+  region: Region,
+  code: Decision["code"],
+): { readonly member: Member; readonly group: Group } | undefined {
+  const stored = members.filter((m) => region.stores.some((s) => s.tensor === m.def));
+  if (stored.length < 2) return undefined;
+  const member = stored[stored.length - 1];
+  if (!member) return undefined;
+  const own: Member = { def: member.def, root: member.root, placement: identityPlacement(member.def.axes) };
+  const made: Group = {
+    ...group, members: [own], kind: member.root ? "row" : "elementwise", axes: member.def.axes, operands: undefined, into: undefined,
+  }; // biome-ignore format: one record
+  b.grouping.memberOf.set(member.def, own);
+  b.grouping.decisions.push({ edge: [region.name, member.def.name], kind: "cut", code, bytesSaved: 0, opsAdded: 0 });
+  return { member, group: made };
+}
+
+/** Names are those of what is stored last, made unique. */
+function named(regions: readonly Region[]): readonly Region[] {
+  const used = new Set<string>();
+  return regions.map((r) => {
+    let name = r.name;
+    for (let i = 2; used.has(name); i++) name = `${r.name}_${i}`;
+    used.add(name);
+    return name === r.name ? r : { ...r, name };
+  });
+}

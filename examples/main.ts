@@ -12,7 +12,7 @@ import type { HostArray } from "../runtime/plan.ts";
 import { checkResults, type CheckedResult } from "../src/check.ts";
 import { randomArray } from "../src/cli/arrays.ts";
 import { type ConstValue, type Program, shapesOf } from "../src/index.ts";
-import { writePng } from "../src/io/index.ts";
+import { writeArray } from "../src/io/files.ts";
 import { compileFile } from "../src/node/compile-file.ts";
 import { loadDigits, SIDE } from "./digits.ts";
 
@@ -75,7 +75,7 @@ async function digits(device: Device): Promise<void> {
   };
   const sheet = await show("digits: contact sheet", program, "contact_sheet", { image: both }, device, { columns: 10 });
   const file = join(OUT, "digits.png");
-  await writePng(file, Object.values(sheet.results)[0]!);
+  writeArray(file, Object.values(sheet.results)[0]!);
   process.stdout.write(`\n${(100 * share).toFixed(1)}% of 500 digits recognised; picture of digits and their edges: ${file}\n\n`);
 }
 

@@ -67,6 +67,18 @@ export const CODES = {
   },
   EIN2007: { title: "file cannot be written", help: "The path must be writable." },
   EIN2008: { title: "array not found", help: "The file must hold the array that is asked for." },
+  EIN1601: {
+    title: "wrong use of a derivative",
+    help: "`grad(f, wrt: [x])` takes a function and names of its parameters.",
+  },
+  EIN1602: {
+    title: "nothing to differentiate",
+    help: "Derivatives are by float parameters, and `grad` is of one float result.",
+  },
+  EIN1603: {
+    title: "no derivative",
+    help: "This construct has no derivative; stop it with `stop_gradient` or give a rule with `@vjp`.",
+  },
 } as const;
 
 export type DiagnosticCode = keyof typeof CODES;

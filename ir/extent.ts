@@ -313,9 +313,23 @@ export function proveNonNegative(e: Extent, atLeast: ReadonlyMap<string, number>
   return "unknown";
 }
 
+/** How many relaxations one question may take: each is a substitution, and they nest. What is not proved by then is unknown. */
+const EFFORT = 64;
+let effort = 0;
+
 /** A number that e never falls below, or undefined. */
 export function lowerBound(e: Extent, atLeast: ReadonlyMap<string, number> = new Map()): number | undefined {
   if (e.value !== undefined) return e.value;
+  if (effort > 0) return boundWithin(e, atLeast);
+  effort = EFFORT;
+  try {
+    return boundWithin(e, atLeast);
+  } finally {
+    effort = 0;
+  }
+}
+
+function boundWithin(e: Extent, atLeast: ReadonlyMap<string, number>): number | undefined {
   let simple = 0;
   let known = true;
   for (const t of e.terms) {
@@ -360,6 +374,8 @@ function relaxed(e: Extent, atLeast: ReadonlyMap<string, number>, _side: "low"):
     for (let i = 0; i < t.atoms.length; i++) {
       const a = t.atoms[i];
       if (!a || a.kind === "symbol") continue;
+      if (effort <= 1) return undefined;
+      effort--;
       const others = make([{ coefficient: t.coefficient, atoms: t.atoms.filter((_, j) => j !== i) }]);
       const rest = subExtent(e, make([t]));
       const sign = othersSign(others, atLeast);

@@ -1,8 +1,7 @@
 /** What the commands share: exit codes, reading sources, diagnostics on the terminal, bindings from options. */
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
-import type { Diagnostic } from "../../grammar/diagnostic.ts";
-import { diagnostic } from "../../grammar/diagnostic.ts";
+import { type Diagnostic, diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
 import { CompileError } from "../api/error.ts";
 import { diagnosticsToJson, renderDiagnostics } from "../diagnostics/render.ts";
 
@@ -109,6 +108,10 @@ export function printDiagnostics(diagnostics: readonly Diagnostic[], sources: Re
 export function reportFailure(error: unknown, o: GlobalOptions): number {
   if (error instanceof CompileError) {
     printDiagnostics(error.diagnostics, error.sources, o);
+    return EXIT.diagnostics;
+  }
+  if (error instanceof DiagnosticError) {
+    printDiagnostics([error.diagnostic], new Map(), o);
     return EXIT.diagnostics;
   }
   const message = error instanceof Error ? error.message : String(error);

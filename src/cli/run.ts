@@ -1,7 +1,8 @@
 /** `fusum run FILE FN`: arguments from files, literals or a seed; the results to files or, in brief, to the terminal. */
 import type { HostArray, PlanDType } from "../../runtime/plan.ts";
 import { type Program, shapesOf } from "../index.ts";
-import { readArrays, writeArray } from "../io/index.ts";
+import { ARRAY_EXTENSIONS, readArray, writeArray, writeArrays } from "../io/files.ts";
+import { readJson } from "../io/json.ts";
 import { compileFile } from "../node/compile-file.ts";
 import { randomArray } from "./arrays.ts";
 import { type BindingOptions, constsOf, pairs, usageError } from "./context.ts";
@@ -19,10 +20,10 @@ interface RunOptions extends BindingOptions {
 
 export async function run(file: string, fn: string, o: RunOptions): Promise<void> {
   const program = await compileFile(file);
-  const inputs = await gatherInputs(program, fn, o);
+  const inputs = gatherInputs(program, fn, o);
   const consts = constsOf(o);
   const results = o.interpret ? program.interpret(fn, inputs, { consts }) : await onDevice(program, fn, inputs, o);
-  await writeResults(results, o);
+  writeResults(results, o);
 }
 
 async function onDevice(program: Program, fn: string, inputs: Record<string, HostArray>, o: RunOptions): Promise<Record<string, HostArray>> {
@@ -33,7 +34,7 @@ async function onDevice(program: Program, fn: string, inputs: Record<string, Hos
     const results = await kernel.run(inputs);
     if (o.time) {
       const times = await kernel.time(inputs);
-      process.stderr.write(`${kernel.plan.kernels.length} kernels, ${(times.total / 1e6).toFixed(3)} ms on ${device.info.name}\n`);
+      process.stderr.write(`${kernel.plan.kernels.length} kernels, ${(median(times.total) / 1e6).toFixed(3)} ms on ${device.info.name}\n`);
     }
     return results;
   } finally {
@@ -42,11 +43,11 @@ async function onDevice(program: Program, fn: string, inputs: Record<string, Hos
 }
 
 /** By parameter name; every parameter without a default needs one. */
-async function gatherInputs(program: Program, fn: string, o: RunOptions): Promise<Record<string, HostArray>> {
+function gatherInputs(program: Program, fn: string, o: RunOptions): Record<string, HostArray> {
   const signature = program.functions.find((f) => f.name === fn);
   const inputs: Record<string, HostArray> = {};
-  const typeOf = (name: string): PlanDType | undefined => signature?.parameters.find((p) => p.name === name)?.dtype;
-  for (const [name, source] of pairs("--input", o.input)) inputs[name] = await readArgument(name, source, typeOf(name));
+  const typeOf = (name: string): PlanDType | undefined => signature?.parameters.find((p) => p.name === name)?.dtype as PlanDType | undefined;
+  for (const [name, source] of pairs("--input", o.input)) inputs[name] = readArgument(name, source, typeOf(name));
   const seed = Number(o.seed);
   if (!Number.isSafeInteger(seed)) throw usageError(`--seed must be an integer, not ${JSON.stringify(o.seed)}`);
   let stream = 0;
@@ -67,28 +68,29 @@ async function gatherInputs(program: Program, fn: string, o: RunOptions): Promis
 }
 
 /** A file, or a JSON value such as 3 or [[1,2],[3,4]]. */
-async function readArgument(name: string, source: string, dtype: PlanDType | undefined): Promise<HostArray> {
-  if (/^[\d[{+-]/.test(source) && !/\.(npy|npz|json|safetensors)$/.test(source)) {
-    const { arrayFromJson } = await import("../io/index.ts");
-    return arrayFromJson(source, `--input ${name}`, dtype);
-  }
-  const arrays = await readArrays(source, { dtype });
-  const found = arrays.get(name) ?? (arrays.size === 1 ? [...arrays.values()][0] : undefined);
-  if (!found) throw usageError(`${source} holds ${[...arrays.keys()].join(", ")}; none is called ${name}`);
-  return found;
+function readArgument(name: string, source: string, dtype: PlanDType | undefined): HostArray {
+  if (/^([[{+-]|\d)/.test(source) && !ARRAY_EXTENSIONS.some((x) => source.endsWith(x)))
+    return [...readJson(source, `--input ${name}`, () => dtype).values()][0]!;
+  return readArray(source, name, () => dtype);
 }
 
-async function writeResults(results: Record<string, HostArray>, o: RunOptions): Promise<void> {
+function writeResults(results: Record<string, HostArray>, o: RunOptions): void {
   const names = Object.keys(results);
   for (const target of o.out) {
     const at = target.indexOf("=");
     const name = at > 0 && names.includes(target.slice(0, at)) ? target.slice(0, at) : undefined;
     const path = name === undefined ? target : target.slice(at + 1);
-    const chosen = name === undefined ? results : { [name]: results[name]! };
-    await writeArray(path, new Map(Object.entries(chosen)));
+    if (name !== undefined) writeArray(path, results[name]!, name);
+    else if (names.length === 1) writeArray(path, results[names[0]!]!, names[0]);
+    else writeArrays(path, new Map(Object.entries(results)));
   }
   if (o.json) {
     const plain = Object.fromEntries(names.map((n) => [n, { dtype: results[n]!.dtype, shape: results[n]!.shape, data: o.out.length > 0 ? undefined : [...results[n]!.data] }]));
     process.stdout.write(`${JSON.stringify(plain)}\n`);
   } else for (const n of names) process.stdout.write(`${summarise(n, results[n]!)}\n`);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? Number.NaN;
 }

@@ -15,12 +15,10 @@ export interface TimeOptions {
 export interface KernelTimes {
   /** The device's own clock around one pass, or the host's around a submit, the waiting included. */
   readonly source: "timestamps" | "clock";
-  /** Nanoseconds of the whole program: the least of the repeats. */
-  readonly total: number;
-  /** All repeats. */
-  readonly totals: readonly number[];
-  /** Nanoseconds of each dispatch, fill and copy, in order, the least and all; empty if not asked for or without timestamps. */
-  readonly dispatches: readonly { readonly kernel: string; readonly ns: number; readonly each: readonly number[] }[];
+  /** Nanoseconds of the whole program, one for each repeat. */
+  readonly total: readonly number[];
+  /** Nanoseconds of each dispatch, fill and copy, in order; empty if not asked for or without timestamps. */
+  readonly dispatches: readonly { readonly kernel: string; readonly ns: readonly number[] }[];
 }
 
 export async function timeCommands(
@@ -33,7 +31,7 @@ export async function timeCommands(
   const { repeat = 5, warmup = 1, dispatches = true } = options;
   const stamps = context.info.features.includes("timestamp-query") && commands.length > 0;
   const each = stamps && dispatches && commands.length > 1 && commands.length <= 2000 ? commands : [];
-  const totals: number[] = [];
+  const total: number[] = [];
   const apart: number[][] = each.map(() => []);
   const clock = stamps ? new StampClock(context, label, 1 + each.length) : undefined;
   try {
@@ -42,18 +40,17 @@ export async function timeCommands(
         ? await clock.measure([commands, ...each.map((c) => [c])])
         : [await hostTime(context, label, commands)];
       if (round < warmup) continue;
-      totals.push(times[0]!);
+      total.push(times[0]!);
       for (const [i, list] of apart.entries()) list.push(times[1 + i]!);
     }
   } finally {
     clock?.destroy();
   }
-  const lists = stamps && dispatches && commands.length === 1 ? [totals] : apart;
+  const lists = stamps && dispatches && commands.length === 1 ? [total] : apart;
   return {
     source: clock ? "timestamps" : "clock",
-    total: Math.min(...totals),
-    totals,
-    dispatches: lists.map((each, i) => ({ kernel: names[commands[i]!.step] ?? "copy", ns: Math.min(...each), each })),
+    total,
+    dispatches: lists.map((ns, i) => ({ kernel: names[commands[i]!.step] ?? "copy", ns })),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Arrays in files, the format chosen by the extension: .npy .npz .safetensors .json .png. */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { extname } from "node:path";
-import type { HostArray, PlanDType } from "../../runtime/plan.ts";
+import type { HostArray } from "../../runtime/plan.ts";
 import { failFile } from "./fail.ts";
 import { type DTypeHint, readJson, writeJson, writeJsonMap } from "./json.ts";
 import { readNpy, writeNpy } from "./npy.ts";
@@ -77,18 +77,11 @@ const FORMATS: ReadonlyMap<string, Format> = new Map<string, Format>([
 /** The extensions that can be read and written. */
 export const ARRAY_EXTENSIONS: readonly string[] = [...FORMATS.keys()];
 
-export interface ReadOptions {
-  /** The element type that JSON lists become; where it is left out, the elements decide. */
-  readonly dtype?: PlanDType;
-  /** The same by array name. */
-  readonly dtypeOf?: DTypeHint;
-}
-
 /**
- * All arrays of a file by name; the one array of a .npy, .png or plain .json file has the name "". Fails with a
+ * All arrays of a file by name; the one array of a .npy, .png or plain .json file has the name "". `hint` decides the element type of JSON lists. Fails with a
  * DiagnosticError EIN20xx, within memory in proportion to the file's size.
  */
-export function readArrays(path: string, options: ReadOptions = {}): Map<string, HostArray> {
+export function readArrays(path: string, hint?: DTypeHint): Map<string, HostArray> {
   const format = formatOf(path);
   let bytes: Uint8Array;
   try {
@@ -101,12 +94,12 @@ export function readArrays(path: string, options: ReadOptions = {}): Map<string,
   } catch (error) {
     return failSystem(error, "EIN2001", path, "read");
   }
-  return format.read(bytes, path, options.dtypeOf ?? (() => options.dtype));
+  return format.read(bytes, path, hint);
 }
 
 /** The only array of a file, or the one called `name`. Fails as readArrays, and with EIN2008 if there is no such array. */
-export function readArray(path: string, name?: string, options: ReadOptions = {}): HostArray {
-  const arrays = readArrays(path, options);
+export function readArray(path: string, name?: string, hint?: DTypeHint): HostArray {
+  const arrays = readArrays(path, hint);
   const found =
     name === undefined ? (arrays.size === 1 ? only(arrays) : undefined) : (arrays.get(name) ?? arrays.get(""));
   if (found) return found;
@@ -117,19 +110,20 @@ export function readArray(path: string, name?: string, options: ReadOptions = {}
   ]);
 }
 
-/**
- * Writes one array, or several by name; .npy and .png take exactly one. Alone in a format with names it is called "y".
- * Fails with a DiagnosticError EIN20xx.
- */
-export function writeArray(path: string, arrays: HostArray | ReadonlyMap<string, HostArray>): void {
+/** Writes one array; in a format with names it is called `name`. Fails with a DiagnosticError EIN20xx. */
+export function writeArray(path: string, array: HostArray, name?: string): void {
+  writeArrays(path, new Map([[name ?? formatOf(path).loneName, array]]));
+}
+
+/** Writes arrays by name; .npy and .png take exactly one. Fails with a DiagnosticError EIN20xx. */
+export function writeArrays(path: string, arrays: ReadonlyMap<string, HostArray>): void {
   const format = formatOf(path);
-  const byName = "dtype" in arrays ? new Map([[format.loneName, arrays]]) : arrays;
-  if (!format.named && byName.size !== 1) {
-    failFile("EIN2008", path, `a ${extname(path)} file holds exactly one array, not ${byName.size}`, 0, [
+  if (!format.named && arrays.size !== 1) {
+    failFile("EIN2008", path, `a ${extname(path)} file holds exactly one array, not ${arrays.size}`, 0, [
       "a .npz or .safetensors file holds several",
     ]);
   }
-  save(path, format.write(byName, path));
+  save(path, format.write(arrays, path));
 }
 
 /** Writes an image (see encodePng), whatever the path's extension. Fails with a DiagnosticError EIN20xx. */

@@ -1,5 +1,5 @@
 /** Arrays in files. */
-export { ARRAY_EXTENSIONS, type ReadOptions, readArray, readArrays, writeArray, writePng } from "./files.ts";
+export { ARRAY_EXTENSIONS, readArray, readArrays, writeArray, writeArrays, writePng } from "./files.ts";
 export { arrayFromJson, type DTypeHint, readJson, writeJson, writeJsonMap } from "./json.ts";
 export { readNpy, writeNpy } from "./npy.ts";
 export { readNpz, writeNpz } from "./npz.ts";

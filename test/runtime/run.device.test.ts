@@ -256,13 +256,13 @@ describe("time", () => {
   it("gives nanoseconds for the program and for each dispatch", async () => {
     const loaded = await device.loadPlan(chain);
     const times = await loaded.time({ x: f32(...new Array<number>(50_000).fill(1)) }, { repeat: 3 });
-    expect(times.totals).toHaveLength(3);
-    expect(times.total).toBeGreaterThan(0);
+    expect(times.total).toHaveLength(3);
+    expect(Math.min(...times.total)).toBeGreaterThan(0);
     if (times.source === "timestamps") {
       expect(times.dispatches.map((d) => d.kernel)).toEqual(["plus", "twice", "minus", "square"]);
       for (const d of times.dispatches) {
-        expect(d.each).toHaveLength(3);
-        expect(d.ns).toBeGreaterThan(0);
+        expect(d.ns).toHaveLength(3);
+        expect(Math.min(...d.ns)).toBeGreaterThan(0);
       }
     }
     loaded.dispose();
@@ -272,7 +272,7 @@ describe("time", () => {
     const loaded = await plain.loadPlan(affine);
     const times = await loaded.time({ x: f32(1) }, { repeat: 2 });
     expect(times.source).toBe("clock");
-    expect(times.totals).toHaveLength(2);
+    expect(times.total).toHaveLength(2);
     plain.close();
   });
 });

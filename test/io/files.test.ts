@@ -37,7 +37,7 @@ describe("files", () => {
     expect(diagnosticOf(() => writeArray(path("no/such/folder/x.npy"), array)).code).toBe("EIN2007");
     expect(
       diagnosticOf(() =>
-        writeArray(
+        writeArrays(
           path("two.npy"),
           new Map([
             ["a", array],

@@ -159,7 +159,7 @@ function termExtent(coefficient: number, atoms: Extent["terms"][number]["atoms"]
 
 // ---- Intervals ----------------------------------------------------------------------------------------------------
 
-function axesOf(e: TensorExpr, a: Assumptions): ReadonlySet<Axis> {
+export function axesOf(e: TensorExpr, a: Assumptions): ReadonlySet<Axis> {
   const old = a.axes.get(e);
   if (old) return old;
   const found = new Set<Axis>();

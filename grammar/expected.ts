@@ -7,8 +7,8 @@ import {
   type TokenType,
 } from "chevrotain";
 import { type Diagnostic, type DiagnosticParts, diagnostic } from "./diagnostic.ts";
-import type { Unit } from "./layout.ts";
 import type { Span } from "./span.ts";
+import type { Unit } from "./statement-ends.ts";
 import { suggest } from "./suggest.ts";
 import { RESERVED, T, tokenEnd, tokenSpan } from "./tokens.ts";
 

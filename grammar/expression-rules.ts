@@ -2,46 +2,17 @@
  * The grammar of expressions, over tokens that `layout.ts` has typed by their place: one token of lookahead decides everywhere.
  * Blocks are single tokens; `host.block` says what they become, so nothing here recurs through a block.
  */
-import { EmbeddedActionsParser, type IOrAlt, type IToken, type ParserMethod } from "chevrotain";
+import type { IOrAlt, IToken, ParserMethod } from "chevrotain";
 import type * as ast from "./ast.ts";
 import { MAX_NESTING } from "./balance.ts";
-import { type Diagnostic, DiagnosticError, diagnostic } from "./diagnostic.ts";
-import { messages } from "./expected.ts";
 import type { BlockToken } from "./layout.ts";
+import { isFloatText, numberText, unescapeString } from "./literals.ts";
 import { buildExpression, type Part } from "./precedence.ts";
+import { MAX_LINKS, MAX_OPERATORS, type Rule, RulesBase } from "./rules-base.ts";
 import { joinSpans, type Span } from "./span.ts";
-import { ALL_TOKENS, isFloatText, numberText, T, tokenSpan, unescapeString } from "./tokens.ts";
+import { T } from "./tokens.ts";
 
-/** More operators than this in one expression are refused, because later passes walk the tree by recursion. */
-export const MAX_OPERATORS = 2000;
-/** `x[0][0]…`: links after one operand. */
-const MAX_LINKS = 256;
-
-export interface Host {
-  readonly source: string;
-  readonly file: string;
-  readonly report: (d: Diagnostic) => void;
-  /** The block that the token stands for; its statements may be filled in later. */
-  readonly block: (token: BlockToken) => ast.Block;
-}
-
-const NO_HOST: Host = {
-  source: "",
-  file: "",
-  report: () => {},
-  block: () => {
-    throw new Error("the parser has no host");
-  },
-};
-
-export type Rule<R> = ParserMethod<[], R>;
-
-export abstract class ExpressionRules extends EmbeddedActionsParser {
-  host: Host = NO_HOST;
-  depth = 0;
-  /** Since they were last set to 0: the deepest nesting, and the most operators and links in one expression. */
-  deepest = 0;
-  longest = 0;
+export abstract class ExpressionRules extends RulesBase {
   /** Alternatives that capture nothing are built once: they stand on the hottest paths. */
   readonly #operators: IOrAlt<IToken>[] = [
     { ALT: () => this.CONSUME(T.Binary) },
@@ -152,56 +123,6 @@ export abstract class ExpressionRules extends EmbeddedActionsParser {
     },
   ];
 
-  constructor() {
-    super(ALL_TOKENS, {
-      maxLookahead: 1,
-      skipValidations: true,
-      recoveryEnabled: false,
-      errorMessageProvider: messages,
-    });
-  }
-
-  protected span(t: IToken): Span {
-    return tokenSpan(t, this.host.file);
-  }
-  protected from(start: IToken, end: Span): Span {
-    return { file: this.host.file, start: start.startOffset, end: end.end };
-  }
-  protected name(t: IToken): ast.Name {
-    return { text: t.image, span: this.span(t) };
-  }
-  #enter(t: IToken): void {
-    if (++this.depth > this.deepest) this.deepest = this.depth;
-    if (this.depth > MAX_NESTING)
-      throw new DiagnosticError(
-        diagnostic(
-          "EIN1003",
-          `expressions nest more than ${MAX_NESTING} deep`,
-          { span: this.span(t), text: "this part is too deep" },
-          {
-            notes: ["name parts of the expression with `let`"],
-          },
-        ),
-      );
-  }
-  #limit(count: number, limit: number, what: string, t: IToken): void {
-    if (count > this.longest) this.longest = count;
-    if (count > limit)
-      throw new DiagnosticError(
-        diagnostic(
-          "EIN1003",
-          `more than ${limit} ${what} in one expression`,
-          { span: this.span(t), text: "this one is too many" },
-          {
-            notes: ["name parts of the expression with `let`"],
-          },
-        ),
-      );
-  }
-  protected misplaced(message: string, span: Span): void {
-    this.host.report(diagnostic("EIN1001", message, { span, text: "not allowed here" }));
-  }
-
   /** `in 0..K` */
   readonly range: Rule<NonNullable<ast.IndexBinder["range"]>> = this.RULE("range", () => {
     this.CONSUME(T.In);
@@ -230,13 +151,13 @@ export abstract class ExpressionRules extends EmbeddedActionsParser {
 
   /** A whole expression, with `? :`. */
   readonly expression: Rule<ast.Expr> = this.RULE("expression", () => {
-    this.ACTION(() => this.#enter(this.LA(1)));
+    this.ACTION(() => this.enter(this.LA(1)));
     const parts: Part[] = [];
     let operators = 0;
     this.SUBRULE(this.operand, { ARGS: [undefined, parts] });
     this.MANY(() => {
       const operator = this.OR(this.#operators);
-      this.ACTION(() => this.#limit(++operators, MAX_OPERATORS, "operators", operator));
+      this.ACTION(() => this.limit(++operators, MAX_OPERATORS, "operators", operator));
       this.SUBRULE2(this.operand, { ARGS: [operator, parts] });
     });
     const condition = this.ACTION(() =>
@@ -270,14 +191,14 @@ export abstract class ExpressionRules extends EmbeddedActionsParser {
       this.MANY(() => {
         const t = this.CONSUME(T.Prefix);
         this.ACTION(() => {
-          this.#limit(prefixes.length + 1, MAX_NESTING, "prefix operators", t);
+          this.limit(prefixes.length + 1, MAX_NESTING, "prefix operators", t);
           prefixes.push(t);
         });
       });
       let value = this.SUBRULE(this.primary);
       let links = 0;
       this.MANY2(() => {
-        this.ACTION(() => this.#limit(++links, MAX_LINKS, "calls, subscripts and fields after one value", this.LA(1)));
+        this.ACTION(() => this.limit(++links, MAX_LINKS, "calls, subscripts and fields after one value", this.LA(1)));
         const left = value;
         value = this.OR([
           {

@@ -13,10 +13,8 @@ import type { Balanced } from "./balance.ts";
 import { type Diagnostic, type DiagnosticParts, diagnostic } from "./diagnostic.ts";
 import { insertion, replacement, SLIP_FUNCTION_WORDS, SLIP_LET_WORDS, SLIP_OPERATORS } from "./slips.ts";
 import type { Span } from "./span.ts";
+import { endsBefore, type Frame, type FrameKind, misleadingBreak, OPERAND_ENDS, type Unit } from "./statement-ends.ts";
 import { MAX_DIAGNOSTICS, REDUCERS, retype, SCANNERS, T, tokenEnd, tokenSpan } from "./tokens.ts";
-
-/** The tokens of one statement or declaration. */
-export type Unit = IToken[];
 
 /** A block in braces, as one token. */
 export interface BlockToken extends IToken {
@@ -27,60 +25,6 @@ export interface Layout {
   readonly units: readonly Unit[];
 }
 
-type FrameKind = "module" | "block" | "group" | "call" | "params" | "list" | "subscript" | "binder" | "over" | "record";
-
-interface Frame {
-  readonly kind: FrameKind;
-  readonly opener: IToken | undefined;
-  /** Where tokens go: the statement that is being collected. */
-  sink: Unit;
-  readonly units: Unit[];
-  /** In the header of a function: its lines may break anywhere. */
-  header: boolean;
-  /** Headers of `iterate` that wait for their body. */
-  iterating: number;
-  /** A top-level `=` was seen in this statement. */
-  assigned: boolean;
-  /** A block after a header, as opposed to one that stands for an operand. */
-  isBody: boolean;
-}
-
-const OPERAND_ENDS: ReadonlySet<TokenType> = new Set([
-  T.Name,
-  T.Number,
-  T.Text,
-  T.True,
-  T.False,
-  T.None,
-  T.Infinite,
-  T.RParen,
-  T.RSquare,
-  T.RCurly,
-  T.BlockTree,
-  T.IterIndex,
-]);
-const CONTINUES_LINE: ReadonlySet<TokenType> = new Set([
-  T.Binary,
-  T.Power,
-  T.Fill,
-  T.OrOr,
-  T.Bar,
-  T.Compare,
-  T.Question,
-  T.Colon,
-  T.Dot,
-  T.DotDot,
-  T.Comma,
-  T.Assign,
-  T.ScatterOp,
-  T.Arrow,
-  T.FatArrow,
-  T.As,
-  T.RParen,
-  T.RSquare,
-  T.RCurly,
-]);
-const STARTS_ITEM: ReadonlySet<TokenType> = new Set([T.Let, T.Const, T.Fn, T.Import, T.Export]);
 const STARTS_OPERAND: ReadonlySet<TokenType> = new Set([
   T.Name,
   T.Number,
@@ -248,67 +192,14 @@ class LayoutPass {
     return this.#tokens[i]?.tokenType;
   }
 
-  #endsBefore(i: number): boolean {
-    const t = this.#tokens[i]!;
-    const frame = this.#top;
-    const first = frame.sink[0]!;
-    const type = t.tokenType;
-    if (type === T.RCurly) return false;
-    const attributed =
-      frame.kind === "module" &&
-      first.tokenType === T.Binary &&
-      first.image === "@" &&
-      !frame.header &&
-      this.#previous?.tokenType !== T.BlockTree;
-    // `fn f() { … } fn g() { … }` on one line.
-    if (frame.kind === "module" && !attributed && this.#previous?.tokenType === T.BlockTree && STARTS_ITEM.has(type))
-      return true;
-    if (!this.#startsLine[i]) return false;
-    if (attributed && (type === T.Fn || type === T.Export || type === T.Binary)) return false;
-    if (STARTS_ITEM.has(type)) return this.#previous?.tokenType !== T.Export && this.#previous?.tokenType !== T.Colon;
-    if (frame.kind === "module" && type === T.Binary && t.image === "@") return true;
-    if (frame.header || frame.iterating > 0 || !this.#ended) return false;
-    if (type === T.Name) {
-      if (t.image === "from") return first.tokenType !== T.Import;
-      if (t.image === "over") return first.tokenType !== T.Target || this.#type(i + 1) !== T.LSquare;
-      if (t.image === "max")
-        return (
-          this.#previous?.tokenType !== T.BlockTree || (this.#type(i + 1) !== T.Number && this.#type(i + 1) !== T.Name)
-        );
-      if (t.image === "min" || t.image === "set") return true;
-    }
-    return !CONTINUES_LINE.has(type);
+  #endsBefore(at: number): boolean {
+    const [frame, previous, ended] = [this.#top, this.#previous, this.#ended];
+    return endsBefore({ frame, previous, ended, tokens: this.#tokens, startsLine: this.#startsLine, at });
   }
 
-  /** `let s = a` and, further in on the next line, `- b`: two statements, though it looks like one. */
   #warnMisleading(t: IToken): void {
-    const type = t.tokenType;
-    if (type !== T.Sign && type !== T.LParen && type !== T.LSquare) return;
-    const first = this.#top.sink[0]!;
-    if (this.#column(t) <= this.#column(first) || this.#reported++ >= MAX_DIAGNOSTICS) return;
-    const last = this.#previous!;
-    const notes =
-      type === T.Sign
-        ? [`to go on with the line above, end it with \`${t.image}\``]
-        : [`to go on with the line above, put \`${t.image}\` at its end`];
-    this.#diagnostics.push(
-      diagnostic(
-        "EIN1009",
-        `a line that begins with \`${t.image}\` starts a new expression`,
-        [
-          { span: tokenSpan(t, this.#file), text: "a new expression, though it is indented" },
-          { span: tokenSpan(last, this.#file), text: "the statement ends here" },
-        ],
-        { severity: "warning", notes },
-      ),
-    );
-  }
-
-  #column(t: IToken): number {
-    return (
-      t.startOffset -
-      Math.max(this.#source.lastIndexOf("\n", t.startOffset - 1), this.#source.lastIndexOf("\r", t.startOffset - 1))
-    );
+    const warning = misleadingBreak(t, this.#top, this.#previous!, this.#source, this.#file);
+    if (warning && this.#reported++ < MAX_DIAGNOSTICS) this.#diagnostics.push(warning);
   }
 
   /** Slips at the start of a statement, and definitions with an index. True if the token is dropped. */
@@ -366,7 +257,7 @@ class LayoutPass {
   #insertComma(i: number): void {
     const t = this.#tokens[i]!;
     const type = t.tokenType;
-    if (this.#top.iterating > 0 || !STARTS_OPERAND.has(type)) return;
+    if (this.#top.iterating > 0 || !STARTS_OPERAND.has(type) || this.#reported >= MAX_DIAGNOSTICS) return;
     if ((type === T.LParen || type === T.LSquare) && !this.#startsLine[i]) return;
     if (type === T.LCurly && !this.#startsLine[i]) return;
     if (type === T.Name && (SLIP_OPERATORS.has(t.image) || /^(?:in|if|else|from|until|max|over)$/.test(t.image)))

@@ -8,10 +8,12 @@ import { balance, MAX_NESTING } from "./balance.ts";
 import { type Diagnostic, DiagnosticError, diagnostic } from "./diagnostic.ts";
 import { documentation } from "./doc-comments.ts";
 import { explainFailure, explainNoDeclaration, foundToken, type UnitKind } from "./expected.ts";
-import { type BlockToken, layout, type Unit } from "./layout.ts";
+import { type BlockToken, layout } from "./layout.ts";
+import { lex } from "./lexer.ts";
 import { Rules } from "./rules.ts";
 import type { Span } from "./span.ts";
-import { type Comment, lex, MAX_DIAGNOSTICS, T, tokenEnd, tokenSpan } from "./tokens.ts";
+import type { Unit } from "./statement-ends.ts";
+import { type Comment, MAX_DIAGNOSTICS, T, tokenEnd, tokenSpan } from "./tokens.ts";
 import { treeDepthExceeds } from "./walk.ts";
 
 /** Deepest syntax tree that is handed on: later passes walk it by recursion. */

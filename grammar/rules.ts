@@ -2,10 +2,12 @@
 import type { IToken } from "chevrotain";
 import type * as ast from "./ast.ts";
 import { diagnostic } from "./diagnostic.ts";
-import { ExpressionRules, type Rule } from "./expression-rules.ts";
+import { ExpressionRules } from "./expression-rules.ts";
 import type { BlockToken } from "./layout.ts";
+import { unescapeString } from "./literals.ts";
+import type { Rule } from "./rules-base.ts";
 import { joinSpans } from "./span.ts";
-import { T, unescapeString } from "./tokens.ts";
+import { T } from "./tokens.ts";
 
 const CONST_TYPES: ReadonlySet<string> = new Set(["int", "float", "bool", "string", "ints", "fn"]);
 

@@ -3,9 +3,18 @@
  * arithmetic wraps, so the rewriting into a linear form is exact.
  */
 import {
-  addExtent, divExtent, type Extent, mulExtent, negExtent, ONE, proveNonNegative, size, subExtent, ZERO,
+  addExtent,
+  divExtent,
+  type Extent,
+  mulExtent,
+  negExtent,
+  ONE,
+  proveNonNegative,
+  size,
+  subExtent,
+  ZERO,
 } from "../../ir/extent.ts";
-import { type Axis, apply, axisRef, i32, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
+import { type Axis, apply, i32, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
 
 /** Σ coefficient · atom + constant. Atoms are axes and whatever is not linear. */
 export interface Linear {
@@ -147,7 +156,8 @@ function nonEmpty(axes: Iterable<Axis>): ReadonlyMap<string, number> {
   for (const a of axes) {
     const t = a.extent.terms[0];
     const atom = t?.atoms[0];
-    if (a.extent.terms.length === 1 && t?.atoms.length === 1 && t.coefficient > 0 && atom?.kind === "symbol") found.set(atom.name, 1);
+    if (a.extent.terms.length === 1 && t?.atoms.length === 1 && t.coefficient > 0 && atom?.kind === "symbol")
+      found.set(atom.name, 1);
   }
   return found;
 }
@@ -180,34 +190,17 @@ export function stridesOf(shape: readonly Extent[]): readonly Extent[] {
   return strides;
 }
 
-/** The coordinates of `flat` in a row-major box. `exact`: flat is below the product, so the first needs no modulo. */
-export function unflatten(flat: TensorExpr, shape: readonly Extent[]): readonly TensorExpr[] {
-  const out: TensorExpr[] = [];
+/** Row-major position of a point. */
+export function positionIn(at: readonly TensorExpr[], shape: readonly Extent[]): Linear {
   const strides = stridesOf(shape);
-  shape.forEach((extent, d) => {
-    const stride = strides[d] ?? ONE;
-    if (extent === ONE) {
-      out.push(i32(0));
-      return;
-    }
-    const quotient = stride === ONE ? flat : apply("floordiv", flat, sizeOf(stride));
-    const first = shape.slice(0, d).every((e) => e === ONE);
-    out.push(first ? quotient : apply("mod", quotient, sizeOf(extent)));
+  let f = constantForm(ZERO);
+  at.forEach((x, d) => {
+    f = addForms(f, scaleForm(linearForm(x), strides[d] ?? ONE));
   });
-  return out;
+  return f;
 }
 
 /** Row-major position of a point, as an expression. */
 export function flatten(point: readonly TensorExpr[], shape: readonly Extent[]): TensorExpr {
-  const strides = stridesOf(shape);
-  let f = constantForm(ZERO);
-  point.forEach((p, d) => {
-    f = addForms(f, scaleForm(linearForm(p), strides[d] ?? ONE));
-  });
-  return formExpression(f);
-}
-
-/** A fresh reference to an axis standing for a kernel variable; the extent is what its range proofs may use. */
-export function indexOf(a: Axis): TensorExpr {
-  return axisRef(a);
+  return formExpression(positionIn(point, shape));
 }

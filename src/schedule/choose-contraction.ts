@@ -7,7 +7,16 @@ import type { Target } from "./target.ts";
 
 const COMMON = { vector: 1, swizzle: 0, variants: "guarded" } as const;
 const PLAIN = {
-  ...COMMON, kind: "contraction", rowFrom: "thread", stage: "none", tileK: 1, buffers: 1, pad: 0, splitK: 1, subgroup: "none", batches: 1,
+  ...COMMON,
+  kind: "contraction",
+  rowFrom: "thread",
+  stage: "none",
+  tileK: 1,
+  buffers: 1,
+  pad: 0,
+  splitK: 1,
+  subgroup: "none",
+  batches: 1,
 } as const;
 
 export function contractionCandidates(region: ContractionRegion, target: Target): readonly Schedule[] {
@@ -48,7 +57,14 @@ function onSoftware(base: Base, z: Sizes, sg: number): readonly ContractionSched
         if (rows % sg !== 0 || (rows > 4 && rows >= 2 * z.rows)) continue;
         const lanes = base.along === "k" ? 1 : v;
         if (wide > 1 && wide * lanes * sg >= 2 * z.columns) continue;
-        out.push({ ...base, reg: [rows, wide * lanes], threads: [1, sg, 1], tileK: v === 1 ? 4 : 4, subgroup: "broadcast", rowFrom: "thread" });
+        out.push({
+          ...base,
+          reg: [rows, wide * lanes],
+          threads: [1, sg, 1],
+          tileK: v === 1 ? 4 : 4,
+          subgroup: "broadcast",
+          rowFrom: "thread",
+        });
       }
   }
   return out;
@@ -90,11 +106,23 @@ function plain(base: Base, z: Sizes): readonly ContractionSchedule[] {
       if (rm > 1 && rm >= 2 * z.rows) continue;
       const rn = wide * lanes;
       if (rm * rn > 64) continue;
-      for (const threads of [[8, 8, 1], [1, 64, 1], [1, 8, 1], [16, 4, 1]] as const)
-        out.push({ ...base, reg: [rm, rn], threads, rowFrom: threads[0] === 1 ? "workgroup" : "thread", tileK: v > 1 ? v : 4 });
+      for (const threads of [
+        [8, 8, 1],
+        [1, 64, 1],
+        [1, 8, 1],
+        [16, 4, 1],
+      ] as const)
+        out.push({
+          ...base,
+          reg: [rm, rn],
+          threads,
+          rowFrom: threads[0] === 1 ? "workgroup" : "thread",
+          tileK: v > 1 ? v : 4,
+        });
     }
   // K among the invocations where there are few results.
-  if (z.rows * z.columns * z.batch < 4096 && z.k >= 256) out.push({ ...base, reg: [1, lanes], threads: [1, 8, 16], tileK: v });
+  if (z.rows * z.columns * z.batch < 4096 && z.k >= 256)
+    out.push({ ...base, reg: [1, lanes], threads: [1, 8, 16], tileK: v });
   out.push({ ...base, reg: [1, lanes], threads: [8, 8, 1] });
   return out;
 }

@@ -24,19 +24,33 @@ export function elementwiseCandidates(region: ElementwiseRegion, target: Target)
     out.push(...(software ? [...block] : [...tile, ...block]));
   }
   // Few loads in flight on software, where a loop body's memory accesses are compiled one by one.
-  const each = software ? Math.max(1, Math.min(4, Math.floor(8 / Math.max(1, reads.length)))) : total >= 1 << 20 ? 2 : 1;
+  const each = software
+    ? Math.max(1, Math.min(4, Math.floor(8 / Math.max(1, reads.length))))
+    : total >= 1 << 20
+      ? 2
+      : 1;
   const threads: readonly Threads[] = [256, 64, 128, 32, 8];
   for (const vector of VECTORS)
     for (const t of threads) {
       if (t > most) continue;
-      for (const e of new Set([each, 1, 2, 4])) out.push({ ...COMMON, vector, kind: "elementwise", threads: total / vector < 4096 && t > 64 ? 64 : t, each: e });
+      for (const e of new Set([each, 1, 2, 4]))
+        out.push({
+          ...COMMON,
+          vector,
+          kind: "elementwise",
+          threads: total / vector < 4096 && t > 64 ? 64 : t,
+          each: e,
+        });
     }
   return out;
 }
 
 /** A row region that is one reduction with, at most, results at the point. */
 function single(region: RowRegion): boolean {
-  return region.phases.filter((p) => p.kind === "reduce").length === 1 && region.phases.every((p, i) => (p.kind === "reduce" ? i === 0 : p.axes.length === 0));
+  return (
+    region.phases.filter((p) => p.kind === "reduce").length === 1 &&
+    region.phases.every((p, i) => (p.kind === "reduce" ? i === 0 : p.axes.length === 0))
+  );
 }
 
 export function rowCandidates(region: RowRegion, target: Target): readonly Schedule[] {
@@ -71,7 +85,16 @@ function columnSchedules(rows: number, length: number, target: Target): readonly
     const threads = software ? 1 : powerAtMost(Math.max(1, length / 16), Math.min(8, most / columns));
     for (const p of new Set([parts, 1]))
       for (const t of new Set<Threads>([threads, 1]))
-        out.push({ ...COMMON, vector, kind: "reduction", threads: t, each: 4, columns, parts: p, combine: "workgroup" });
+        out.push({
+          ...COMMON,
+          vector,
+          kind: "reduction",
+          threads: t,
+          each: 4,
+          columns,
+          parts: p,
+          combine: "workgroup",
+        });
   }
   return out;
 }
@@ -87,9 +110,28 @@ function reductionSchedules(rows: number, length: number, target: Target): reado
   for (const vector of VECTORS) {
     const parts = Math.max(1, Math.min(4096, Math.ceil(groups / Math.max(1, rows)), Math.floor(length / vector / 256)));
     for (const p of new Set([parts, 1])) {
-      if (sg > 0) out.push({ ...COMMON, vector, kind: "reduction", threads: sg as Threads, each: 4, columns: 1, parts: p, combine: "subgroup" });
+      if (sg > 0)
+        out.push({
+          ...COMMON,
+          vector,
+          kind: "reduction",
+          threads: sg as Threads,
+          each: 4,
+          columns: 1,
+          parts: p,
+          combine: "subgroup",
+        });
       const t = powerAtMost(length / vector / p, Math.min(most, software ? 64 : 256));
-      out.push({ ...COMMON, vector, kind: "reduction", threads: t, each: 4, columns: 1, parts: p, combine: "workgroup" });
+      out.push({
+        ...COMMON,
+        vector,
+        kind: "reduction",
+        threads: t,
+        each: 4,
+        columns: 1,
+        parts: p,
+        combine: "workgroup",
+      });
     }
   }
   return out;
@@ -101,10 +143,16 @@ function rowSchedules(rows: number, length: number, loads: number, target: Targe
   const sg = fixedSubgroup(target);
   const out: RowSchedule[] = [];
   const row = (s: Partial<RowSchedule> & Pick<RowSchedule, "vector" | "rows" | "threads">): RowSchedule => ({
-    ...COMMON, kind: "row", hold: 0, pass: "reread", block: 1, ...s,
+    ...COMMON,
+    kind: "row",
+    hold: 0,
+    pass: "reread",
+    block: 1,
+    ...s,
   });
   const alone = (vector: 1 | 2 | 4): void => {
-    for (const block of [4, 1]) out.push(row({ vector, rows: software ? Math.max(1, Math.min(8, rows)) : 64, threads: 1, block }));
+    for (const block of [4, 1])
+      out.push(row({ vector, rows: software ? Math.max(1, Math.min(8, rows)) : 64, threads: 1, block }));
   };
   const shortRows = length <= (software ? 16 : 8);
   for (const vector of VECTORS) {
@@ -115,7 +163,8 @@ function rowSchedules(rows: number, length: number, loads: number, target: Targe
       const fits = hold <= (software ? 64 : 16) && hold * Math.max(1, loads) <= 150;
       const each = software && loads > 1 ? 4 : 1;
       if (fits) out.push(row({ vector, rows: 1, threads: sg as Threads, hold, pass: "held", combine: "subgroup" }));
-      for (const e of new Set([each, 1])) out.push(row({ vector, rows: 1, threads: sg as Threads, block: 2, each: e, combine: "subgroup" }));
+      for (const e of new Set([each, 1]))
+        out.push(row({ vector, rows: 1, threads: sg as Threads, block: 2, each: e, combine: "subgroup" }));
     }
     if (!software) {
       const threads = powerAtMost(Math.max(1, units / 2), Math.min(256, most));
@@ -142,7 +191,8 @@ export function scanCandidates(region: ScanRegion, target: Target): readonly Sch
   if (few) out.push(...blocks);
   for (const vector of VECTORS)
     for (const each of [4, 1])
-      for (const threads of software ? ([8, 64] as const) : ([64, 32] as const)) out.push({ ...COMMON, vector, kind: "scan", threads, each, form: "carry" });
+      for (const threads of software ? ([8, 64] as const) : ([64, 32] as const))
+        out.push({ ...COMMON, vector, kind: "scan", threads, each, form: "carry" });
   if (!few) out.push(...blocks);
   return out;
 }
@@ -153,8 +203,11 @@ export function scatterCandidates(region: ScatterRegion, target: Target): readon
   const searched = guessAll(region.def.domain.filter((a) => !fixedAxes(region).has(a)));
   const own: Schedule[] = [];
   for (const vector of VECTORS)
-    for (const threads of [64, 256, 8] as const) if (threads <= most) own.push({ ...COMMON, vector, kind: "scatter", method: "own", threads });
-  const atomics: Schedule[] = ([64, 256] as const).filter((t) => t <= most).map((threads) => ({ ...COMMON, kind: "scatter", method: "atomic", threads }));
+    for (const threads of [64, 256, 8] as const)
+      if (threads <= most) own.push({ ...COMMON, vector, kind: "scatter", method: "own", threads });
+  const atomics: Schedule[] = ([64, 256] as const)
+    .filter((t) => t <= most)
+    .map((threads) => ({ ...COMMON, kind: "scatter", method: "atomic", threads }));
   out.push(...(searched <= 16 ? [...own, ...atomics] : [...atomics, ...own]));
   return out;
 }

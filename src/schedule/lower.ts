@@ -2,21 +2,71 @@
  * Tensor expressions to kernel expressions: axes become kernel indices, reads become loads at row-major positions that are
  * proved or clamped to be inside, shared subexpressions become one `let`.
  */
-import { divExtent, type Extent, ONE, productExtent, size, ZERO } from "../../ir/extent.ts";
+import { divExtent, type Extent, ONE, productExtent, size } from "../../ir/extent.ts";
 import {
-  extract, type KernelExpr, kand, kapply, kapplyTyped, kconst, kint, ksize, kvector, load, splat, store,
+  extract,
+  type KernelExpr,
+  kand,
+  kapply,
+  kapplyTyped,
+  kconst,
+  kint,
+  ksize,
+  kvector,
+  load,
+  splat,
+  store,
 } from "../../ir/kernel.ts";
 import {
-  applyTyped, type Axis, axisRef, childrenOf, i32, mapChildren, read, type Read, shapeOf, substituteAxes, type TensorExpr, type TensorRef,
+  type Axis,
+  axisRef,
+  childrenOf,
+  i32,
+  mapChildren,
+  type Read,
+  read,
+  shapeOf,
+  substituteAxes,
+  type TensorExpr,
+  type TensorRef,
 } from "../../ir/tensor.ts";
-import { addForms, constantForm, divisible, formExpression, inside, type Linear, linearForm, scaleForm, stridesOf } from "./affine.ts";
-import { boundValue, type Builder, emit, level, name, tensorBuffer, type Value } from "./apply/builder.ts";
+import { divisible, formExpression, inside, type Linear, linearForm, positionIn } from "./affine.ts";
+import { type Builder, boundValue, emit, level, name, tensorBuffer, type Value } from "./apply/builder.ts";
 import { ScheduleError } from "./schedule.ts";
 
 /** Weighted operations: what is computed twice only if it is cheap. */
 const DEAR: ReadonlySet<string> = new Set([
-  "div", "floordiv", "mod", "rem", "pow", "exp", "exp2", "expm1", "log", "log2", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "asin",
-  "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "threefry0", "threefry1", "select",
+  "div",
+  "floordiv",
+  "mod",
+  "rem",
+  "pow",
+  "exp",
+  "exp2",
+  "expm1",
+  "log",
+  "log2",
+  "log1p",
+  "sqrt",
+  "rsqrt",
+  "sin",
+  "cos",
+  "tan",
+  "asin",
+  "acos",
+  "atan",
+  "atan2",
+  "sinh",
+  "cosh",
+  "tanh",
+  "asinh",
+  "acosh",
+  "atanh",
+  "erf",
+  "erfc",
+  "threefry0",
+  "threefry1",
+  "select",
 ]);
 
 /** The expression with aliased axes and definitions computed in this kernel replaced by what they stand for. */
@@ -105,7 +155,11 @@ function lowerNode(b: Builder, e: Exclude<TensorExpr, { kind: "const" | "size" |
     case "apply": {
       const args = e.args.map((a) => lowerResolved(b, a));
       const at = args.reduce((m, a) => Math.max(m, a.level), 0);
-      const expr = kapplyTyped(e.prim, args.map((a) => a.expr), e.dtype);
+      const expr = kapplyTyped(
+        e.prim,
+        args.map((a) => a.expr),
+        e.dtype,
+      );
       const once = at === level(b) && (b.uses.get(e) ?? 2) <= 1 && !DEAR.has(e.prim);
       return { expr: once ? expr : name(b, e.dtype === "i32" ? "i" : "v", expr, at), level: at };
     }
@@ -114,38 +168,37 @@ function lowerNode(b: Builder, e: Exclude<TensorExpr, { kind: "const" | "size" |
 
 // ---- Positions ----------------------------------------------------------------------------------------------------
 
-/** The row-major position of a point, with runs of flattened axes taken together. Indices are resolved already. */
-export function positionForm(b: Builder, at: readonly TensorExpr[], shape: readonly Extent[]): Linear {
-  const strides = stridesOf(shape);
-  let f: Linear = constantForm(ZERO);
-  at.forEach((index, d) => {
-    f = addForms(f, scaleForm(linearForm(index), strides[d] ?? ONE));
-  });
-  return f;
-}
-
 /** Positions of a point given in unresolved axes: flattened runs are recognised before they are replaced. */
 function positionOf(b: Builder, at: readonly TensorExpr[], shape: readonly Extent[]): Linear {
   for (const g of b.flats) {
     // All axes of the run, in order, as the last indices with extents that match: one position.
     const first = g.axes[0];
     if (!first) continue;
-    const from = at.findIndex((x) => x === resolve(b, axisRef(first)));
+    const from = at.indexOf(resolve(b, axisRef(first)));
     if (from < 0 || from + g.axes.length > at.length) continue;
-    const whole = g.axes.every((a, i) => at[from + i] === resolve(b, axisRef(a)) && (i === 0 || shape[from + i] === a.extent));
+    const whole = g.axes.every(
+      (a, i) => at[from + i] === resolve(b, axisRef(a)) && (i === 0 || shape[from + i] === a.extent),
+    );
     if (!whole || g.axes.length < 2) continue;
     const merged = [...at.slice(0, from), resolve(b, g.flat), ...at.slice(from + g.axes.length)];
-    const extents = [...shape.slice(0, from), productExtent(shape.slice(from, from + g.axes.length)), ...shape.slice(from + g.axes.length)];
+    const extents = [
+      ...shape.slice(0, from),
+      productExtent(shape.slice(from, from + g.axes.length)),
+      ...shape.slice(from + g.axes.length),
+    ];
     return positionOf(b, merged, extents);
   }
-  return positionForm(b, at, shape);
+  return positionIn(at, shape);
 }
 
 /** The form as an index: outer terms first, so that what does not change inside is added before. */
 function indexValue(b: Builder, f: Linear): Value {
   const levels = [...f.terms.keys()].map((atom) => ({ atom, at: lowerResolved(b, atom).level }));
   levels.sort((x, y) => x.at - y.at);
-  const e = formExpression(f, levels.map((l) => l.atom));
+  const e = formExpression(
+    f,
+    levels.map((l) => l.atom),
+  );
   return lowerResolved(b, e);
 }
 
@@ -170,11 +223,14 @@ function vectorForm(b: Builder, f: Linear): Linear {
 }
 
 export function dependsOnLane(b: Builder, e: TensorExpr): boolean {
-  const old = laneMemo.get(b)?.get(e);
+  let memo = laneMemo.get(b);
+  if (!memo) {
+    memo = new Map();
+    laneMemo.set(b, memo);
+  }
+  const old = memo.get(e);
   if (old !== undefined) return old;
   const found = e.kind === "axis" ? e.axis === b.lane : childrenOf(e).some((c) => dependsOnLane(b, c));
-  let memo = laneMemo.get(b);
-  if (!memo) laneMemo.set(b, (memo = new Map()));
   memo.set(e, found);
   return found;
 }
@@ -202,7 +258,8 @@ export function simplifyIndex(e: TensorExpr): TensorExpr {
 // ---- Reads --------------------------------------------------------------------------------------------------------
 
 function lowerRead(b: Builder, e: Read): Value {
-  if (b.onChip.has(e.tensor)) throw new ScheduleError("kind", `${e.tensor.name} is read on chip at a point that is not held`);
+  if (b.onChip.has(e.tensor))
+    throw new ScheduleError("kind", `${e.tensor.name} is read on chip at a point that is not held`);
   if (b.lanes > 1 && dependsOnLane(b, e)) {
     const form = positionOf(b, e.at, shapeOf(e.tensor));
     const masked = e.at.some((x, d) => dependsOnLane(b, x) && e.fill && !proved(x, shapeOf(e.tensor)[d] ?? ONE));
@@ -221,7 +278,8 @@ function proved(index: TensorExpr, extent: Extent): boolean {
 function access(b: Builder, e: Read, form: Linear, lanes: 1 | 2 | 4): Value {
   const ref: TensorRef = { tensor: e.tensor, slot: e.slot };
   const shape = shapeOf(e.tensor);
-  if (e.fill && shape.some((s) => s.value === 0)) return { expr: splat(kconst(e.dtype, e.fill.value), lanes), level: 0 };
+  if (e.fill && shape.some((s) => s.value === 0))
+    return { expr: splat(kconst(e.dtype, e.fill.value), lanes), level: 0 };
   let guard: KernelExpr | undefined;
   let at = 0;
   let safe = true;
@@ -254,7 +312,10 @@ function access(b: Builder, e: Read, form: Linear, lanes: 1 | 2 | 4): Value {
   const ok = name(b, "ok", guard, at);
   const place = kapply("select", ok, index.expr, kint(0));
   const loaded = name(b, e.tensor.name, load(buffer, place), at);
-  return { expr: name(b, e.tensor.name, kapply("select", ok, loaded, splat(kconst(e.dtype, e.fill.value), lanes)), at), level: at };
+  return {
+    expr: name(b, e.tensor.name, kapply("select", ok, loaded, splat(kconst(e.dtype, e.fill.value), lanes)), at),
+    level: at,
+  };
 }
 
 // ---- Stores -------------------------------------------------------------------------------------------------------
@@ -286,7 +347,11 @@ export function storeAt(b: Builder, ref: TensorRef, point: readonly TensorExpr[]
 // ---- Monoid bodies ------------------------------------------------------------------------------------------------
 
 /** A monoid's (or an operand's) body with `arg(i)` replaced by kernel expressions; shared parts are named once. */
-export function lowerBody(b: Builder, bodies: readonly TensorExpr[], args: readonly KernelExpr[]): readonly KernelExpr[] {
+export function lowerBody(
+  b: Builder,
+  bodies: readonly TensorExpr[],
+  args: readonly KernelExpr[],
+): readonly KernelExpr[] {
   const uses = new Map<TensorExpr, number>();
   const visit = (e: TensorExpr): void => {
     const n = uses.get(e) ?? 0;

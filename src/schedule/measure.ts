@@ -1,7 +1,6 @@
 /** What choosing looks at: sizes with unknown symbols guessed, how reads lie, and what the target is like. */
-import { type Extent, evaluateExtent, symbolsOf } from "../../ir/extent.ts";
+import { type Extent, evaluateExtent, ONE, symbolsOf, ZERO } from "../../ir/extent.ts";
 import { type Axis, childrenOf, type Read, shapeOf, type TensorExpr } from "../../ir/tensor.ts";
-import { ONE, ZERO } from "../../ir/extent.ts";
 import { strideAlong } from "./apply/operands.ts";
 import type { Target } from "./target.ts";
 
@@ -17,7 +16,9 @@ export function guessAll(axes: readonly Axis[]): number {
 
 /** The subgroup size if it is one number, else 0. */
 export function fixedSubgroup(t: Target): number {
-  return t.features.includes("subgroups") && t.subgroupMinSize > 0 && t.subgroupMinSize === t.subgroupMaxSize ? t.subgroupMinSize : 0;
+  return t.features.includes("subgroups") && t.subgroupMinSize > 0 && t.subgroupMinSize === t.subgroupMaxSize
+    ? t.subgroupMinSize
+    : 0;
 }
 
 export function readsIn(exprs: readonly TensorExpr[]): readonly Read[] {
@@ -34,7 +35,10 @@ export function readsIn(exprs: readonly TensorExpr[]): readonly Read[] {
 }
 
 /** How reads move along an axis: by one element, by more, or not at all. */
-export function movement(reads: readonly Read[], a: Axis | undefined): { readonly unit: number; readonly far: number; readonly still: number } {
+export function movement(
+  reads: readonly Read[],
+  a: Axis | undefined,
+): { readonly unit: number; readonly far: number; readonly still: number } {
   let [unit, far, still] = [0, 0, 0];
   if (a)
     for (const r of reads) {

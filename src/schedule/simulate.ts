@@ -1,10 +1,11 @@
 /** Runs fused programs on the kernel interpreter: programs are checked end to end with no GPU. */
-import { evaluateExtent } from "../../ir/extent.ts";
-import { interpret, type ArrayInput, type InterpretResult } from "../../ir/interpret.ts";
-import { interpretKernel } from "../../ir/interpret-kernel.ts";
+
 import type { Mode } from "../../ir/evaluate.ts";
-import { bindSizes } from "../../ir/sizes.ts";
+import { evaluateExtent } from "../../ir/extent.ts";
+import { type ArrayInput, type InterpretResult, interpret } from "../../ir/interpret.ts";
+import { interpretKernel } from "../../ir/interpret-kernel.ts";
 import type { Buffer } from "../../ir/kernel.ts";
+import { bindSizes } from "../../ir/sizes.ts";
 import { shapeOf, type TensorRef } from "../../ir/tensor.ts";
 import { verifyKernel } from "../../ir/verify-kernel.ts";
 import type { AppliedKernel, BufferSource, Temporary } from "./applied.ts";
@@ -30,8 +31,15 @@ function keyOf(r: TensorRef): string {
   return `${r.tensor.id}.${r.slot}`;
 }
 
-function room(store: Store, source: BufferSource, sizes: ReadonlyMap<string, number>): { cells: Float64Array; written: Uint8Array } {
-  const elements = source.kind === "temporary" ? evaluateExtent(source.size, sizes) : shapeOf(source.ref.tensor).reduce((p, e) => p * evaluateExtent(e, sizes), 1);
+function room(
+  store: Store,
+  source: BufferSource,
+  sizes: ReadonlyMap<string, number>,
+): { cells: Float64Array; written: Uint8Array } {
+  const elements =
+    source.kind === "temporary"
+      ? evaluateExtent(source.size, sizes)
+      : shapeOf(source.ref.tensor).reduce((p, e) => p * evaluateExtent(e, sizes), 1);
   const old = source.kind === "temporary" ? store.temporaries.get(source) : store.tensors.get(keyOf(source.ref));
   if (old) return old;
   // As on a device, an empty buffer still has room for a masked access.
@@ -70,10 +78,17 @@ function patternValue(pattern: number, dtype: string): number {
 }
 
 /** Runs one applied kernel; throws with every problem that the interpreter reports. */
-export function runKernel(store: Store, applied: AppliedKernel, sizes: ReadonlyMap<string, number>, mode: Mode, subgroupSize?: number): void {
+export function runKernel(
+  store: Store,
+  applied: AppliedKernel,
+  sizes: ReadonlyMap<string, number>,
+  mode: Mode,
+  subgroupSize?: number,
+): void {
   for (const f of applied.fills) {
     const r = room(store, f.target, sizes);
-    const dtype = f.target.kind === "temporary" ? f.target.dtype : (f.target.ref.tensor.types[f.target.ref.slot] ?? "f32");
+    const dtype =
+      f.target.kind === "temporary" ? f.target.dtype : (f.target.ref.tensor.types[f.target.ref.slot] ?? "f32");
     r.cells.fill(patternValue(f.pattern, dtype));
     r.written.fill(1);
   }
@@ -97,7 +112,8 @@ export function runKernel(store: Store, applied: AppliedKernel, sizes: ReadonlyM
       return;
     }
     const wide = new Uint8Array(Math.floor(r.written.length / b.lanes));
-    for (let e = 0; e < wide.length; e++) wide[e] = r.written.subarray(e * b.lanes, (e + 1) * b.lanes).every((w) => w === 1) ? 1 : 0;
+    for (let e = 0; e < wide.length; e++)
+      wide[e] = r.written.subarray(e * b.lanes, (e + 1) * b.lanes).every((w) => w === 1) ? 1 : 0;
     written.set(b, wide);
     if (b.access !== "read")
       after.push(() => {
@@ -106,7 +122,11 @@ export function runKernel(store: Store, applied: AppliedKernel, sizes: ReadonlyM
         });
       });
   });
-  const result = interpretKernel(kernel, undefined, cells, sizes, { mode, written, ...(subgroupSize ? { subgroupSize } : {}) });
+  const result = interpretKernel(kernel, undefined, cells, sizes, {
+    mode,
+    written,
+    ...(subgroupSize ? { subgroupSize } : {}),
+  });
   for (const f of after) f();
   if (result.problems.length > 0) throw new Error(result.problems.map((p) => p.message).join("\n"));
 }
@@ -115,7 +135,12 @@ export function runKernel(store: Store, applied: AppliedKernel, sizes: ReadonlyM
  * The results of a fused program for arrays by input name: every region is scheduled (by `choose` unless told otherwise) and its
  * kernels run in order. Throws if a kernel does what a device would not forgive.
  */
-export function runFused(fused: FusedProgram, target: Target, inputs: ReadonlyMap<string, ArrayInput>, options: SimulateOptions = {}): InterpretResult[] {
+export function runFused(
+  fused: FusedProgram,
+  target: Target,
+  inputs: ReadonlyMap<string, ArrayInput>,
+  options: SimulateOptions = {},
+): InterpretResult[] {
   const p = fused.program;
   const sizes = bindSizes(p, new Map([...inputs].map(([n, a]) => [n, a.shape])), options.sizes);
   const store = newStore();
@@ -136,6 +161,10 @@ export function runFused(fused: FusedProgram, target: Target, inputs: ReadonlyMa
 }
 
 /** The same program on the tensor interpreter, for comparison. */
-export function oracle(fused: FusedProgram, inputs: ReadonlyMap<string, ArrayInput>, mode: Mode = "exact"): InterpretResult[] {
+export function oracle(
+  fused: FusedProgram,
+  inputs: ReadonlyMap<string, ArrayInput>,
+  mode: Mode = "exact",
+): InterpretResult[] {
   return interpret(fused.program, inputs, { mode });
 }

@@ -1,5 +1,6 @@
 export * from "../../ir/tensor.ts";
-import { apply, type Apply, type TensorExpr } from "../../ir/tensor.ts";
+
+import { type Apply, apply, type TensorExpr } from "../../ir/tensor.ts";
 
 export function add(a: TensorExpr, b: TensorExpr): Apply {
   return apply("add", a, b);

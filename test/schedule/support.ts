@@ -1,7 +1,7 @@
-import { evaluateExtent, type Extent, size, sizeSymbol } from "../../ir/extent.ts";
+import { type Extent, evaluateExtent, size, sizeSymbol } from "../../ir/extent.ts";
 import { type ArrayInput, interpret } from "../../ir/interpret.ts";
 import { bindSizes } from "../../ir/sizes.ts";
-import { type Definition, type Input, type Program, shapeOf, type Step, type TensorRef } from "../../ir/tensor.ts";
+import { type Definition, type Input, type Program, type Step, shapeOf, type TensorRef } from "../../ir/tensor.ts";
 import { apply } from "../../src/schedule/apply/index.ts";
 import { candidates, scheduleText } from "../../src/schedule/choose.ts";
 import type { Region } from "../../src/schedule/region.ts";
@@ -10,14 +10,24 @@ import { newStore, putTensor, runKernel, takeTensor } from "../../src/schedule/s
 import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
 
 export const GPU: Target = { ...DEFAULT_TARGET, name: "a GPU", kind: "gpu" };
-export const SOFT8: Target = { ...DEFAULT_TARGET, name: "eight lanes", kind: "software", features: ["subgroups"], subgroupMinSize: 8, subgroupMaxSize: 8 };
+export const SOFT8: Target = {
+  ...DEFAULT_TARGET,
+  name: "eight lanes",
+  kind: "software",
+  features: ["subgroups"],
+  subgroupMinSize: 8,
+  subgroupMaxSize: 8,
+};
 export const SOFT4: Target = { ...SOFT8, name: "four lanes", subgroupMinSize: 4, subgroupMaxSize: 4 };
 export const SOFT: Target = { ...DEFAULT_TARGET, name: "software", kind: "software" };
 export const TARGETS: readonly Target[] = [DEFAULT_TARGET, GPU, SOFT, SOFT4, SOFT8];
 
 export function programOf(inputs: readonly Input[], steps: readonly Step[], results: readonly TensorRef[]): Program {
   return {
-    name: "test", inputs, steps, facts: [],
+    name: "test",
+    inputs,
+    steps,
+    facts: [],
     results: results.map((r, i) => ({ name: `r${i}`, tensor: r.tensor, slot: r.slot })),
   };
 }
@@ -32,7 +42,10 @@ export function integers(seed: number, low = -4, high = 4): () => number {
 }
 
 /** An extent as a literal, or as a size symbol with the value to be bound. */
-export function extents(symbolic: boolean): { readonly of: (name: string, n: number) => Extent; readonly sizes: Map<string, number> } {
+export function extents(symbolic: boolean): {
+  readonly of: (name: string, n: number) => Extent;
+  readonly sizes: Map<string, number>;
+} {
   const sizes = new Map<string, number>();
   return {
     sizes,
@@ -59,7 +72,11 @@ function inputsOf(c: Case): Map<string, ArrayInput> {
       const shape = shapeOf(d).map((e) => evaluateExtent(e, c.sizes));
       const count = shape.reduce((p, n) => p * n, 1);
       const next = integers(i + 1);
-      const data = c.data?.(d, count) ?? Float64Array.from({ length: count }, () => (d.types[0] === "bool" ? Number(next() > 0) : d.types[0] === "u32" ? Math.abs(next()) : next()));
+      const data =
+        c.data?.(d, count) ??
+        Float64Array.from({ length: count }, () =>
+          d.types[0] === "bool" ? Number(next() > 0) : d.types[0] === "u32" ? Math.abs(next()) : next(),
+        );
       return [d.name, { shape, data }];
     }),
   );
@@ -81,10 +98,14 @@ export function check(c: Case, target: Target, schedule: (r: Region) => Schedule
   c.program.results.forEach((r, i) => {
     const got = takeTensor(store, { tensor: r.tensor, slot: r.slot }, sizes);
     const want = expected[i]?.data ?? new Float64Array(0);
-    const same = c.apart ? (a: number, b: number) => !c.apart?.(a, b) : (a: number, b: number) => Object.is(a, b) || a === b;
+    const same = c.apart
+      ? (a: number, b: number) => !c.apart?.(a, b)
+      : (a: number, b: number) => Object.is(a, b) || a === b;
     for (let e = 0; e < want.length; e++)
       if (!same(want[e] ?? 0, got[e] ?? 0))
-        throw new Error(`${texts.join(" | ")} on ${target.name}: ${r.name}[${e}] is ${got[e]}, not ${want[e]} (sizes ${[...sizes].join(" ")})`);
+        throw new Error(
+          `${texts.join(" | ")} on ${target.name}: ${r.name}[${e}] is ${got[e]}, not ${want[e]} (sizes ${[...sizes].join(" ")})`,
+        );
   });
 }
 
@@ -101,7 +122,9 @@ export function checkAll(c: Case, target: Target, most = 200): number {
       try {
         check(c, target, (x) => (x === r ? s : (candidates(x, target)[0] ?? s)));
       } catch (e) {
-        throw new Error(`${scheduleText(s)} on ${target.name}: ${e instanceof Error ? e.message : String(e)}`, { cause: e });
+        throw new Error(`${scheduleText(s)} on ${target.name}: ${e instanceof Error ? e.message : String(e)}`, {
+          cause: e,
+        });
       }
       done++;
     }

@@ -1,9 +1,26 @@
 /** Running values of a monoid: private accumulators, and their combination over lanes, invocations and subgroups. */
-import type { Prim } from "../../../ir/prim.ts";
+
 import {
-  barrier, type Buffer, extract, iadd, ilt, imod, imul, type KernelExpr, kapply, kconst, kint, type KSubgroup, type Lanes, load, splat, store,
-  subgroup, when,
+  type Buffer,
+  barrier,
+  extract,
+  iadd,
+  ilt,
+  imod,
+  imul,
+  type KernelExpr,
+  type KSubgroup,
+  kapply,
+  kconst,
+  kint,
+  type Lanes,
+  load,
+  splat,
+  store,
+  subgroup,
+  when,
 } from "../../../ir/kernel.ts";
+import type { Prim } from "../../../ir/prim.ts";
 import type { Monoid } from "../../../ir/tensor.ts";
 import { lowerBody } from "../lower.ts";
 import { ScheduleError } from "../schedule.ts";
@@ -38,7 +55,12 @@ export function current(acc: Accumulator, i: number): readonly KernelExpr[] {
 }
 
 /** The monoid's operation on two tuples. */
-export function combine(b: Builder, m: Monoid, left: readonly KernelExpr[], right: readonly KernelExpr[]): readonly KernelExpr[] {
+export function combine(
+  b: Builder,
+  m: Monoid,
+  left: readonly KernelExpr[],
+  right: readonly KernelExpr[],
+): readonly KernelExpr[] {
   const bodies = lowerBody(b, m.combine, [...left, ...right]);
   return bodies.map((e, s) => {
     const lanes = Math.max(left[s]?.lanes ?? 1, right[s]?.lanes ?? 1) as Lanes;
@@ -47,7 +69,13 @@ export function combine(b: Builder, m: Monoid, left: readonly KernelExpr[], righ
 }
 
 /** acc[i] = acc[i] ⊕ values, or unchanged where `valid` is false: what is outside never meets a NaN or an infinity. */
-export function accumulate(b: Builder, acc: Accumulator, i: number, values: readonly KernelExpr[], valid?: KernelExpr): void {
+export function accumulate(
+  b: Builder,
+  acc: Accumulator,
+  i: number,
+  values: readonly KernelExpr[],
+  valid?: KernelExpr,
+): void {
   const old = current(acc, i);
   let made = combine(b, acc.monoid, old, values);
   if (valid) made = made.map((v, s) => kapply("select", valid, v, old[s] ?? v));
@@ -60,7 +88,12 @@ export function accumulate(b: Builder, acc: Accumulator, i: number, values: read
 }
 
 /** The combination of accumulators 0…count-1 in order, lanes included, as scalars (or vectors if `keepLanes`). */
-export function gather(b: Builder, acc: Accumulator, keepLanes: boolean, indices: readonly number[]): readonly KernelExpr[] {
+export function gather(
+  b: Builder,
+  acc: Accumulator,
+  keepLanes: boolean,
+  indices: readonly number[],
+): readonly KernelExpr[] {
   let list: readonly (readonly KernelExpr[])[] = indices.map((i) => current(acc, i).map((e) => name(b, "r", e)));
   list = foldPairs(b, acc.monoid, list);
   const whole = list[0] ?? [];
@@ -97,7 +130,13 @@ export function newTree(b: Builder, m: Monoid, rows: number, threads: number, la
  * invocations of the workgroup. `ordered` keeps the order of the invocations, for monoids that do not commute.
  */
 export function treeCombine(
-  b: Builder, m: Monoid, tree: Tree, row: KernelExpr, thread: KernelExpr, values: readonly KernelExpr[], ordered: boolean,
+  b: Builder,
+  m: Monoid,
+  tree: Tree,
+  row: KernelExpr,
+  thread: KernelExpr,
+  values: readonly KernelExpr[],
+  ordered: boolean,
   stride: { readonly row: number; readonly thread: number },
 ): readonly KernelExpr[] {
   const place = name(b, "place", iadd(imul(row, kint(stride.row)), imul(thread, kint(stride.thread))));
@@ -137,13 +176,20 @@ function subgroupOp(m: Monoid): KSubgroup["op"] | undefined {
   if (m.slots.length !== 1 || body?.kind !== "apply") return undefined;
   const integer = m.slots[0] === "i32" || m.slots[0] === "u32";
   // Minimum and maximum of floats are left out: the hardware's need not keep NaN.
-  const table: Partial<Record<Prim, KSubgroup["op"]>> = integer ? { add: "add", mul: "mul", min: "min", max: "max" } : { add: "add", mul: "mul" };
+  const table: Partial<Record<Prim, KSubgroup["op"]>> = integer
+    ? { add: "add", mul: "mul", min: "min", max: "max" }
+    : { add: "add", mul: "mul" };
   const plain = body.args.length === 2 && body.args.every((a, i) => a.kind === "arg" && a.index === i);
   return plain && m.slots[0] !== "bool" ? table[body.prim] : undefined;
 }
 
 /** Combines over a subgroup of `size` invocations, all active; every invocation gets the result. The monoid commutes. */
-export function subgroupCombine(b: Builder, m: Monoid, values: readonly KernelExpr[], size: number): readonly KernelExpr[] {
+export function subgroupCombine(
+  b: Builder,
+  m: Monoid,
+  values: readonly KernelExpr[],
+  size: number,
+): readonly KernelExpr[] {
   if (!m.commutative) throw new ScheduleError("combine", `${m.name} does not commute`);
   b.subgroupSize = size;
   const op = subgroupOp(m);
@@ -153,7 +199,11 @@ export function subgroupCombine(b: Builder, m: Monoid, values: readonly KernelEx
     // bool does not travel between lanes.
     const other = now.map((v) => {
       if (v.dtype !== "bool") return name(b, "other", subgroup("shuffleXor", v, mask));
-      const word = subgroup("shuffleXor", name(b, "word", kapply("select", v, kconst("u32", 1), kconst("u32", 0))), mask);
+      const word = subgroup(
+        "shuffleXor",
+        name(b, "word", kapply("select", v, kconst("u32", 1), kconst("u32", 0))),
+        mask,
+      );
       return name(b, "other", kapply("ne", word, kconst("u32", 0)));
     });
     now = combine(b, m, now, other).map((v) => name(b, "all", v));

@@ -4,9 +4,27 @@
  * does not change in a loop is computed before it.
  */
 import type { DType } from "../../../ir/dtype.ts";
-import { divExtent, type Extent, maxExtent, ONE, productExtent, proveNonNegative, size, subExtent } from "../../../ir/extent.ts";
 import {
-  type Buffer, type Kernel, type KernelExpr, kvar, type Lanes, letVar, privateBuffer, type Statement, storageBuffer, variable,
+  divExtent,
+  type Extent,
+  maxExtent,
+  ONE,
+  productExtent,
+  proveNonNegative,
+  size,
+  subExtent,
+} from "../../../ir/extent.ts";
+import {
+  type Buffer,
+  type Kernel,
+  type KernelExpr,
+  kvar,
+  type Lanes,
+  letVar,
+  privateBuffer,
+  type Statement,
+  storageBuffer,
+  variable,
   workgroupBuffer,
 } from "../../../ir/kernel.ts";
 import { type Axis, axis, type Definition, shapeOf, type TensorExpr, type TensorRef } from "../../../ir/tensor.ts";
@@ -64,11 +82,29 @@ export interface Builder {
 }
 
 export function newBuilder(name: string, target: Target, lanes: number): Builder {
-  if (lanes !== 1 && lanes !== 2 && lanes !== 4) throw new ScheduleError("vector", `${lanes} lanes; 1, 2 or 4 are possible`);
+  if (lanes !== 1 && lanes !== 2 && lanes !== 4)
+    throw new ScheduleError("vector", `${lanes} lanes; 1, 2 or 4 are possible`);
   return {
-    name, target, frames: [newFrame([], false)], lane: axis("lane", size(lanes)), lanes, storage: [], byKey: new Map(), locals: [],
-    names: new Set(), inlined: new Map(), onChip: new Set(), temporaries: new Map(), flats: [], uses: new Map(), counted: new Set(),
-    fills: [], copies: [], origin: [], resolved: new Map(), subgroupSize: undefined,
+    name,
+    target,
+    frames: [newFrame([], false)],
+    lane: axis("lane", size(lanes)),
+    lanes,
+    storage: [],
+    byKey: new Map(),
+    locals: [],
+    names: new Set(),
+    inlined: new Map(),
+    onChip: new Set(),
+    temporaries: new Map(),
+    flats: [],
+    uses: new Map(),
+    counted: new Set(),
+    fills: [],
+    copies: [],
+    origin: [],
+    resolved: new Map(),
+    subgroupSize: undefined,
   };
 }
 
@@ -169,7 +205,13 @@ function roomOf(d: Definition, lanes: number): Extent {
 }
 
 /** The storage buffer of a tensor's result, by elements or in vectors. */
-export function tensorBuffer(b: Builder, ref: TensorRef, access: "read" | "write" | "readwrite", lanes: Lanes, atomic = false): Buffer {
+export function tensorBuffer(
+  b: Builder,
+  ref: TensorRef,
+  access: "read" | "write" | "readwrite",
+  lanes: Lanes,
+  atomic = false,
+): Buffer {
   const key = `${ref.tensor.id}.${ref.slot}.${lanes}`;
   const old = b.byKey.get(key);
   if (old) return old;
@@ -198,9 +240,14 @@ export function newPrivate(b: Builder, hint: string, dtype: DType, elements: num
 export function newShared(b: Builder, hint: string, dtype: DType, elements: number, lanes: Lanes = 1): Buffer {
   const made = workgroupBuffer(freshName(b, hint), dtype, elements, lanes);
   b.locals.push(made);
-  const bytes = b.locals.filter((l) => l.space === "workgroup").reduce((sum, l) => sum + (l.size.value ?? 0) * l.lanes * (l.dtype === "f16" ? 2 : 4), 0);
+  const bytes = b.locals
+    .filter((l) => l.space === "workgroup")
+    .reduce((sum, l) => sum + (l.size.value ?? 0) * l.lanes * (l.dtype === "f16" ? 2 : 4), 0);
   if (bytes > b.target.limits.maxComputeWorkgroupStorageSize)
-    throw new ScheduleError("threads", `${bytes} bytes of workgroup memory; the limit is ${b.target.limits.maxComputeWorkgroupStorageSize}`);
+    throw new ScheduleError(
+      "threads",
+      `${bytes} bytes of workgroup memory; the limit is ${b.target.limits.maxComputeWorkgroupStorageSize}`,
+    );
   return made;
 }
 
@@ -213,7 +260,9 @@ export function finish(b: Builder, body: readonly Statement[]): AppliedKernel {
     if (twice) throw new ScheduleError("vector", `${b.storage.length} storage buffers; the limit is ${limit}`);
     throw new ScheduleError("kind", `${b.storage.length} storage buffers; the limit is ${limit}`);
   }
-  const order = [...b.storage].sort((x, y) => (x.buffer.access === "read" ? 0 : 1) - (y.buffer.access === "read" ? 0 : 1));
+  const order = [...b.storage].sort(
+    (x, y) => (x.buffer.access === "read" ? 0 : 1) - (y.buffer.access === "read" ? 0 : 1),
+  );
   const kernel: Kernel = {
     name: b.name,
     buffers: [...order.map((s) => s.buffer), ...b.locals],
@@ -239,7 +288,10 @@ export function originOf(b: Builder, region: Region): void {
 export function checkGroup(target: Target, x: number, y = 1, z = 1): void {
   const l = target.limits;
   if (x * y * z > l.maxComputeInvocationsPerWorkgroup)
-    throw new ScheduleError("threads", `${x * y * z} invocations a workgroup; the limit is ${l.maxComputeInvocationsPerWorkgroup}`);
+    throw new ScheduleError(
+      "threads",
+      `${x * y * z} invocations a workgroup; the limit is ${l.maxComputeInvocationsPerWorkgroup}`,
+    );
   if (x > l.maxComputeWorkgroupSizeX || y > l.maxComputeWorkgroupSizeY || z > l.maxComputeWorkgroupSizeZ)
     throw new ScheduleError("threads", `a workgroup of ${x}×${y}×${z} exceeds a dimension's limit`);
 }

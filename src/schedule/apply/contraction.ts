@@ -2,15 +2,25 @@
 import type { DType } from "../../../ir/dtype.ts";
 import { ceilDivExtent, type Extent, ONE, productExtent, size, subExtent } from "../../../ir/extent.ts";
 import { extract, iadd, imul, type KernelExpr, kapply, kint, ksize, type Lanes, subgroup } from "../../../ir/kernel.ts";
-import { type Axis, axis, axisRef, type Definition, input, read, type Reduce, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
+import {
+  type Axis,
+  axis,
+  axisRef,
+  type Definition,
+  input,
+  type Reduce,
+  read,
+  shapeOf,
+  type TensorExpr,
+} from "../../../ir/tensor.ts";
+import { addForms, constantForm, divisible, formExpression, linearForm, scaleForm } from "../affine.ts";
 import type { AppliedKernel, Temporary } from "../applied.ts";
-import { addForms, divisible, formExpression, linearForm, scaleForm, constantForm } from "../affine.ts";
 import { lower } from "../lower.ts";
 import type { ContractionRegion } from "../region.ts";
 import { type ContractionSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { accumulate } from "./accumulate.ts";
-import { bindAxis, type Builder, finish, inCopy, name } from "./builder.ts";
+import { type Builder, bindAxis, finish, inCopy, name } from "./builder.ts";
 import { alongOf, contiguous } from "./operands.ts";
 import { rowsOf } from "./row.ts";
 import { rowKernel } from "./rows.ts";
@@ -18,18 +28,27 @@ import { stagedLoop } from "./stage.ts";
 import { atColumn, atRow, type Plan, sidesOf, slotValues, type Tile, tileKernel } from "./tile.ts";
 import { collapse, laneable, unflattenAxes, unitsOf, walk } from "./walk.ts";
 
-export function applyContraction(region: ContractionRegion, s: ContractionSchedule, target: Target): readonly AppliedKernel[] {
+export function applyContraction(
+  region: ContractionRegion,
+  s: ContractionSchedule,
+  target: Target,
+): readonly AppliedKernel[] {
   check(region, s);
   const along = s.vector === 1 ? "none" : (s.along ?? alongOf(region, s.vector));
   if (!along) throw new ScheduleError("vector", `no axis takes vectors of ${s.vector}`);
   const sides = sidesOf(region, along === "m");
   if (along === "n" || along === "m") {
     if (sides.n.length === 0 || !laneable(sides.n, s.vector))
-      throw new ScheduleError("vector", `the innermost ${along} extent is not a multiple of ${s.vector}`, sides.n.at(-1)?.name);
+      throw new ScheduleError(
+        "vector",
+        `the innermost ${along} extent is not a multiple of ${s.vector}`,
+        sides.n.at(-1)?.name,
+      );
   }
   if (along === "k" && !laneable(sides.k, s.vector))
     throw new ScheduleError("vector", `the innermost k extent is not a multiple of ${s.vector}`, sides.k.at(-1)?.name);
-  if (along === "k" && !region.reduce.monoid.commutative) throw new ScheduleError("vector", `${region.reduce.monoid.name} does not commute`);
+  if (along === "k" && !region.reduce.monoid.commutative)
+    throw new ScheduleError("vector", `${region.reduce.monoid.name} does not commute`);
   const laneN: Lanes = along === "n" || along === "m" ? s.vector : 1;
   const kept = s.subgroup === "broadcast" || s.stage !== "none";
   // Rows are loaded in vectors along K where that is how they lie, and handed out lane by lane.
@@ -40,7 +59,14 @@ export function applyContraction(region: ContractionRegion, s: ContractionSchedu
   if (s.subgroup === "broadcast") checkBroadcast(s, target, region.reduce.monoid.slots.length);
   const groupRows = s.subgroup === "broadcast" ? s.reg[0] : s.threads[0] * s.reg[0];
   const split = s.splitK > 1 ? splitOf(region, s.splitK) : undefined;
-  const plan: Plan = { laneN, laneK, dot, deal: s.subgroup === "broadcast" ? "subgroup" : "together", groupRows, partials: split?.partials };
+  const plan: Plan = {
+    laneN,
+    laneK,
+    dot,
+    deal: s.subgroup === "broadcast" ? "subgroup" : "together",
+    groupRows,
+    partials: split?.partials,
+  };
   const prepare = (b: Builder): void => {
     if (split) for (const [d, t] of split.temporaries) b.temporaries.set(d, t);
   };
@@ -60,24 +86,33 @@ function check(region: ContractionRegion, s: ContractionSchedule): void {
   };
   whole("reg", m, 512);
   whole("reg", n, 512);
-  if (m * n > (s.subgroup === "broadcast" ? 512 : 64)) throw new ScheduleError("reg", `${m}×${n} elements an invocation are too many`);
+  if (m * n > (s.subgroup === "broadcast" ? 512 : 64))
+    throw new ScheduleError("reg", `${m}×${n} elements an invocation are too many`);
   for (const x of s.threads) whole("threads", x, 1024);
   whole("tileK", s.tileK, 64);
   whole("splitK", s.splitK, 64);
   whole("batches", s.batches, 64);
-  if (s.rowFrom === "workgroup" && s.threads[0] !== 1) throw new ScheduleError("rowFrom", "rows from the workgroup need one row of threads");
-  if (s.stage === "none" && (s.buffers !== 1 || s.pad !== 0)) throw new ScheduleError("stage", "buffers and padding are for staged tiles");
-  if (s.stage !== "none" && (s.threads[2] !== 1 || s.batches !== 1)) throw new ScheduleError("stage", "a staged tile has one batch position and does not split K among invocations");
-  if (s.stage !== "none" && s.subgroup !== "none") throw new ScheduleError("stage", "a tile comes from workgroup memory or from the subgroup");
+  if (s.rowFrom === "workgroup" && s.threads[0] !== 1)
+    throw new ScheduleError("rowFrom", "rows from the workgroup need one row of threads");
+  if (s.stage === "none" && (s.buffers !== 1 || s.pad !== 0))
+    throw new ScheduleError("stage", "buffers and padding are for staged tiles");
+  if (s.stage !== "none" && (s.threads[2] !== 1 || s.batches !== 1))
+    throw new ScheduleError("stage", "a staged tile has one batch position and does not split K among invocations");
+  if (s.stage !== "none" && s.subgroup !== "none")
+    throw new ScheduleError("stage", "a tile comes from workgroup memory or from the subgroup");
   if (s.subgroup === "matrix") throw new ScheduleError("subgroup", "matrices are not available");
-  if (s.threads[2] > 1 && !region.reduce.monoid.commutative) throw new ScheduleError("threads", `${region.reduce.monoid.name} does not commute`);
-  if (s.threads[2] > 1 && (s.threads[2] & (s.threads[2] - 1)) !== 0) throw new ScheduleError("threads", "K is split among a power of two");
-  if (s.stage !== "none" && s.stage !== "a" && !region.b) throw new ScheduleError("stage", "there is no second operand");
+  if (s.threads[2] > 1 && !region.reduce.monoid.commutative)
+    throw new ScheduleError("threads", `${region.reduce.monoid.name} does not commute`);
+  if (s.threads[2] > 1 && (s.threads[2] & (s.threads[2] - 1)) !== 0)
+    throw new ScheduleError("threads", "K is split among a power of two");
+  if (s.stage !== "none" && s.stage !== "a" && !region.b)
+    throw new ScheduleError("stage", "there is no second operand");
 }
 
 function checkBroadcast(s: ContractionSchedule, target: Target, slots: number): void {
   const [low, high] = [target.subgroupMinSize, target.subgroupMaxSize];
-  if (low < 1 || low !== high || !target.features.includes("subgroups")) throw new ScheduleError("subgroup", `subgroups of ${low} to ${high}`);
+  if (low < 1 || low !== high || !target.features.includes("subgroups"))
+    throw new ScheduleError("subgroup", `subgroups of ${low} to ${high}`);
   if (s.threads[0] !== 1 || s.threads[1] !== low || s.threads[2] !== 1 || s.batches !== 1)
     throw new ScheduleError("threads", `a workgroup is one subgroup of ${low}`);
   if (s.reg[0] % low !== 0) throw new ScheduleError("reg", `${s.reg[0]} rows on a subgroup of ${low}`);
@@ -104,20 +139,25 @@ function overK(t: Tile, unit: (at: (lane: number | undefined, body: () => void) 
   const own = runs.length > 0 ? unitsOf(runs[runs.length - 1] ?? [], laneK) : ONE;
   const most = own.value === undefined ? s.tileK : Math.floor(own.value / s.splitK / s.threads[2]);
   const unroll = Math.max(1, Math.min(Math.floor(s.tileK / laneK), most));
-  walk(b, runs, { start: t.tz, step: s.threads[2], unroll, lanes: laneK, ...(range ? { range } : {}) }, (_, index, run) => {
-    unit((lane, body) => {
-      if (lane === undefined || laneK === 1) {
-        body();
-        return;
-      }
-      inCopy(b, () => {
-        const flats = b.flats.length;
-        unflattenAxes(b, run, elementOf(index, laneK, lane), 1);
-        body();
-        b.flats.length = flats;
+  walk(
+    b,
+    runs,
+    { start: t.tz, step: s.threads[2], unroll, lanes: laneK, ...(range ? { range } : {}) },
+    (_, index, run) => {
+      unit((lane, body) => {
+        if (lane === undefined || laneK === 1) {
+          body();
+          return;
+        }
+        inCopy(b, () => {
+          const flats = b.flats.length;
+          unflattenAxes(b, run, elementOf(index, laneK, lane), 1);
+          body();
+          b.flats.length = flats;
+        });
       });
-    });
-  });
+    },
+  );
 }
 
 export function elementOf(unit: TensorExpr, lanes: number, lane: number): TensorExpr {
@@ -128,7 +168,14 @@ type AtLane = (lane: number | undefined, body: () => void) => void;
 
 /** Every invocation loads its own rows and columns. */
 function registerLoop(t: Tile): void {
-  overK(t, (at) => tileStep(t, at, () => t.rowAxes.map((a) => atRow(t, a, () => lower(t.b, t.sides.a))), (v) => v));
+  overK(t, (at) =>
+    tileStep(
+      t,
+      at,
+      () => t.rowAxes.map((a) => atRow(t, a, () => lower(t.b, t.sides.a))),
+      (v) => v,
+    ),
+  );
 }
 
 /** Lane s of the subgroup loads rows s, s + size, …; each value reaches the others by a broadcast. */
@@ -140,7 +187,11 @@ function broadcastLoop(t: Tile, lanes: number): void {
   const axes = Array.from({ length: t.rows / lanes }, (_, g): Axis => {
     const a = axis("row", extent);
     const at = iadd(iadd(t.rowBase, kint(g * lanes)), own);
-    bindAxis(b, a, divisible(extent, t.rows) ? at : name(b, "inside", kapply("min", at, ksize(subExtent(extent, ONE)))));
+    bindAxis(
+      b,
+      a,
+      divisible(extent, t.rows) ? at : name(b, "inside", kapply("min", at, ksize(subExtent(extent, ONE)))),
+    );
     return a;
   });
   overK(t, (at) =>
@@ -157,18 +208,32 @@ function broadcastLoop(t: Tile, lanes: number): void {
 }
 
 /** One unit of K: the rows' operands once, then for each element of the unit the columns' and all products. */
-function tileStep(t: Tile, at: AtLane, rows: () => readonly KernelExpr[], share: (v: KernelExpr, row: number) => KernelExpr): void {
+function tileStep(
+  t: Tile,
+  at: AtLane,
+  rows: () => readonly KernelExpr[],
+  share: (v: KernelExpr, row: number) => KernelExpr,
+): void {
   const { b, sides } = t;
   const columns = (): readonly (KernelExpr | undefined)[] =>
     t.columnAxes.map((a) => (sides.b ? atColumn(t, a, () => lower(b, sides.b ?? sides.a)) : undefined));
-  const products = (left: readonly KernelExpr[], right: readonly (KernelExpr | undefined)[], lane: number | undefined): void => {
+  const products = (
+    left: readonly KernelExpr[],
+    right: readonly (KernelExpr | undefined)[],
+    lane: number | undefined,
+  ): void => {
     for (let i = 0; i < t.rows; i++) {
       const whole = left[i];
       if (!whole) continue;
       const x = share(lane === undefined ? whole : extract(whole, lane), i);
       for (let j = 0; j < t.columns; j++) {
         const y = right[j];
-        accumulate(b, t.acc, i * t.columns + j, slotValues(t, i, j, x, y === undefined || lane === undefined || t.laneN > 1 ? y : extract(y, lane)));
+        accumulate(
+          b,
+          t.acc,
+          i * t.columns + j,
+          slotValues(t, i, j, x, y === undefined || lane === undefined || t.laneN > 1 ? y : extract(y, lane)),
+        );
       }
     }
   };
@@ -192,9 +257,14 @@ interface Split {
 
 function splitOf(region: ContractionRegion, parts: number): Split {
   const p = axis("part", size(parts));
-  const partials = region.reduce.monoid.slots.map((d: DType, s) => input(`${region.def.name}_part${s}`, d, [p, ...region.def.axes]));
+  const partials = region.reduce.monoid.slots.map((d: DType, s) =>
+    input(`${region.def.name}_part${s}`, d, [p, ...region.def.axes]),
+  );
   const temporaries = new Map<Definition, readonly Temporary[]>(
-    partials.map((d) => [d, [{ kind: "temporary", name: d.name, dtype: d.types[0] ?? "f32", size: productExtent(shapeOf(d)) }]]),
+    partials.map((d) => [
+      d,
+      [{ kind: "temporary", name: d.name, dtype: d.types[0] ?? "f32", size: productExtent(shapeOf(d)) }],
+    ]),
   );
   return { partials, temporaries, parts: p };
 }
@@ -212,11 +282,21 @@ function secondStage(region: ContractionRegion, split: Split, target: Target): A
   const threads = Math.min(64, target.limits.maxComputeInvocationsPerWorkgroup);
   return rowKernel(
     { ...job, phases },
-    { rows: threads, each: 1, threads: 1, rowsFirst: true, vector: 1, vectorOn: "row", unroll: 1, combine: "workgroup", hold: 0, parts: 1 },
+    {
+      rows: threads,
+      each: 1,
+      threads: 1,
+      rowsFirst: true,
+      vector: 1,
+      vectorOn: "row",
+      unroll: 1,
+      combine: "workgroup",
+      hold: 0,
+      parts: 1,
+    },
     target,
     (b) => {
       for (const [d, t] of split.temporaries) b.temporaries.set(d, t);
     },
   );
 }
-

@@ -2,19 +2,29 @@
 import { ceilDivExtent, divExtent, type Extent, size } from "../../../ir/extent.ts";
 import { iadd, ilt, imul, kint, ksize, kvar, loop, type Statement, variable, when } from "../../../ir/kernel.ts";
 import { axis, axisRef, type TensorExpr } from "../../../ir/tensor.ts";
-import type { AppliedKernel } from "../applied.ts";
 import { divisible } from "../affine.ts";
+import type { AppliedKernel } from "../applied.ts";
 import { lower, storeAt } from "../lower.ts";
 import type { ElementwiseRegion } from "../region.ts";
 import { type ElementwiseSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
-import { bindAxis, type Builder, checkGroup, emit, finish, inFrame, newBuilder, originOf } from "./builder.ts";
+import { type Builder, bindAxis, checkGroup, emit, finish, inFrame, newBuilder, originOf } from "./builder.ts";
 import { placedOn } from "./epilogue.ts";
 import { countOf, laneable, unflattenAxes } from "./walk.ts";
 
-export function applyElementwise(region: ElementwiseRegion, s: ElementwiseSchedule, target: Target): readonly AppliedKernel[] {
-  if (!laneable(region.axes, s.vector)) throw new ScheduleError("vector", `the innermost extent is not a multiple of ${s.vector}`, region.axes.at(-1)?.name);
-  if (!Number.isInteger(s.each) || s.each < 1 || s.each > 16) throw new ScheduleError("each", `${s.each} is not in 1…16`);
+export function applyElementwise(
+  region: ElementwiseRegion,
+  s: ElementwiseSchedule,
+  target: Target,
+): readonly AppliedKernel[] {
+  if (!laneable(region.axes, s.vector))
+    throw new ScheduleError(
+      "vector",
+      `the innermost extent is not a multiple of ${s.vector}`,
+      region.axes.at(-1)?.name,
+    );
+  if (!Number.isInteger(s.each) || s.each < 1 || s.each > 16)
+    throw new ScheduleError("each", `${s.each} is not in 1…16`);
   checkGroup(target, s.threads);
   const b = newBuilder(region.name, target, s.vector);
   originOf(b, region);
@@ -36,7 +46,10 @@ export function applyElementwise(region: ElementwiseRegion, s: ElementwiseSchedu
 
 /** Grid and invocations along x: `tile` units a workgroup. */
 export function inKernel(
-  b: Builder, units: Extent, threads: number, tile: number,
+  b: Builder,
+  units: Extent,
+  threads: number,
+  tile: number,
   body: (group: ReturnType<typeof kvar>, thread: ReturnType<typeof kvar>) => void,
 ): readonly Statement[] {
   const [g, t] = [variable("g"), variable("t")];

@@ -13,6 +13,9 @@ export function placedOn(axes: readonly Axis[], maps: readonly PlacedMap[]): rea
 }
 
 /** The epilogue of a reduction or a scan, over the axes of its definition. */
-export function epilogueOf(region: { readonly def: Definition; readonly epilogue: readonly PlacedMap[] }): readonly StoredMap[] {
+export function epilogueOf(region: {
+  readonly def: Definition;
+  readonly epilogue: readonly PlacedMap[];
+}): readonly StoredMap[] {
   return placedOn(region.def.axes, region.epilogue);
 }

@@ -26,7 +26,9 @@ export function apply(region: Region, schedule: Schedule, target: Target): reado
     case "row":
       return region.kind === "row" || region.kind === "contraction" ? applyRow(region, schedule, target) : refuse();
     case "reduction":
-      return region.kind === "row" || region.kind === "contraction" ? applyReduction(region, schedule, target) : refuse();
+      return region.kind === "row" || region.kind === "contraction"
+        ? applyReduction(region, schedule, target)
+        : refuse();
     case "contraction":
       return region.kind === "contraction" ? applyContraction(region, schedule, target) : refuse();
     case "scan":

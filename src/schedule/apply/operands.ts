@@ -1,20 +1,10 @@
 /** How operands lie in memory: along which axis neighbouring elements are neighbours. */
 import { type Extent, ONE, ZERO } from "../../../ir/extent.ts";
 import { type Axis, axisRef, childrenOf, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
-import { addForms, constantForm, type Linear, linearForm, scaleForm, stridesOf } from "../affine.ts";
+import { type Linear, positionIn } from "../affine.ts";
 import type { ContractionRegion } from "../region.ts";
 import { epilogueOf } from "./epilogue.ts";
 import { laneable } from "./walk.ts";
-
-/** Row-major position of a point. */
-export function positionIn(at: readonly TensorExpr[], shape: readonly Extent[]): Linear {
-  const strides = stridesOf(shape);
-  let f = constantForm(ZERO);
-  at.forEach((x, d) => {
-    f = addForms(f, scaleForm(linearForm(x), strides[d] ?? ONE));
-  });
-  return f;
-}
 
 /** Does any atom of the form, other than the axis itself, depend on it? */
 function bare(f: Linear, a: Axis): boolean {
@@ -54,7 +44,11 @@ export function contiguous(exprs: readonly TensorExpr[], axes: readonly Axis[]):
 function storesAlong(region: ContractionRegion, axes: readonly Axis[]): boolean {
   const last = axes[axes.length - 1];
   if (!last) return false;
-  const own = strideAlong(region.def.axes.map((a) => axisRef(a)), shapeOf(region.def), last);
+  const own = strideAlong(
+    region.def.axes.map((a) => axisRef(a)),
+    shapeOf(region.def),
+    last,
+  );
   return region.stores.every((s) => {
     const e = epilogueOf(region).find((x) => x.def === s.tensor);
     return (e ? strideAlong(e.point, shapeOf(e.def), last) : own) === ONE;

@@ -5,47 +5,80 @@ import { type ReductionSchedule, type RowSchedule, ScheduleError } from "../sche
 import type { Target } from "../target.ts";
 import { originOf } from "./builder.ts";
 import { epilogueOf } from "./epilogue.ts";
-import { type RowJob, rowKernel, type RowTile, twoStages } from "./rows.ts";
+import type { RowJob, RowTile } from "./phases.ts";
+import { rowKernel, twoStages } from "./rows.ts";
 
 /** A contraction seen as rows: its reduction, then each stored epilogue map at the point. */
 export function rowsOf(region: RowRegion | ContractionRegion): RowJob {
   if (region.kind === "row") return region;
   const P = region.def.axes;
   const phases: RowPhase[] = [{ kind: "reduce", def: region.def, reduce: region.reduce }];
-  for (const e of epilogueOf(region)) phases.push({ kind: "store", def: e.def, axes: [], results: e.results, point: e.point });
+  for (const e of epilogueOf(region))
+    phases.push({ kind: "store", def: e.def, axes: [], results: e.results, point: e.point });
   return { name: region.name, axes: P, phases, stores: region.stores };
 }
 
-export function applyRow(region: RowRegion | ContractionRegion, s: RowSchedule, target: Target): readonly AppliedKernel[] {
+export function applyRow(
+  region: RowRegion | ContractionRegion,
+  s: RowSchedule,
+  target: Target,
+): readonly AppliedKernel[] {
   inRange("rows", s.rows, 1, 1024);
   inRange("block", s.block, 1, 128);
   inRange("each", s.each ?? 1, 1, 16);
   if (s.pass === "online") throw new ScheduleError("pass", "no rule makes one pass of this row");
-  if (s.pass === "held" && s.hold < 1) throw new ScheduleError("hold", "a held row needs at least one unit an invocation");
+  if (s.pass === "held" && s.hold < 1)
+    throw new ScheduleError("hold", "a held row needs at least one unit an invocation");
   if (s.pass === "held") inRange("hold", s.hold, 1, 128);
   const tile: RowTile = {
-    rows: s.rows, each: s.each ?? 1, threads: s.threads, rowsFirst: s.threads === 1, vector: s.vector, vectorOn: "row", unroll: s.block,
-    combine: s.combine ?? "workgroup", hold: s.pass === "held" ? s.hold : 0, parts: 1,
+    rows: s.rows,
+    each: s.each ?? 1,
+    threads: s.threads,
+    rowsFirst: s.threads === 1,
+    vector: s.vector,
+    vectorOn: "row",
+    unroll: s.block,
+    combine: s.combine ?? "workgroup",
+    hold: s.pass === "held" ? s.hold : 0,
+    parts: 1,
   };
   return [rowKernel(rowsOf(region), tile, target, (b) => originOf(b, region))];
 }
 
-export function applyReduction(region: RowRegion | ContractionRegion, s: ReductionSchedule, target: Target): readonly AppliedKernel[] {
+export function applyReduction(
+  region: RowRegion | ContractionRegion,
+  s: ReductionSchedule,
+  target: Target,
+): readonly AppliedKernel[] {
   inRange("each", s.each, 1, 64);
   inRange("columns", s.columns, 1, 1024);
   inRange("parts", s.parts, 1, 4096);
   const columns = s.columns > 1;
   const tile: RowTile = {
-    rows: s.columns, each: 1, threads: s.threads, rowsFirst: columns, vector: s.vector, vectorOn: columns ? "points" : "row",
-    unroll: s.each, combine: s.combine, hold: 0, parts: s.parts,
+    rows: s.columns,
+    each: 1,
+    threads: s.threads,
+    rowsFirst: columns,
+    vector: s.vector,
+    vectorOn: columns ? "points" : "row",
+    unroll: s.each,
+    combine: s.combine,
+    hold: 0,
+    parts: s.parts,
   };
   const job = rowsOf(region);
   if (s.parts === 1) return [rowKernel(job, tile, target, (b) => originOf(b, region))];
   // The second stage has few partial results: an invocation for each result where there are many, else one workgroup.
-  const second: RowTile = { ...tile, parts: 1, unroll: 1, ...(columns ? { threads: 1, combine: "workgroup" } : { vector: 1 }) };
+  const second: RowTile = {
+    ...tile,
+    parts: 1,
+    unroll: 1,
+    ...(columns ? { threads: 1, combine: "workgroup" } : { vector: 1 }),
+  };
   return twoStages(job, tile, second, target, (b) => originOf(b, region));
 }
 
 function inRange(field: string, value: number, low: number, high: number): void {
-  if (!Number.isInteger(value) || value < low || value > high) throw new ScheduleError(field, `${value} is not in ${low}…${high}`);
+  if (!Number.isInteger(value) || value < low || value > high)
+    throw new ScheduleError(field, `${value} is not in ${low}…${high}`);
 }

@@ -1,22 +1,66 @@
 /** Scans: an invocation a row in sequence, or blocks scanned apart and offset by their running totals. */
 import type { DType } from "../../../ir/dtype.ts";
-import { ceilDivExtent, type Extent, modExtent, mulExtent, ONE, productExtent, size, subExtent } from "../../../ir/extent.ts";
-import { iadd, ilt, imul, type KernelExpr, kapply, kint, ksize, kvar, type Lanes, loop, type Statement, variable, when } from "../../../ir/kernel.ts";
-import { type Axis, axis, axisRef, type Definition, input, read, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
-import type { AppliedKernel, Temporary } from "../applied.ts";
+import {
+  ceilDivExtent,
+  type Extent,
+  modExtent,
+  mulExtent,
+  ONE,
+  productExtent,
+  size,
+  subExtent,
+} from "../../../ir/extent.ts";
+import {
+  iadd,
+  ilt,
+  imul,
+  type KernelExpr,
+  kapply,
+  kint,
+  ksize,
+  kvar,
+  type Lanes,
+  loop,
+  type Statement,
+  variable,
+  when,
+} from "../../../ir/kernel.ts";
+import {
+  type Axis,
+  axis,
+  axisRef,
+  type Definition,
+  input,
+  read,
+  shapeOf,
+  type TensorExpr,
+} from "../../../ir/tensor.ts";
 import { divisible } from "../affine.ts";
+import type { AppliedKernel, Temporary } from "../applied.ts";
 import { lower, resolve, storeAt } from "../lower.ts";
 import type { ScanRegion } from "../region.ts";
 import { type ScanSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
-import { accumulate, type Accumulator, combine, current, newAccumulator } from "./accumulate.ts";
-import { bindAxis, type Builder, checkGroup, emit, finish, inFrame, name, newBuilder, originOf, top } from "./builder.ts";
+import { type Accumulator, accumulate, combine, current, newAccumulator } from "./accumulate.ts";
+import {
+  type Builder,
+  bindAxis,
+  checkGroup,
+  emit,
+  finish,
+  inFrame,
+  name,
+  newBuilder,
+  originOf,
+  top,
+} from "./builder.ts";
 import { epilogueOf } from "./epilogue.ts";
 import { countOf, neverEmpty, unflattenAxes } from "./walk.ts";
 
 export function applyScan(region: ScanRegion, s: ScanSchedule, target: Target): readonly AppliedKernel[] {
   checkGroup(target, s.threads);
-  if (!Number.isInteger(s.each) || s.each < 1 || s.each > 16) throw new ScheduleError("each", `${s.each} is not in 1…16`);
+  if (!Number.isInteger(s.each) || s.each < 1 || s.each > 16)
+    throw new ScheduleError("each", `${s.each} is not in 1…16`);
   return s.form === "carry" ? [carry(region, s, target)] : blocks(region, s, target);
 }
 
@@ -67,7 +111,12 @@ function perUnit(b: Builder, units: Extent, threads: number, body: (unit: Tensor
 }
 
 function oneByOne(b: Builder, acc: Accumulator, region: ScanRegion): readonly KernelExpr[] {
-  accumulate(b, acc, 0, region.def.values.map((v) => lower(b, v)));
+  accumulate(
+    b,
+    acc,
+    0,
+    region.def.values.map((v) => lower(b, v)),
+  );
   return current(acc, 0).map((v) => name(b, "now", v));
 }
 
@@ -76,11 +125,16 @@ function carry(region: ScanRegion, s: ScanSchedule, target: Target): AppliedKern
   // A vector of rows side by side; along the scan itself there is nothing to do at once.
   const lanes: Lanes = s.vector;
   const last = others[others.length - 1];
-  const sideBySide = lanes > 1 && last !== undefined && region.def.axes[region.def.axes.length - 1] === last && divisible(last.extent, lanes);
+  const sideBySide =
+    lanes > 1 &&
+    last !== undefined &&
+    region.def.axes[region.def.axes.length - 1] === last &&
+    divisible(last.extent, lanes);
   if (lanes > 1 && !sideBySide) throw new ScheduleError("vector", "no rows lie side by side in memory", last?.name);
   const b = newBuilder(region.name, target, lanes);
   prepare(b, region);
-  const units = lanes > 1 ? productExtent([...others.slice(0, -1).map((a) => a.extent), divBy(last?.extent ?? ONE, lanes)]) : count;
+  const units =
+    lanes > 1 ? productExtent([...others.slice(0, -1).map((a) => a.extent), divBy(last?.extent ?? ONE, lanes)]) : count;
   const body = perUnit(b, units, s.threads, (unit) => {
     unflattenAxes(b, others, unit, lanes);
     const acc = newAccumulator(b, region.def.monoid, 1, lanes);
@@ -93,7 +147,10 @@ function carry(region: ScanRegion, s: ScanSchedule, target: Target): AppliedKern
     const each = along.extent.value !== undefined ? Math.min(s.each, Math.max(1, along.extent.value)) : s.each;
     let from: KernelExpr = kint(0);
     if (each > 1) {
-      const until = along.extent.value !== undefined ? size(along.extent.value - (along.extent.value % each)) : subExtent(along.extent, modOf(along.extent, each));
+      const until =
+        along.extent.value !== undefined
+          ? size(along.extent.value - (along.extent.value % each))
+          : subExtent(along.extent, modOf(along.extent, each));
       const w = variable("k");
       const together = inFrame(b, true, () => {
         for (let u = 0; u < each; u++) emit(b, ...inFrame(b, false, () => step(iadd(kvar(w), kint(u)))));
@@ -132,7 +189,12 @@ function blocks(region: ScanRegion, s: ScanSchedule, target: Target): readonly A
   const blockAxis = axis("block", blockCount);
   const totals = m.slots.map((d: DType, i) => input(`${region.def.name}_total${i}`, d, [...others, blockAxis]));
   const offsets = m.slots.map((d: DType, i) => input(`${region.def.name}_offset${i}`, d, [...others, blockAxis]));
-  const temporary = (t: Definition): Temporary => ({ kind: "temporary", name: t.name, dtype: t.types[0] ?? "f32", size: productExtent(shapeOf(t)) });
+  const temporary = (t: Definition): Temporary => ({
+    kind: "temporary",
+    name: t.name,
+    dtype: t.types[0] ?? "f32",
+    size: productExtent(shapeOf(t)),
+  });
   const made = new Map<Definition, readonly Temporary[]>([...totals, ...offsets].map((t) => [t, [temporary(t)]]));
   const begin = (name: string): Builder => {
     const b = newBuilder(name, target, 1);
@@ -149,7 +211,13 @@ function blocks(region: ScanRegion, s: ScanSchedule, target: Target): readonly A
     const statements = inFrame(b, true, () => {
       bindAxis(b, along, kvar(v));
       if (each) each();
-      else accumulate(b, acc, 0, region.def.values.map((x) => lower(b, x)));
+      else
+        accumulate(
+          b,
+          acc,
+          0,
+          region.def.values.map((x) => lower(b, x)),
+        );
     });
     emit(b, loop(v, to, statements, "loop", from));
   };
@@ -186,11 +254,15 @@ function blocks(region: ScanRegion, s: ScanSchedule, target: Target): readonly A
     const acc = newAccumulator(three, m, 1, 1);
     const start = offsets.map((t) => name(three, "start", lower(three, read(t, 0, here()))));
     inBlock(three, acc, () => {
-      accumulate(three, acc, 0, region.def.values.map((x) => lower(three, x)));
+      accumulate(
+        three,
+        acc,
+        0,
+        region.def.values.map((x) => lower(three, x)),
+      );
       const now = combine(three, m, start, current(acc, 0)).map((v) => name(three, "now", v));
       storeHere(three, region, now);
     });
   });
   return [finish(one, oneBody), finish(two, twoBody), finish(three, threeBody)];
 }
-

@@ -1,16 +1,58 @@
 /** Scatters: each result looks for what falls on it, or the positions add atomically where that gives the same bits. */
-import { type Extent, ONE, productExtent, ZERO } from "../../../ir/extent.ts";
-import { type KernelExpr, kand, kapply, kapplyTyped, kconst, kvar, loop, type Statement, store, variable, when, ilt, ksize, kint, iadd, imul, load, type Buffer, storageBuffer, type AtomicStatement } from "../../../ir/kernel.ts";
+import {
+  ceilDivExtent,
+  divExtent,
+  type Extent,
+  maxExtent,
+  ONE,
+  productExtent,
+  size,
+  ZERO,
+} from "../../../ir/extent.ts";
+import {
+  type AtomicStatement,
+  type Buffer,
+  iadd,
+  ilt,
+  imul,
+  type KernelExpr,
+  kand,
+  kapply,
+  kapplyTyped,
+  kconst,
+  kint,
+  ksize,
+  kvar,
+  load,
+  loop,
+  type Statement,
+  storageBuffer,
+  store,
+  variable,
+  when,
+} from "../../../ir/kernel.ts";
 import { type Axis, axis, axisRef, constant, type Monoid, read, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
-import { ceilDivExtent, divExtent, size } from "../../../ir/extent.ts";
-import type { AppliedKernel, BufferSource, Temporary } from "../applied.ts";
 import { divisible, flatten, inside, linearForm } from "../affine.ts";
+import type { AppliedKernel, BufferSource, Temporary } from "../applied.ts";
 import { lower, storeAt } from "../lower.ts";
 import type { ScatterRegion } from "../region.ts";
-import { ScheduleError, type ScatterSchedule } from "../schedule.ts";
+import { type ScatterSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { combine } from "./accumulate.ts";
-import { aliasAxis, bindAxis, type Builder, checkGroup, emit, finish, freshName, inFrame, name, newBuilder, newPrivate, originOf } from "./builder.ts";
+import {
+  aliasAxis,
+  type Builder,
+  bindAxis,
+  checkGroup,
+  emit,
+  finish,
+  freshName,
+  inFrame,
+  name,
+  newBuilder,
+  newPrivate,
+  originOf,
+} from "./builder.ts";
 import { countOf, laneable, neverEmpty, unflattenAxes } from "./walk.ts";
 
 export function applyScatter(region: ScatterRegion, s: ScatterSchedule, target: Target): readonly AppliedKernel[] {
@@ -61,7 +103,8 @@ function startOf(region: ScatterRegion, point: readonly TensorExpr[], slot: numb
 
 function own(region: ScatterRegion, s: ScatterSchedule, target: Target): AppliedKernel {
   const { def } = region;
-  if (s.vector > 1 && !laneable(def.axes, s.vector)) throw new ScheduleError("vector", `the innermost extent is not a multiple of ${s.vector}`, def.axes.at(-1)?.name);
+  if (s.vector > 1 && !laneable(def.axes, s.vector))
+    throw new ScheduleError("vector", `the innermost extent is not a multiple of ${s.vector}`, def.axes.at(-1)?.name);
   const fixed = fixedAxes(region);
   const last = def.axes.length - 1;
   const lastFixed = [...fixed].find(([, d]) => d === last)?.[0];
@@ -73,7 +116,7 @@ function own(region: ScatterRegion, s: ScatterSchedule, target: Target): Applied
   const body = perUnit(b, units, s.threads, (unit) => {
     unflattenAxes(b, def.axes, unit, s.vector);
     const point = def.axes.map((a) => axisRef(a));
-    const acc = def.types.map((d, i) => newPrivate(b, "acc", d, 1, s.vector));
+    const acc = def.types.map((d, _i) => newPrivate(b, "acc", d, 1, s.vector));
     acc.forEach((p, i) => {
       emit(b, store(p, kint(0), widen(lower(b, startOf(region, point, i)), s.vector)));
     });
@@ -88,26 +131,27 @@ function own(region: ScatterRegion, s: ScatterSchedule, target: Target): Applied
       inDomain = inDomain ? kand(inDomain, test) : test;
     }
     const rest = def.domain.filter((a) => !fixed.has(a));
-    const search = (): void => overDomain(b, rest, () => {
-      let here: KernelExpr | undefined;
-      def.at.forEach((x, d) => {
-        const p = point[d];
-        if (!p || (x.kind === "axis" && fixed.get(x.axis) === d)) return;
-        const test = kapply("eq", lower(b, x), lower(b, p));
-        here = here ? kand(here, test) : test;
-      });
-      const add = (): void => {
-        const values = def.values.map((v) => name(b, "v", widen(lower(b, v), s.vector)));
-        const old = acc.map((p) => load(p, kint(0)));
-        const made = def.monoid === "set" ? values : combine(b, def.monoid, old, values).map((v) => name(b, "n", v));
-        acc.forEach((p, i) => {
-          const v = made[i];
-          if (v) emit(b, store(p, kint(0), widen(v, s.vector)));
+    const search = (): void =>
+      overDomain(b, rest, () => {
+        let here: KernelExpr | undefined;
+        def.at.forEach((x, d) => {
+          const p = point[d];
+          if (!p || (x.kind === "axis" && fixed.get(x.axis) === d)) return;
+          const test = kapply("eq", lower(b, x), lower(b, p));
+          here = here ? kand(here, test) : test;
         });
-      };
-      if (here) emit(b, ...when(here, inFrame(b, true, add)));
-      else add();
-    });
+        const add = (): void => {
+          const values = def.values.map((v) => name(b, "v", widen(lower(b, v), s.vector)));
+          const old = acc.map((p) => load(p, kint(0)));
+          const made = def.monoid === "set" ? values : combine(b, def.monoid, old, values).map((v) => name(b, "n", v));
+          acc.forEach((p, i) => {
+            const v = made[i];
+            if (v) emit(b, store(p, kint(0), widen(v, s.vector)));
+          });
+        };
+        if (here) emit(b, ...when(here, inFrame(b, true, add)));
+        else add();
+      });
     if (inDomain) emit(b, ...when(inDomain, inFrame(b, true, search)));
     else search();
     for (const ref of region.stores) {
@@ -139,10 +183,13 @@ function overDomain(b: Builder, axes: readonly Axis[], body: () => void): void {
 // ---- Atomics ------------------------------------------------------------------------------------------------------
 
 /** The atomic operation that does what the monoid does, bit for bit and in any order. */
-export function atomicOp(m: Monoid | "set"): { readonly op: AtomicStatement["op"]; readonly ordered: boolean } | undefined {
+export function atomicOp(
+  m: Monoid | "set",
+): { readonly op: AtomicStatement["op"]; readonly ordered: boolean } | undefined {
   if (m === "set" || m.slots.length !== 1) return undefined;
   const body = m.combine[0];
-  if (body?.kind !== "apply" || body.args.length !== 2 || !body.args.every((a, i) => a.kind === "arg" && a.index === i)) return undefined;
+  if (body?.kind !== "apply" || body.args.length !== 2 || !body.args.every((a, i) => a.kind === "arg" && a.index === i))
+    return undefined;
   const { prim } = body;
   const d = m.slots[0];
   if (d === "i32" || d === "u32") {
@@ -183,8 +230,15 @@ function atomic(region: ScatterRegion, s: ScatterSchedule, target: Target): read
   const codes: Temporary = { kind: "temporary", name: `${def.name}_codes`, dtype: "u32", size: total };
   const into = def.into?.[0];
   const where = how.ordered ? codes : result;
-  const made = neverEmpty(total) ? total : ONE;
-  const accumulator: Buffer = storageBuffer(freshName(b, def.name), "readwrite", how.ordered ? "u32" : (def.types[0] ?? "i32"), made, 1, true);
+  const made = neverEmpty(total) ? total : maxExtent(total, ONE);
+  const accumulator: Buffer = storageBuffer(
+    freshName(b, def.name),
+    "readwrite",
+    how.ordered ? "u32" : (def.types[0] ?? "i32"),
+    made,
+    1,
+    true,
+  );
   b.storage.push({ buffer: accumulator, source: where });
   const body = perUnit(b, countOf(def.domain), s.threads, (unit) => {
     unflattenAxes(b, def.domain, unit, 1);
@@ -193,7 +247,11 @@ function atomic(region: ScatterRegion, s: ScatterSchedule, target: Target): read
       const extent = def.axes[d]?.extent ?? ONE;
       const known = inside(linearForm(x), extent);
       if (known.low && known.high) return;
-      const test = kapply("lt", kapplyTyped("bitcast", [lower(b, x)], "u32"), kapplyTyped("bitcast", [ksize(extent)], "u32"));
+      const test = kapply(
+        "lt",
+        kapplyTyped("bitcast", [lower(b, x)], "u32"),
+        kapplyTyped("bitcast", [ksize(extent)], "u32"),
+      );
       valid = valid ? kand(valid, test) : test;
     });
     const add = (): void => {
@@ -201,7 +259,12 @@ function atomic(region: ScatterRegion, s: ScatterSchedule, target: Target): read
       if (!v) throw new Error("a scatter without values");
       const value = lower(b, v);
       emit(b, {
-        kind: "atomic", op: how.op, buffer: accumulator, index: lower(b, flatten(def.at, shapeOf(def))), value: how.ordered ? encode(b, value, nan) : value, bind: undefined,
+        kind: "atomic",
+        op: how.op,
+        buffer: accumulator,
+        index: lower(b, flatten(def.at, shapeOf(def))),
+        value: how.ordered ? encode(b, value, nan) : value,
+        bind: undefined,
       });
     };
     if (valid) emit(b, ...when(valid, inFrame(b, true, add)));
@@ -220,7 +283,14 @@ function atomic(region: ScatterRegion, s: ScatterSchedule, target: Target): read
   const beginBody = perUnit(begin, total, s.threads, (unit) => {
     unflattenAxes(begin, def.axes, unit, 1);
     const point = def.axes.map((a) => axisRef(a));
-    emit(begin, store(codesOut, lower(begin, flatten(point, shapeOf(def))), encode(begin, name(begin, "v", lower(begin, startOf(region, point, 0))), nan)));
+    emit(
+      begin,
+      store(
+        codesOut,
+        lower(begin, flatten(point, shapeOf(def))),
+        encode(begin, name(begin, "v", lower(begin, startOf(region, point, 0))), nan),
+      ),
+    );
   });
   const end = newBuilder(region.name, target, 1);
   originOf(end, region);

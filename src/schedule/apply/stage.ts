@@ -1,15 +1,35 @@
 /** Contractions through workgroup memory: tiles of the operands are evaluated once by the workgroup and read by all of it. */
 import { divExtent, type Extent, ONE, size, subExtent } from "../../../ir/extent.ts";
 import {
-  barrier, type Buffer, extract, iadd, idiv, ilt, imod, imul, isub, type KernelExpr, kapply, kint, ksize, kvar, type Lanes, load, loop, splat, type Statement,
-  store, variable, when,
+  type Buffer,
+  barrier,
+  extract,
+  iadd,
+  idiv,
+  ilt,
+  imod,
+  imul,
+  isub,
+  type KernelExpr,
+  kapply,
+  kint,
+  ksize,
+  kvar,
+  type Lanes,
+  load,
+  loop,
+  type Statement,
+  splat,
+  store,
+  variable,
+  when,
 } from "../../../ir/kernel.ts";
 import { type Axis, axis, axisRef, type TensorExpr } from "../../../ir/tensor.ts";
 import { divisible } from "../affine.ts";
 import { lower } from "../lower.ts";
 import { ScheduleError } from "../schedule.ts";
 import { accumulate } from "./accumulate.ts";
-import { bindAxis, type Builder, emit, inCopy, inFrame, name, newPrivate, newShared } from "./builder.ts";
+import { type Builder, bindAxis, emit, inCopy, inFrame, name, newPrivate, newShared } from "./builder.ts";
 import { contiguous } from "./operands.ts";
 import { atColumn, atRow, slotValues, type Tile } from "./tile.ts";
 import { countOf, unflattenAxes } from "./walk.ts";
@@ -31,7 +51,13 @@ interface Staged {
   readonly memory: Buffer;
   readonly kept: Buffer | undefined;
   /** The outer axis of each unit that an invocation evaluates, and its position. */
-  readonly loads: readonly { readonly unit: KernelExpr; readonly axis: Axis; readonly k: KernelExpr; readonly place: KernelExpr; readonly guard: KernelExpr | undefined }[];
+  readonly loads: readonly {
+    readonly unit: KernelExpr;
+    readonly axis: Axis;
+    readonly k: KernelExpr;
+    readonly place: KernelExpr;
+    readonly guard: KernelExpr | undefined;
+  }[];
 }
 
 export function stagedLoop(t: Tile, which: { readonly a: boolean; readonly b: boolean }): void {
@@ -45,7 +71,18 @@ export function stagedLoop(t: Tile, which: { readonly a: boolean; readonly b: bo
   const vector = s.vector;
   const kVectors = vector > 1 && t.laneK > 1 && s.tileK % vector === 0;
   const stagedA = which.a
-    ? stageOperand(t, tid, threads, sides.a, sides.m, t.rowBase, t.rowCount, rowsTile, layoutOf(sides.a, sides.m, sides.k, vector, kVectors, rowsTile, t.rows), 1)
+    ? stageOperand(
+        t,
+        tid,
+        threads,
+        sides.a,
+        sides.m,
+        t.rowBase,
+        t.rowCount,
+        rowsTile,
+        layoutOf(sides.a, sides.m, sides.k, vector, kVectors, rowsTile, t.rows),
+        1,
+      )
     : undefined;
   const layoutB: Layout = t.laneN > 1 ? "outer" : kVectors ? "k" : "scalar";
   const stagedB =
@@ -68,7 +105,7 @@ export function stagedLoop(t: Tile, which: { readonly a: boolean; readonly b: bo
     const statements = inFrame(b, true, () => {
       const values = staged.map((x) => evaluate(t, x, kvar(k0), total));
       emit(b, barrier());
-      staged.forEach((x, i) => put(b, x, values[i] ?? [], kint(0)));
+      for (const [i, x] of staged.entries()) put(b, x, values[i] ?? [], kint(0));
       emit(b, barrier());
       compute(t, stagedA, stagedB, kvar(k0), to, total, kint(0));
     });
@@ -76,14 +113,15 @@ export function stagedLoop(t: Tile, which: { readonly a: boolean; readonly b: bo
     return;
   }
   // Two halves: while one is used, the next tile is evaluated and goes to the other.
-  const half = (k: KernelExpr, x: Staged): KernelExpr => imul(imod(idiv(isub(k, from), kint(s.tileK)), kint(2)), kint(x.units));
+  const half = (k: KernelExpr, x: Staged): KernelExpr =>
+    imul(imod(idiv(isub(k, from), kint(s.tileK)), kint(2)), kint(x.units));
   emit(
     b,
     ...when(
       ilt(from, to),
       inFrame(b, true, () => {
         const values = staged.map((x) => evaluate(t, x, from, total));
-        staged.forEach((x, i) => put(b, x, values[i] ?? [], kint(0)));
+        for (const [i, x] of staged.entries()) put(b, x, values[i] ?? [], kint(0));
       }),
     ),
   );
@@ -104,7 +142,10 @@ export function stagedLoop(t: Tile, which: { readonly a: boolean; readonly b: bo
       ),
     );
     const offset = staged.map((x) => name(b, "half", half(kvar(k0), x)));
-    compute(t, stagedA, stagedB, kvar(k0), to, total, kint(0), { a: stagedA ? offset[0] : undefined, b: stagedB ? offset[offset.length - 1] : undefined });
+    compute(t, stagedA, stagedB, kvar(k0), to, total, kint(0), {
+      a: stagedA ? offset[0] : undefined,
+      b: stagedB ? offset[offset.length - 1] : undefined,
+    });
     emit(
       b,
       ...when(
@@ -112,7 +153,13 @@ export function stagedLoop(t: Tile, which: { readonly a: boolean; readonly b: bo
         inFrame(b, true, () => {
           for (const x of staged) {
             const kept = x.kept;
-            if (kept) put(b, x, x.loads.map((_, q) => load(kept, kint(q))), half(next, x));
+            if (kept)
+              put(
+                b,
+                x,
+                x.loads.map((_, q) => load(kept, kint(q))),
+                half(next, x),
+              );
           }
         }),
       ),
@@ -122,15 +169,40 @@ export function stagedLoop(t: Tile, which: { readonly a: boolean; readonly b: bo
   emit(b, loop(k0, to, statements, "loop", from, s.tileK));
 }
 
-function layoutOf(e: TensorExpr, outer: readonly Axis[], k: readonly Axis[], vector: number, kVectors: boolean, tile: number, own: number): Layout {
+function layoutOf(
+  e: TensorExpr,
+  outer: readonly Axis[],
+  k: readonly Axis[],
+  vector: number,
+  kVectors: boolean,
+  tile: number,
+  own: number,
+): Layout {
   if (kVectors && contiguous([e], k)) return "k";
   const last = outer[outer.length - 1];
-  if (vector > 1 && last && divisible(last.extent, vector) && tile % vector === 0 && own % vector === 0 && contiguous([e], outer)) return "outer";
+  if (
+    vector > 1 &&
+    last &&
+    divisible(last.extent, vector) &&
+    tile % vector === 0 &&
+    own % vector === 0 &&
+    contiguous([e], outer)
+  )
+    return "outer";
   return "scalar";
 }
 
 function stageOperand(
-  t: Tile, tid: KernelExpr, threads: number, expr: TensorExpr, axes: readonly Axis[], base: KernelExpr, extent: Extent, outer: number, layout: Layout, baseLanes: number,
+  t: Tile,
+  tid: KernelExpr,
+  threads: number,
+  expr: TensorExpr,
+  axes: readonly Axis[],
+  base: KernelExpr,
+  extent: Extent,
+  outer: number,
+  layout: Layout,
+  baseLanes: number,
 ): Staged {
   const { b, s } = t;
   const lanes: Lanes = layout === "scalar" ? 1 : s.vector;
@@ -157,7 +229,13 @@ function stageOperand(
       : [name(b, "o", imod(inside, kint(outerUnits))), name(b, "kk", idiv(inside, kint(outerUnits)))];
     const a = axis("o", extentUnits);
     const at = iadd(first, o);
-    bindAxis(b, a, divisible(extentUnits, outerUnits) ? name(b, "at", at) : name(b, "at", kapply("min", at, ksize(subExtent(extentUnits, ONE)))));
+    bindAxis(
+      b,
+      a,
+      divisible(extentUnits, outerUnits)
+        ? name(b, "at", at)
+        : name(b, "at", kapply("min", at, ksize(subExtent(extentUnits, ONE)))),
+    );
     const place = name(b, "place", layout === "k" ? iadd(imul(o, kint(pitch)), k) : iadd(imul(k, kint(pitch)), o));
     return { unit, axis: a, k, place, guard };
   });
@@ -201,7 +279,13 @@ function put(b: Builder, x: Staged, values: readonly KernelExpr[], offset: Kerne
 
 /** Multiplies a tile: a loop over its K, in units of vectors where an operand lies so. */
 function compute(
-  t: Tile, a: Staged | undefined, c: Staged | undefined, k0: KernelExpr, to: KernelExpr, total: Extent, zero: KernelExpr,
+  t: Tile,
+  a: Staged | undefined,
+  c: Staged | undefined,
+  k0: KernelExpr,
+  to: KernelExpr,
+  total: Extent,
+  zero: KernelExpr,
   offset: { readonly a?: KernelExpr | undefined; readonly b?: KernelExpr | undefined } = {},
 ): void {
   const { b, s, sides } = t;
@@ -246,27 +330,41 @@ function rowsFrom(t: Tile, a: Staged | undefined, k: KernelExpr, offset: KernelE
   const first = name(b, "first", imul(t.ty, kint(t.rows)));
   if (a.layout === "k") {
     const unit = idivBy(k, a.lanes);
-    const held = Array.from({ length: t.rows }, (_, i) => name(b, "x", load(a.memory, iadd(offset, iadd(imul(iadd(first, kint(i)), kint(a.pitch)), unit)))));
+    const held = Array.from({ length: t.rows }, (_, i) =>
+      name(b, "x", load(a.memory, iadd(offset, iadd(imul(iadd(first, kint(i)), kint(a.pitch)), unit)))),
+    );
     return (lane) => held.map((h) => extract(h, lane));
   }
   return (lane) => {
     const row = imul(iadd(k, kint(lane)), kint(a.pitch));
     if (a.layout === "outer") {
-      const units = Array.from({ length: t.rows / a.lanes }, (_, i) => name(b, "x", load(a.memory, iadd(offset, iadd(row, iadd(imul(t.ty, kint(t.rows / a.lanes)), kint(i)))))));
+      const units = Array.from({ length: t.rows / a.lanes }, (_, i) =>
+        name(b, "x", load(a.memory, iadd(offset, iadd(row, iadd(imul(t.ty, kint(t.rows / a.lanes)), kint(i)))))),
+      );
       return Array.from({ length: t.rows }, (_, i) => extract(units[Math.floor(i / a.lanes)] ?? kint(0), i % a.lanes));
     }
-    return Array.from({ length: t.rows }, (_, i) => name(b, "x", load(a.memory, iadd(offset, iadd(row, iadd(first, kint(i)))))));
+    return Array.from({ length: t.rows }, (_, i) =>
+      name(b, "x", load(a.memory, iadd(offset, iadd(row, iadd(first, kint(i)))))),
+    );
   };
 }
 
-function columnsFrom(t: Tile, c: Staged | undefined, k: KernelExpr, offset: KernelExpr): ByLane<KernelExpr | undefined> {
+function columnsFrom(
+  t: Tile,
+  c: Staged | undefined,
+  k: KernelExpr,
+  offset: KernelExpr,
+): ByLane<KernelExpr | undefined> {
   const { b, s, sides } = t;
-  if (!c) return () => t.columnAxes.map((x) => (sides.b ? atColumn(t, x, () => lower(b, sides.b ?? sides.a)) : undefined));
+  if (!c)
+    return () => t.columnAxes.map((x) => (sides.b ? atColumn(t, x, () => lower(b, sides.b ?? sides.a)) : undefined));
   const tn = s.threads[1];
   const own = (j: number): KernelExpr => iadd(t.tx, kint(j * tn));
   if (c.layout === "k") {
     const unit = idivBy(k, c.lanes);
-    const held = Array.from({ length: t.columns }, (_, j) => name(b, "y", load(c.memory, iadd(offset, iadd(imul(own(j), kint(c.pitch)), unit)))));
+    const held = Array.from({ length: t.columns }, (_, j) =>
+      name(b, "y", load(c.memory, iadd(offset, iadd(imul(own(j), kint(c.pitch)), unit)))),
+    );
     return (lane) => held.map((h) => extract(h, lane));
   }
   return (lane) => {

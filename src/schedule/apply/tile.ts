@@ -2,19 +2,57 @@
  * The frame of a contraction's kernel: which rows, columns and batch positions an invocation has, how operands are evaluated
  * for them, and what happens to the sums. The loops over K are in contraction.ts and stage.ts.
  */
-import { ceilDivExtent, divExtent, type Extent, mulExtent, ONE, size, subExtent } from "../../../ir/extent.ts";
+import { ceilDivExtent, divExtent, type Extent, ONE, size, subExtent } from "../../../ir/extent.ts";
 import {
-  iadd, idiv, ilt, imod, imul, type KernelExpr, kand, kapply, kint, ksize, kvar, type Lanes, loop, type Statement, variable, type Variable, when,
+  iadd,
+  idiv,
+  ilt,
+  imod,
+  imul,
+  type KernelExpr,
+  kand,
+  kapply,
+  kint,
+  ksize,
+  kvar,
+  type Lanes,
+  loop,
+  type Statement,
+  variable,
+  when,
 } from "../../../ir/kernel.ts";
-import { arg, type Axis, axis, axisRef, type Definition, i32, read, substituteArgs, type TensorExpr, type TensorRef } from "../../../ir/tensor.ts";
+import {
+  type Axis,
+  arg,
+  axis,
+  axisRef,
+  type Definition,
+  i32,
+  read,
+  substituteArgs,
+  type TensorExpr,
+  type TensorRef,
+} from "../../../ir/tensor.ts";
 import { divisible } from "../affine.ts";
 import { lower, lowerBody, resolve, storeAt } from "../lower.ts";
 import type { ContractionRegion } from "../region.ts";
 import { type ContractionSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { type Accumulator, current, gather, newAccumulator, newTree, treeCombine } from "./accumulate.ts";
-import { bindAxis, type Builder, checkGroup, emit, inCopy, inFrame, name, newBuilder, originOf, top } from "./builder.ts";
+import {
+  type Builder,
+  bindAxis,
+  checkGroup,
+  emit,
+  inCopy,
+  inFrame,
+  name,
+  newBuilder,
+  originOf,
+  top,
+} from "./builder.ts";
 import { epilogueOf } from "./epilogue.ts";
+import { gridLoops } from "./grid.ts";
 import { countOf, unflattenAxes } from "./walk.ts";
 
 /** A contraction with its sides as the schedule sees them: vectors and columns along `n`. */
@@ -34,8 +72,11 @@ export interface Sides {
 export function sidesOf(region: ContractionRegion, flip: boolean): Sides {
   const args = [region.a, region.b].filter((x) => x !== undefined);
   const whole = substituteArgs(region.body, args);
-  const swapped = flip && region.b ? substituteArgs(region.body, [arg(1, region.a.dtype), arg(0, region.b.dtype)]) : region.body;
-  const bodies = region.reduce.values.map((v) => (v === whole || region.reduce.values.length === 1 ? swapped : undefined));
+  const swapped =
+    flip && region.b ? substituteArgs(region.body, [arg(1, region.a.dtype), arg(0, region.b.dtype)]) : region.body;
+  const bodies = region.reduce.values.map((v) =>
+    v === whole || region.reduce.values.length === 1 ? swapped : undefined,
+  );
   const { batch, k } = region;
   if (!flip) return { region, batch, m: region.m, n: region.n, k, a: region.a, b: region.b, bodies };
   if (!region.b) throw new ScheduleError("along", "there is only one operand");
@@ -88,7 +129,13 @@ export interface Plan {
 
 /** Builds the kernel around `inner`, which fills the accumulators. */
 export function tileKernel(
-  sides: Sides, s: ContractionSchedule, target: Target, plan: Plan, kernelName: string, prepare: (b: Builder) => void, inner: (t: Tile) => void,
+  sides: Sides,
+  s: ContractionSchedule,
+  target: Target,
+  plan: Plan,
+  kernelName: string,
+  prepare: (b: Builder) => void,
+  inner: (t: Tile) => void,
 ): { readonly b: Builder; readonly body: readonly Statement[] } {
   const b = newBuilder(kernelName, target, s.vector);
   originOf(b, sides.region);
@@ -106,26 +153,52 @@ export function tileKernel(
   const batchCount = countOf(sides.batch);
   const groupColumns = tn * rn;
   const groupRows = plan.groupRows;
-  const grid = [ceilDivExtent(columnCount, size(groupColumns)), ceilDivExtent(rowCount, size(groupRows)), ceilDivExtent(batchCount, size(s.batches))] as const;
+  const grid = [
+    ceilDivExtent(columnCount, size(groupColumns)),
+    ceilDivExtent(rowCount, size(groupRows)),
+    ceilDivExtent(batchCount, size(s.batches)),
+  ] as const;
   const [x, y, z] = [variable("x"), variable("y"), variable("z")];
   const { wrap, ids } = gridLoops(grid, s.splitK, target);
   const body = inFrame(b, false, () => {
     const [gn, gm, gb, part] = ids(b);
     const tx: KernelExpr = tn === 1 ? kint(0) : kvar(x);
     const ty: KernelExpr = tm === 1 ? kint(0) : kvar(y);
-    const tz: KernelExpr = zs === 1 ? kint(0) : tk > 1 && s.batches > 1 ? imod(kvar(z), kint(tk)) : tk > 1 ? kvar(z) : kint(0);
+    const tz: KernelExpr =
+      zs === 1 ? kint(0) : tk > 1 && s.batches > 1 ? imod(kvar(z), kint(tk)) : tk > 1 ? kvar(z) : kint(0);
     const tb: KernelExpr = s.batches === 1 ? kint(0) : tk > 1 ? idiv(kvar(z), kint(tk)) : kvar(z);
     const rowBase = name(b, "row", imul(gm, kint(groupRows)));
     const columnBase = name(b, "col", imul(gn, kint(groupColumns)));
-    const rowsAt = (i: number): KernelExpr => (plan.deal === "subgroup" ? iadd(rowBase, kint(i)) : iadd(rowBase, iadd(imul(ty, kint(rm)), kint(i))));
+    const rowsAt = (i: number): KernelExpr =>
+      plan.deal === "subgroup" ? iadd(rowBase, kint(i)) : iadd(rowBase, iadd(imul(ty, kint(rm)), kint(i)));
     const row = positions(b, "row", rm, rowCount, groupRows, rowsAt);
     const column = positions(b, "col", rn, columnCount, groupColumns, (j) => iadd(columnBase, iadd(kint(j * tn), tx)));
     const batch = positions(b, "batch", 1, batchCount, s.batches, () => iadd(imul(gb, kint(s.batches)), tb));
     const acc = newAccumulator(b, sides.region.reduce.monoid, rm * rn, dot ? laneK : laneN);
     const tile: Tile = {
-      b, sides, s, laneN, laneK, dot, rows: rm, columns: rn, rowAxes: row.axes, columnAxes: column.axes,
-      batchAxis: batch.axes[0] ?? axis("batch", ONE), rowValid: row.valid, columnValid: column.valid, batchValid: batch.valid[0],
-      tx, ty, tz, rowBase, columnBase, part, acc, columnCount, rowCount,
+      b,
+      sides,
+      s,
+      laneN,
+      laneK,
+      dot,
+      rows: rm,
+      columns: rn,
+      rowAxes: row.axes,
+      columnAxes: column.axes,
+      batchAxis: batch.axes[0] ?? axis("batch", ONE),
+      rowValid: row.valid,
+      columnValid: column.valid,
+      batchValid: batch.valid[0],
+      tx,
+      ty,
+      tz,
+      rowBase,
+      columnBase,
+      part,
+      acc,
+      columnCount,
+      rowCount,
     };
     unflattenAxes(b, sides.batch, axisRef(tile.batchAxis), 1);
     inner(tile);
@@ -139,7 +212,14 @@ export function tileKernel(
 }
 
 /** Axes bound to positions that are clamped into the extent, and whether each was inside. */
-function positions(b: Builder, hint: string, count: number, extent: Extent, group: number, at: (i: number) => KernelExpr): { readonly axes: readonly Axis[]; readonly valid: readonly (KernelExpr | undefined)[] } {
+function positions(
+  b: Builder,
+  hint: string,
+  count: number,
+  extent: Extent,
+  group: number,
+  at: (i: number) => KernelExpr,
+): { readonly axes: readonly Axis[]; readonly valid: readonly (KernelExpr | undefined)[] } {
   const axes: Axis[] = [];
   const valid: (KernelExpr | undefined)[] = [];
   for (let i = 0; i < count; i++) {
@@ -155,43 +235,6 @@ function positions(b: Builder, hint: string, count: number, extent: Extent, grou
     axes.push(a);
   }
   return { axes, valid };
-}
-
-type Ids = readonly [n: KernelExpr, m: KernelExpr, batch: KernelExpr, part: KernelExpr | undefined];
-
-/** Three grid dimensions, or one where a literal count would pass a dimension's limit. */
-function gridLoops(grid: readonly [Extent, Extent, Extent], parts: number, target: Target): { readonly wrap: (body: readonly Statement[]) => readonly Statement[]; readonly ids: (b: Builder) => Ids } {
-  const limit = target.limits.maxComputeWorkgroupsPerDimension;
-  const [n, m, batch] = grid;
-  const deep = mulExtent(batch, size(parts));
-  const [gx, gy, gz] = [variable("gn"), variable("gm"), variable("gb")];
-  const split = (z: KernelExpr): readonly [KernelExpr, KernelExpr | undefined] =>
-    parts > 1 ? [idiv(z, kint(parts)), imod(z, kint(parts))] : [z, undefined];
-  const flat = [n, m, deep].some((e) => (e.value ?? 0) > limit);
-  if (flat) {
-    const g = variable("g");
-    return {
-      wrap: (body) => [loop(g, ksize(mulExtent(mulExtent(n, m), deep)), body, "grid.x")],
-      ids: (b) => {
-        const tiles = name(b, "tiles", idiv(kvar(g), ksize(n)));
-        const [bt, part] = split(name(b, "gz", idiv(tiles, ksize(m))));
-        return [name(b, "gn", imod(kvar(g), ksize(n))), name(b, "gm", imod(tiles, ksize(m))), name(b, "gb", bt), part && name(b, "part", part)];
-      },
-    };
-  }
-  const one = (v: Variable, e: Extent): KernelExpr => (e === ONE ? kint(0) : kvar(v));
-  return {
-    wrap: (body) => {
-      let inside = body;
-      if (deep !== ONE) inside = [loop(gz, ksize(deep), inside, "grid.z")];
-      if (m !== ONE) inside = [loop(gy, ksize(m), inside, "grid.y")];
-      return [loop(gx, ksize(n), inside, "grid.x")];
-    },
-    ids: (b) => {
-      const [bt, part] = split(one(gz, deep));
-      return [kvar(gx), one(gy, m), name(b, "gb", bt), part && name(b, "part", part)];
-    },
-  };
 }
 
 // ---- Operands -----------------------------------------------------------------------------------------------------
@@ -214,7 +257,13 @@ function atFlat<T>(t: Tile, axes: readonly Axis[], a: Axis, lanes: number, body:
 }
 
 /** The values of the monoid's slots for an element of the tile, from its operands. Axes of K are in place. */
-export function slotValues(t: Tile, i: number, j: number, left: KernelExpr, right: KernelExpr | undefined): readonly KernelExpr[] {
+export function slotValues(
+  t: Tile,
+  i: number,
+  j: number,
+  left: KernelExpr,
+  right: KernelExpr | undefined,
+): readonly KernelExpr[] {
   const { region, bodies } = t.sides;
   return region.reduce.values.map((v, s) => {
     const body = bodies[s];
@@ -245,7 +294,8 @@ function storeTile(t: Tile, partials: readonly Definition[] | undefined): void {
       sums.push(treeCombine(b, m, tree, own, t.tz, mine, !m.commutative, { row: 1, thread: plane }));
     }
   }
-  const sumOf = (e: number): readonly KernelExpr[] => sums[e] ?? (t.dot ? gather(b, t.acc, false, [e]) : current(t.acc, e).map((v) => name(b, "sum", v)));
+  const sumOf = (e: number): readonly KernelExpr[] =>
+    sums[e] ?? (t.dot ? gather(b, t.acc, false, [e]) : current(t.acc, e).map((v) => name(b, "sum", v)));
   for (let i = 0; i < t.rows; i++) {
     const put = (): void => {
       for (let j = 0; j < t.columns; j++) {
@@ -266,7 +316,13 @@ function storeTile(t: Tile, partials: readonly Definition[] | undefined): void {
   }
 }
 
-function storeElement(t: Tile, i: number, j: number, values: readonly KernelExpr[], partials: readonly Definition[] | undefined): void {
+function storeElement(
+  t: Tile,
+  i: number,
+  j: number,
+  values: readonly KernelExpr[],
+  partials: readonly Definition[] | undefined,
+): void {
   const { b } = t;
   const { region } = t.sides;
   const [row, column] = [t.rowAxes[i], t.columnAxes[j]];
@@ -304,4 +360,3 @@ function storeResult(t: Tile, ref: TensorRef, values: readonly KernelExpr[], P: 
   if (!e || !result) throw new ScheduleError("kind", `${ref.tensor.name} is not of this region`);
   storeAt(b, ref, e.point, lower(b, result));
 }
-

@@ -4,7 +4,24 @@
  */
 import { ceilDivExtent, divExtent, type Extent, ONE, size, subExtent } from "../../../ir/extent.ts";
 import {
-  barrier, extract, iadd, ilt, imul, type KernelExpr, kand, kapply, kint, ksize, kvar, kvector, load, loop, type Statement, store, variable, when,
+  barrier,
+  extract,
+  iadd,
+  ilt,
+  imul,
+  type KernelExpr,
+  kand,
+  kapply,
+  kint,
+  ksize,
+  kvar,
+  kvector,
+  load,
+  loop,
+  type Statement,
+  store,
+  variable,
+  when,
 } from "../../../ir/kernel.ts";
 import { type Axis, axis, axisRef, childrenOf, i32, type Read, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
 import { addForms, divisible, formExpression, linearForm, scaleForm } from "../affine.ts";
@@ -13,13 +30,30 @@ import { lower, resolve } from "../lower.ts";
 import type { ElementwiseRegion } from "../region.ts";
 import { ScheduleError, type TransposeSchedule } from "../schedule.ts";
 import type { Target } from "../target.ts";
-import { aliasAxis, bindAxis, type Builder, checkGroup, emit, finish, inCopy, inFrame, level, name, newBuilder, newShared, originOf, top } from "./builder.ts";
+import {
+  aliasAxis,
+  type Builder,
+  bindAxis,
+  checkGroup,
+  emit,
+  finish,
+  inCopy,
+  inFrame,
+  level,
+  name,
+  newBuilder,
+  newShared,
+  originOf,
+  top,
+} from "./builder.ts";
 import { storeMaps } from "./elementwise.ts";
 import { strideAlong } from "./operands.ts";
 import { countOf, unflattenAxes } from "./walk.ts";
 
 /** The axis along which a region's reads are contiguous though its stores are not, and those reads. */
-export function crossing(region: ElementwiseRegion): { readonly across: Axis; readonly reads: readonly Read[] } | undefined {
+export function crossing(
+  region: ElementwiseRegion,
+): { readonly across: Axis; readonly reads: readonly Read[] } | undefined {
   const last = region.axes[region.axes.length - 1];
   if (!last) return undefined;
   for (const across of region.axes.slice(0, -1)) {
@@ -48,7 +82,11 @@ function readsAlong(region: ElementwiseRegion, across: Axis, last: Axis): readon
   return found;
 }
 
-export function applyTranspose(region: ElementwiseRegion, s: TransposeSchedule, target: Target): readonly AppliedKernel[] {
+export function applyTranspose(
+  region: ElementwiseRegion,
+  s: TransposeSchedule,
+  target: Target,
+): readonly AppliedKernel[] {
   const found = crossing(region);
   const last = region.axes[region.axes.length - 1];
   if (!found || !last) throw new ScheduleError("kind", "nothing is read across the stores");
@@ -67,17 +105,33 @@ interface Grid {
   readonly y: KernelExpr;
 }
 /** Tiles along the last axis in x, along the other in y, the remaining axes in z. */
-function gridOver(b: Builder, region: ElementwiseRegion, across: Axis, last: Axis, perX: Extent, perY: Extent, target: Target): { readonly grid: Grid; readonly bindOthers: () => void } {
+function gridOver(
+  b: Builder,
+  region: ElementwiseRegion,
+  across: Axis,
+  last: Axis,
+  perX: Extent,
+  perY: Extent,
+  target: Target,
+): { readonly grid: Grid; readonly bindOthers: () => void } {
   const others = region.axes.filter((a) => a !== across && a !== last);
   const count = countOf(others);
   const [x, y, z] = [variable("gx"), variable("gy"), variable("gz")];
   const limit = target.limits.maxComputeWorkgroupsPerDimension;
-  if ((perY.value ?? 0) > limit || (count.value ?? 0) > limit) throw new ScheduleError("tile", "too many workgroups along one dimension", across.name);
+  if ((perY.value ?? 0) > limit || (count.value ?? 0) > limit)
+    throw new ScheduleError("tile", "too many workgroups along one dimension", across.name);
   return {
     grid: {
       x: kvar(x),
       y: kvar(y),
-      wrap: (body) => [loop(x, ksize(perX), [loop(y, ksize(perY), count === ONE ? body : [loop(z, ksize(count), body, "grid.z")], "grid.y")], "grid.x")],
+      wrap: (body) => [
+        loop(
+          x,
+          ksize(perX),
+          [loop(y, ksize(perY), count === ONE ? body : [loop(z, ksize(count), body, "grid.z")], "grid.y")],
+          "grid.x",
+        ),
+      ],
     },
     bindOthers: () => {
       const a = axis("z", count);
@@ -88,16 +142,31 @@ function gridOver(b: Builder, region: ElementwiseRegion, across: Axis, last: Axi
 }
 
 /** An invocation has a block of v×v elements: it loads vectors along one side and stores vectors along the other. */
-function blocks(region: ElementwiseRegion, found: NonNullable<ReturnType<typeof crossing>>, last: Axis, s: TransposeSchedule, target: Target): AppliedKernel {
+function blocks(
+  region: ElementwiseRegion,
+  found: NonNullable<ReturnType<typeof crossing>>,
+  last: Axis,
+  s: TransposeSchedule,
+  target: Target,
+): AppliedKernel {
   const v = s.vector;
   const { across } = found;
-  for (const a of [across, last]) if (!divisible(a.extent, v)) throw new ScheduleError("vector", `an extent is not a multiple of ${v}`, a.name);
+  for (const a of [across, last])
+    if (!divisible(a.extent, v)) throw new ScheduleError("vector", `an extent is not a multiple of ${v}`, a.name);
   const b = begin(region, target, v);
   const [tx, ty] = [s.tile, s.each];
   checkGroup(target, tx, ty);
   const unitsX = divExtent(last.extent, size(v));
   const unitsY = divExtent(across.extent, size(v));
-  const { grid, bindOthers } = gridOver(b, region, across, last, ceilDivExtent(unitsX, size(tx)), ceilDivExtent(unitsY, size(ty)), target);
+  const { grid, bindOthers } = gridOver(
+    b,
+    region,
+    across,
+    last,
+    ceilDivExtent(unitsX, size(tx)),
+    ceilDivExtent(unitsY, size(ty)),
+    target,
+  );
   const [lx, ly] = [variable("x"), variable("y")];
   const body = inFrame(b, false, () => {
     const px = iadd(imul(grid.x, kint(tx)), kvar(lx));
@@ -110,7 +179,8 @@ function blocks(region: ElementwiseRegion, found: NonNullable<ReturnType<typeof 
       bindAxis(b, ax, px);
       bindAxis(b, ay, py);
       bindOthers();
-      const at = (unit: Axis, lane: TensorExpr): TensorExpr => formExpression(addForms(scaleForm(linearForm(axisRef(unit)), size(v)), linearForm(lane)));
+      const at = (unit: Axis, lane: TensorExpr): TensorExpr =>
+        formExpression(addForms(scaleForm(linearForm(axisRef(unit)), size(v)), linearForm(lane)));
       // Vectors along the side where the reads lie, one for each lane of the other side.
       const loaded = found.reads.map((r) =>
         Array.from({ length: v }, (_, l) =>
@@ -127,14 +197,20 @@ function blocks(region: ElementwiseRegion, found: NonNullable<ReturnType<typeof 
           aliasAxis(b, last, at(ax, axisRef(b.lane)));
           found.reads.forEach((r, q) => {
             const lanes = loaded[q];
-            if (lanes) top(b).memo.set(resolve(b, r), { expr: name(b, "t", kvector(lanes.map((x) => extract(x, i)))), level: level(b) });
+            if (lanes)
+              top(b).memo.set(resolve(b, r), {
+                expr: name(b, "t", kvector(lanes.map((x) => extract(x, i)))),
+                level: level(b),
+              });
           });
           storeMaps(b, region);
         });
     });
     emit(b, ...(guard ? when(guard, inner) : inner));
   });
-  const threads = [loop(lx, kint(tx), ty > 1 ? [loop(ly, kint(ty), body, "thread.y")] : replaceY(body, ly), "thread.x")];
+  const threads = [
+    loop(lx, kint(tx), ty > 1 ? [loop(ly, kint(ty), body, "thread.y")] : replaceY(body, ly), "thread.x"),
+  ];
   return finish(b, grid.wrap(threads));
 }
 
@@ -144,17 +220,32 @@ function replaceY(body: readonly Statement[], y: ReturnType<typeof variable>): r
 }
 
 /** A tile goes through workgroup memory: invocations load it along one side and read it along the other. */
-function tiles(region: ElementwiseRegion, found: NonNullable<ReturnType<typeof crossing>>, last: Axis, s: TransposeSchedule, target: Target): AppliedKernel {
+function tiles(
+  region: ElementwiseRegion,
+  found: NonNullable<ReturnType<typeof crossing>>,
+  last: Axis,
+  s: TransposeSchedule,
+  target: Target,
+): AppliedKernel {
   const { across } = found;
   const b = begin(region, target, 1);
   const side = s.tile;
   if (side % s.each !== 0) throw new ScheduleError("each", `${s.each} does not divide the tile of ${side}`);
   const rows = side / s.each;
   checkGroup(target, side, rows);
-  const { grid, bindOthers } = gridOver(b, region, across, last, ceilDivExtent(last.extent, size(side)), ceilDivExtent(across.extent, size(side)), target);
+  const { grid, bindOthers } = gridOver(
+    b,
+    region,
+    across,
+    last,
+    ceilDivExtent(last.extent, size(side)),
+    ceilDivExtent(across.extent, size(side)),
+    target,
+  );
   const [lx, ly] = [variable("x"), variable("y")];
   const pitch = side + s.pad;
-  const clampTo = (e: KernelExpr, extent: Extent, whole: boolean): KernelExpr => (whole ? e : kapply("min", e, ksize(subExtent(extent, ONE))));
+  const clampTo = (e: KernelExpr, extent: Extent, whole: boolean): KernelExpr =>
+    whole ? e : kapply("min", e, ksize(subExtent(extent, ONE)));
   const body = inFrame(b, false, () => {
     bindOthers();
     const wholeX = divisible(last.extent, side);
@@ -189,7 +280,8 @@ function tiles(region: ElementwiseRegion, found: NonNullable<ReturnType<typeof c
         aliasAxis(b, last, axisRef(ax));
         found.reads.forEach((r, i) => {
           const m = memory[i];
-          if (m) top(b).memo.set(resolve(b, r), { expr: name(b, "t", load(m, place(kvar(lx), rowOf(e)))), level: level(b) });
+          if (m)
+            top(b).memo.set(resolve(b, r), { expr: name(b, "t", load(m, place(kvar(lx), rowOf(e)))), level: level(b) });
         });
         storeMaps(b, region);
       });
@@ -198,4 +290,3 @@ function tiles(region: ElementwiseRegion, found: NonNullable<ReturnType<typeof c
   });
   return finish(b, grid.wrap([loop(lx, kint(side), [loop(ly, kint(rows), body, "thread.y")], "thread.x")]));
 }
-

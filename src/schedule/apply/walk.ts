@@ -1,15 +1,40 @@
 /** Walking axes: which may be walked as one, and loops over them split among invocations. */
-import { divExtent, type Extent, modExtent, mulExtent, ONE, productExtent, proveNonNegative, size, subExtent, ZERO } from "../../../ir/extent.ts";
+import {
+  divExtent,
+  type Extent,
+  modExtent,
+  mulExtent,
+  ONE,
+  productExtent,
+  proveNonNegative,
+  size,
+  subExtent,
+  ZERO,
+} from "../../../ir/extent.ts";
 import { iadd, isub, type KernelExpr, kint, ksize, kvar, loop, variable } from "../../../ir/kernel.ts";
-import { type Axis, apply, axis, axisRef, childrenOf, i32, shapeOf, sizeOf, type TensorExpr } from "../../../ir/tensor.ts";
-import { divisible, formExpression, addForms, linearForm, scaleForm } from "../affine.ts";
-import { aliasAxis, bindAxis, type Builder, emit, inFrame } from "./builder.ts";
+import {
+  type Axis,
+  apply,
+  axis,
+  axisRef,
+  childrenOf,
+  i32,
+  shapeOf,
+  sizeOf,
+  type TensorExpr,
+} from "../../../ir/tensor.ts";
+import { addForms, divisible, formExpression, linearForm, scaleForm } from "../affine.ts";
+import { aliasAxis, type Builder, bindAxis, emit, inFrame } from "./builder.ts";
 
 /**
  * Adjacent axes that every read uses together, as consecutive plain indices, are walked as one: the position is then the
  * flat index and no division is needed. Gives the axes in runs.
  */
-export function collapse(axes: readonly Axis[], exprs: readonly TensorExpr[], points: readonly { at: readonly TensorExpr[]; shape: readonly Extent[] }[]): readonly (readonly Axis[])[] {
+export function collapse(
+  axes: readonly Axis[],
+  exprs: readonly TensorExpr[],
+  points: readonly { at: readonly TensorExpr[]; shape: readonly Extent[] }[],
+): readonly (readonly Axis[])[] {
   const joined = axes.map((_, d) => d + 1 < axes.length);
   const refs = axes.map((a) => axisRef(a));
   const place = new Map<TensorExpr, number>(refs.map((r, d) => [r, d]));
@@ -39,10 +64,11 @@ export function collapse(axes: readonly Axis[], exprs: readonly TensorExpr[], po
       onPoint(e.at, shapeOf(e.tensor));
       for (const x of e.at) if (!place.has(x)) visit(x, false);
       // A fill that is needed tests each index by itself.
-      if (e.fill) e.at.forEach((x, i) => {
-        const at = place.get(x);
-        if (at !== undefined && axes[at]?.extent !== shapeOf(e.tensor)[i]) visit(x, false);
-      });
+      if (e.fill)
+        e.at.forEach((x, i) => {
+          const at = place.get(x);
+          if (at !== undefined && axes[at]?.extent !== shapeOf(e.tensor)[i]) visit(x, false);
+        });
     } else for (const c of childrenOf(e)) visit(c, false);
   };
   for (const e of exprs) visit(e, false);
@@ -85,7 +111,9 @@ export function unflattenAxes(b: Builder, axes: readonly Axis[], unit: TensorExp
     if (last) {
       const units = divExtent(count, size(lanes));
       const inner = whole ? unit : units === ONE ? i32(0) : apply("mod", unit, sizeOf(units));
-      return lanes === 1 ? inner : formExpression(addForms(scaleForm(linearForm(inner), size(lanes)), linearForm(lane)));
+      return lanes === 1
+        ? inner
+        : formExpression(addForms(scaleForm(linearForm(inner), size(lanes)), linearForm(lane)));
     }
     const stride = divExtent(strideAfter(j), size(lanes));
     const q = stride === ONE ? unit : apply("floordiv", unit, sizeOf(stride));
@@ -95,7 +123,8 @@ export function unflattenAxes(b: Builder, axes: readonly Axis[], unit: TensorExp
     aliasAxis(b, a, part(d, d));
   });
   for (let length = axes.length; length >= 2; length--)
-    for (let i = 0; i + length <= axes.length; i++) b.flats.push({ axes: axes.slice(i, i + length), flat: part(i, i + length - 1) });
+    for (let i = 0; i + length <= axes.length; i++)
+      b.flats.push({ axes: axes.slice(i, i + length), flat: part(i, i + length - 1) });
 }
 
 /** Whether a walk along these axes may take `lanes` elements of the last at a time. */

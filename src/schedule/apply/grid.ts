@@ -1,0 +1,62 @@
+/** The grid of a contraction: tiles of columns, rows and batch positions. */
+import { type Extent, mulExtent, ONE, size } from "../../../ir/extent.ts";
+import {
+  idiv,
+  imod,
+  type KernelExpr,
+  kint,
+  ksize,
+  kvar,
+  loop,
+  type Statement,
+  type Variable,
+  variable,
+} from "../../../ir/kernel.ts";
+import type { Target } from "../target.ts";
+import { type Builder, name } from "./builder.ts";
+
+export type Ids = readonly [n: KernelExpr, m: KernelExpr, batch: KernelExpr, part: KernelExpr | undefined];
+
+/** Three grid dimensions, or one where a literal count would pass a dimension's limit. */
+export function gridLoops(
+  grid: readonly [Extent, Extent, Extent],
+  parts: number,
+  target: Target,
+): { readonly wrap: (body: readonly Statement[]) => readonly Statement[]; readonly ids: (b: Builder) => Ids } {
+  const limit = target.limits.maxComputeWorkgroupsPerDimension;
+  const [n, m, batch] = grid;
+  const deep = mulExtent(batch, size(parts));
+  const [gx, gy, gz] = [variable("gn"), variable("gm"), variable("gb")];
+  const split = (z: KernelExpr): readonly [KernelExpr, KernelExpr | undefined] =>
+    parts > 1 ? [idiv(z, kint(parts)), imod(z, kint(parts))] : [z, undefined];
+  const flat = [n, m, deep].some((e) => (e.value ?? 0) > limit);
+  if (flat) {
+    const g = variable("g");
+    return {
+      wrap: (body) => [loop(g, ksize(mulExtent(mulExtent(n, m), deep)), body, "grid.x")],
+      ids: (b) => {
+        const tiles = name(b, "tiles", idiv(kvar(g), ksize(n)));
+        const [bt, part] = split(name(b, "gz", idiv(tiles, ksize(m))));
+        return [
+          name(b, "gn", imod(kvar(g), ksize(n))),
+          name(b, "gm", imod(tiles, ksize(m))),
+          name(b, "gb", bt),
+          part && name(b, "part", part),
+        ];
+      },
+    };
+  }
+  const one = (v: Variable, e: Extent): KernelExpr => (e === ONE ? kint(0) : kvar(v));
+  return {
+    wrap: (body) => {
+      let inside = body;
+      if (deep !== ONE) inside = [loop(gz, ksize(deep), inside, "grid.z")];
+      if (m !== ONE) inside = [loop(gy, ksize(m), inside, "grid.y")];
+      return [loop(gx, ksize(n), inside, "grid.x")];
+    },
+    ids: (b) => {
+      const [bt, part] = split(one(gz, deep));
+      return [kvar(gx), one(gy, m), name(b, "gb", bt), part && name(b, "part", part)];
+    },
+  };
+}

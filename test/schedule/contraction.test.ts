@@ -1,0 +1,361 @@
+import { describe, expect, test } from "vitest";
+import { addMonoid, maxMonoid } from "../../ir/monoid.ts";
+import { apply as applySchedule } from "../../src/schedule/apply/index.ts";
+import type { ContractionRegion, PlacedMap } from "../../src/schedule/region.ts";
+import type { ContractionSchedule } from "../../src/schedule/schedule.ts";
+import { ScheduleError } from "../../src/schedule/schedule.ts";
+import {
+  type Axis,
+  add,
+  apply,
+  arg,
+  axis,
+  axisRef,
+  constant,
+  type Definition,
+  i32,
+  input,
+  mapDef,
+  mul,
+  read,
+  reduce,
+  type TensorExpr,
+  type TensorRef,
+} from "./build.ts";
+import { type Case, check, checkAll, extents, GPU, programOf, refOf, SOFT4, SOFT8, TARGETS } from "./support.ts";
+
+const clone = (axes: readonly Axis[]): readonly Axis[] => axes.map((a) => axis(a.name, a.extent));
+const refs = (axes: readonly Axis[]): readonly TensorExpr[] => axes.map((a) => axisRef(a));
+
+interface Shape {
+  readonly batch: readonly Axis[];
+  readonly m: readonly Axis[];
+  readonly n: readonly Axis[];
+  readonly k: readonly Axis[];
+  /** Orders of the axes in memory. */
+  readonly a: readonly Axis[];
+  readonly b: readonly Axis[];
+  readonly out: readonly Axis[];
+}
+
+type Body = "product" | "difference" | "max";
+
+function contraction(s: Shape, body: Body, epilogue: boolean): Omit<Case, "sizes"> {
+  const [x, w] = [input("x", "f32", clone(s.a)), input("w", "f32", clone(s.b))];
+  const bias = input("bias", "f32", clone(s.out.slice(-1)));
+  const a = read(x, 0, refs(s.a));
+  const b = read(w, 0, refs(s.b));
+  const [l, r] = [arg(0, "f32"), arg(1, "f32")];
+  const difference = (p: TensorExpr, q: TensorExpr): TensorExpr => mul(apply("sub", p, q), apply("sub", p, q));
+  const value = body === "difference" ? difference(a, b) : mul(a, b);
+  const shared = body === "difference" ? difference(l, r) : mul(l, r);
+  const monoid = body === "max" ? maxMonoid("f32") : addMonoid("f32");
+  const red = reduce(monoid, s.k, [value]);
+  const def = mapDef(s.out, [red], { name: "c" });
+  const steps: Definition[] = [def];
+  const stores: TensorRef[] = [];
+  const maps: PlacedMap[] = [];
+  if (epilogue) {
+    const e = apply("max", add(read(def, 0, refs(s.out)), read(bias, 0, refs(s.out.slice(-1)))), constant("f32", 0));
+    const y = mapDef(s.out, [e], { name: "y" });
+    // Another that is stored across.
+    const turned = [...s.out].reverse();
+    const t = mul(read(def, 0, refs(s.out)), constant("f32", 2));
+    const z = mapDef(turned, [t], { name: "z" });
+    maps.push({ def: y, results: [e] }, { def: z, results: [t], point: refs(turned) });
+    steps.push(y, z);
+    stores.push(refOf(y), refOf(z));
+  } else stores.push(refOf(def));
+  const region: ContractionRegion = {
+    kind: "contraction",
+    name: "mm",
+    def,
+    reduce: red,
+    batch: s.batch,
+    m: s.m,
+    n: s.n,
+    k: s.k,
+    a,
+    b,
+    body: shared,
+    epilogue: maps,
+    stores,
+    reads: [x, w, bias].map((d) => refOf(d)),
+  };
+  return { program: programOf([x, w, bias], steps, stores), regions: [region] };
+}
+
+type Form = "nn" | "nt" | "tn" | "out-nm";
+
+function matmul(sym: boolean, m: number, n: number, k: number, form: Form, body: Body, epilogue: boolean): Case {
+  const { of, sizes } = extents(sym);
+  const [i, j, l] = [axis("m", of("M", m)), axis("n", of("N", n)), axis("k", of("K", k))];
+  const s: Shape = {
+    batch: [],
+    m: [i],
+    n: [j],
+    k: [l],
+    a: form === "tn" ? [l, i] : [i, l],
+    b: form === "nt" ? [j, l] : [l, j],
+    out: form === "out-nm" ? [j, i] : [i, j],
+  };
+  return { ...contraction(s, body, epilogue), sizes };
+}
+
+const SIZES: readonly (readonly [number, number, number])[] = [
+  [1, 1, 1],
+  [2, 3, 5],
+  [7, 5, 3],
+  [5, 8, 4],
+  [16, 16, 16],
+  [33, 31, 7],
+  [20, 36, 12],
+  [3, 4, 0],
+  [0, 3, 4],
+  [4, 0, 3],
+  [1, 40, 9],
+  [40, 1, 8],
+];
+
+describe("contractions", () => {
+  for (const form of ["nn", "nt", "tn", "out-nm"] as const)
+    for (const sym of [false, true])
+      test(`${form}, ${sym ? "symbolic" : "literal"}`, () => {
+        let count = 0;
+        SIZES.forEach(([m, n, k], i) => {
+          // Every target meets every form; not every size on each.
+          TARGETS.forEach((target, t) => {
+            if ((i + t) % 3 === 0) count += checkAll(matmul(sym, m, n, k, form, "product", form === "nn"), target, 3);
+          });
+        });
+        expect(count).toBeGreaterThan(30);
+      });
+  test("tiles that fill workgroups", () => {
+    TARGETS.forEach((target, t) => {
+      (["nn", "nt", "tn", "out-nm"] as const).forEach((form, f) => {
+        const [m, n, k] = (t + f) % 2 === 0 ? [64, 64, 32] : [48, 100, 20];
+        expect(checkAll(matmul(false, m, n, k, form, "product", false), target, 2)).toBeGreaterThan(1);
+      });
+    });
+  });
+  test("other operations and monoids", () => {
+    for (const target of TARGETS)
+      for (const body of ["difference", "max"] as const) {
+        checkAll(matmul(false, 33, 36, 20, "nn", body, true), target, 3);
+        checkAll(matmul(true, 17, 12, 9, "nt", body, true), target, 3);
+      }
+  });
+  test("batches, several axes a side, broadcast operands", () => {
+    for (const sym of [false, true])
+      for (const target of TARGETS) {
+        const { of, sizes } = extents(sym);
+        const [b, h, q, t, d] = [
+          axis("b", of("B", 2)),
+          axis("h", of("H", 3)),
+          axis("q", of("Q", 6)),
+          axis("t", of("T", 8)),
+          axis("d", of("D", 4)),
+        ];
+        checkAll(
+          {
+            ...contraction(
+              { batch: [b, h], m: [q], n: [t], k: [d], a: [b, h, q, d], b: [b, h, t, d], out: [b, h, q, t] },
+              "product",
+              false,
+            ),
+            sizes,
+          },
+          target,
+          3,
+        );
+        checkAll(
+          {
+            ...contraction(
+              { batch: [b], m: [h, q], n: [t], k: [d], a: [b, h, q, d], b: [b, t, d], out: [b, h, q, t] },
+              "product",
+              true,
+            ),
+            sizes,
+          },
+          target,
+          3,
+        );
+        checkAll(
+          {
+            ...contraction(
+              { batch: [h], m: [q], n: [t, d], k: [b], a: [b, h, q], b: [b, h, t, d], out: [q, h, t, d] },
+              "product",
+              false,
+            ),
+            sizes,
+          },
+          target,
+          3,
+        );
+        checkAll(
+          {
+            ...contraction(
+              { batch: [], m: [q, h], n: [t], k: [b, d], a: [q, b, d, h], b: [t, b, d], out: [q, h, t] },
+              "product",
+              true,
+            ),
+            sizes,
+          },
+          target,
+          3,
+        );
+      }
+  });
+  test("a padded, strided convolution is an implicit product", () => {
+    for (const sym of [false, true])
+      for (const target of TARGETS)
+        for (const [stride, pad, H, W] of [
+          [1, 1, 6, 8],
+          [2, 1, 7, 5],
+          [3, 2, 9, 4],
+        ] as const) {
+          const { of, sizes } = extents(sym);
+          const [R, S] = [3, 3];
+          const oh = Math.floor((H + 2 * pad - R) / stride) + 1;
+          const ow = Math.floor((W + 2 * pad - S) / stride) + 1;
+          const [n, c, o] = [axis("n", of("N", 2)), axis("c", of("C", 3)), axis("o", of("O", 5))];
+          // Output extents and input extents are independent symbols here; the fill makes any combination right.
+          const [i, j, r, s] = [
+            axis("i", of("I", oh)),
+            axis("j", of("J", ow)),
+            axis("r", of("R", R)),
+            axis("s", of("S", S)),
+          ];
+          const x = input("x", "f32", [
+            axis("n", n.extent),
+            axis("c", c.extent),
+            axis("h", of("H", H)),
+            axis("w", of("W", W)),
+          ]);
+          const w = input("w", "f32", clone([o, c, r, s]));
+          const shift = (p: Axis, q: Axis): TensorExpr => add(add(mul(axisRef(p), i32(stride)), axisRef(q)), i32(-pad));
+          const a = read(x, 0, [axisRef(n), axisRef(c), shift(i, r), shift(j, s)], constant("f32", 0));
+          const b = read(w, 0, refs([o, c, r, s]));
+          const red = reduce(addMonoid("f32"), [c, r, s], [mul(a, b)]);
+          const def = mapDef([n, o, i, j], [red], { name: "conv" });
+          const region: ContractionRegion = {
+            kind: "contraction",
+            name: "conv",
+            def,
+            reduce: red,
+            batch: [],
+            m: [n, i, j],
+            n: [o],
+            k: [c, r, s],
+            a,
+            b,
+            body: mul(arg(0, "f32"), arg(1, "f32")),
+            epilogue: [],
+            stores: [refOf(def)],
+            reads: [refOf(x), refOf(w)],
+          };
+          // Symbols that only the output has are bound beforehand.
+          expect(
+            checkAll(
+              { program: programOf([x, w], [def], [refOf(def)]), regions: [region], sizes },
+              target,
+              sym ? 1 : 2,
+            ),
+          ).toBeGreaterThan(0);
+        }
+  });
+
+  const base: ContractionSchedule = {
+    kind: "contraction",
+    vector: 1,
+    swizzle: 0,
+    variants: "guarded",
+    reg: [2, 2],
+    threads: [4, 4, 1],
+    rowFrom: "thread",
+    stage: "none",
+    tileK: 4,
+    buffers: 1,
+    pad: 0,
+    splitK: 1,
+    subgroup: "none",
+    batches: 1,
+  };
+  const fields: readonly (readonly [string, Partial<ContractionSchedule>])[] = [
+    ["plain", {}],
+    ["unrolled", { tileK: 8 }],
+    ["vectors", { vector: 4, reg: [2, 8] }],
+    ["vectors of two", { vector: 2, reg: [3, 4] }],
+    ["split K", { splitK: 3 }],
+    ["K among invocations", { threads: [2, 2, 4] }],
+    ["batches", { batches: 2 }],
+    ["staged a", { stage: "a" }],
+    ["staged b", { stage: "b", pad: 1 }],
+    ["staged", { stage: "both", pad: 1, tileK: 8 }],
+    ["staged, doubled", { stage: "both", pad: 4, tileK: 8, buffers: 2 }],
+    ["staged in vectors", { stage: "both", pad: 1, tileK: 8, vector: 4, reg: [4, 4] }],
+    ["staged in vectors, doubled", { stage: "both", pad: 1, tileK: 16, vector: 4, reg: [4, 8], buffers: 2 }],
+    ["staged, doubled, split", { stage: "both", tileK: 4, buffers: 2, splitK: 3 }],
+    ["along m", { vector: 4, along: "m", reg: [2, 4] }],
+    ["along k", { vector: 4, along: "k" }],
+    ["along k, staged", { vector: 4, along: "k", stage: "both", tileK: 8 }],
+    ["broadcast", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 2] }],
+    ["broadcast in vectors", { subgroup: "broadcast", threads: [1, 8, 1], reg: [16, 4], vector: 4 }],
+    ["broadcast along k", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 2], vector: 4, along: "k" }],
+    ["broadcast, split", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 4], vector: 4, splitK: 4 }],
+  ];
+  for (const [name, f] of fields)
+    test(`schedule: ${name}`, () => {
+      const s: ContractionSchedule = { ...base, ...f };
+      let done = 0;
+      for (const sym of [false, true])
+        for (const form of ["nn", "nt", "tn", "out-nm"] as const)
+          for (const [m, n, k] of [
+            [16, 16, 16],
+            [12, 20, 8],
+            [20, 12, 24],
+            [5, 7, 9],
+            [1, 3, 0],
+            [17, 33, 21],
+          ] as const) {
+            try {
+              check(matmul(sym, m, n, k, form, "product", form === "tn"), SOFT8, () => s);
+              done++;
+            } catch (e) {
+              if (!(e instanceof ScheduleError)) throw e;
+            }
+          }
+      expect(done).toBeGreaterThan(4);
+    });
+  test("what is not legal names its field", () => {
+    const c = matmul(false, 16, 16, 16, "nn", "product", false);
+    const region = c.regions[0];
+    if (!region) throw new Error("no region");
+    const wrong: readonly (readonly [Partial<ContractionSchedule>, string])[] = [
+      [{ reg: [16, 8] }, "reg"],
+      [{ reg: [0, 1] }, "reg"],
+      [{ threads: [32, 32, 1] }, "threads"],
+      [{ threads: [2, 2, 3] }, "threads"],
+      [{ pad: 1 }, "stage"],
+      [{ stage: "both", tileK: 64, reg: [8, 8], threads: [8, 8, 1], buffers: 2 }, "threads"],
+      [{ subgroup: "broadcast" }, "subgroup"],
+      [{ subgroup: "matrix" }, "subgroup"],
+      [{ rowFrom: "workgroup" }, "rowFrom"],
+      [{ vector: 4, reg: [2, 2] }, "reg"],
+      [{ splitK: 0 }, "splitK"],
+    ];
+    for (const [f, field] of wrong) {
+      let got = "nothing";
+      try {
+        applySchedule(region, { ...base, ...f }, GPU);
+      } catch (e) {
+        if (!(e instanceof ScheduleError)) throw e;
+        got = e.field;
+      }
+      expect([f, got]).toEqual([f, field]);
+    }
+    expect(() =>
+      applySchedule(region, { ...base, subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 2] }, SOFT4),
+    ).toThrow(ScheduleError);
+  });
+});

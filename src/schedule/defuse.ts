@@ -88,7 +88,7 @@ export function defuse(f: FusedProgram): Program {
         return;
       }
       default:
-        return r satisfies never;
+        r satisfies never;
     }
   };
   for (const r of f.regions) onRegion(r);

@@ -104,6 +104,6 @@ function expressions(r: Region, say: (what: string) => void): void {
       for (const e of [...r.def.at, ...r.def.values]) check(e, r.def.domain, new Set(), []);
       return;
     default:
-      return r satisfies never;
+      r satisfies never;
   }
 }

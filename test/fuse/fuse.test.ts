@@ -35,7 +35,7 @@ function check(p: Program, sizes: Record<string, number>, limit = 8): FusedProgr
 }
 const kinds = (x: FusedProgram): string[] => x.regions.map((r: Region) => r.kind);
 
-const gelu = (x: E): E => op("mul", op("mul", f(0.5), x), op("add", f(1), op("erf", op("mul", x, f(0.70710678)))));
+const gelu = (x: E): E => op("mul", op("mul", f(0.5), x), op("add", f(1), op("erf", op("mul", x, f(Math.SQRT1_2)))));
 const relu = (x: E): E => op("max", x, f(0));
 
 function matmul(

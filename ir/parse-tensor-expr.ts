@@ -91,6 +91,7 @@ export class ExpressionReader extends TokenReader {
       const name = this.name();
       this.expect("=");
       this.lets.set(name, this.expr());
+      this.expect(";");
     }
   }
   protected body(): TensorExpr[] {

@@ -325,7 +325,7 @@ function makeScope(roots: readonly TensorExpr[], names: Names): Scope {
       const definition = expr(e, 1);
       const name = table.take("v");
       lets.set(e, name);
-      text += `let ${name} = ${definition} `;
+      text += `let ${name} = ${definition}; `;
     };
     for (const e of es) go(e, new Set());
     return text;

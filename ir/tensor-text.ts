@@ -8,7 +8,7 @@
  * input x: f32[n:N, i:I]
  * z[n:N, d:D] = add(i:I) x[n, i] * w[i, d]              a map whose root is a reduction, as many results as slots
  * h[n:N, d:D] = max(z[n, d] + b[d], 0.0)                a map; several results are separated by commas
- * p[n:N] = let v = exp(x[n, 0]) v * v                   `let` names a shared subexpression
+ * p[n:N] = let v = exp(x[n, 0]); v * v                  `let` names a shared subexpression
  * q[n:N] = 1.0 - add(i:I){x[n, i]}                      a reduction inside an expression; `.1` after it picks a slot
  * v, j[n:N] = argmax(k:K) e[n, k], k                    two results; `j` is slot 1
  * c[i:N] = scan add along i e[i]

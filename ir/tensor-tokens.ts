@@ -33,7 +33,7 @@ export interface Token {
 }
 
 const TOKEN =
-  /(?<space>\s+|\/\/[^\n]*)|(?<name>[A-Za-z_][A-Za-z0-9_]*)|`(?<quoted>[^`\n]*)`|(?<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?[uh]?)|(?<string>"(?:[^"\\\n]|\\.)*")|(?<sign>\?\?|==|!=|<=|>=|&&|\|\||[-+*/%<>!?:=()[\]{}.,@$])/y;
+  /(?<space>\s+|\/\/[^\n]*)|(?<name>[A-Za-z_][A-Za-z0-9_]*)|`(?<quoted>[^`\n]*)`|(?<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?[uh]?)|(?<string>"(?:[^"\\\n]|\\.)*")|(?<sign>\?\?|==|!=|<=|>=|&&|\|\||[-+*/%<>!?:=()[\]{}.,;@$])/y;
 
 function tokenise(text: string): Token[] {
   const tokens: Token[] = [];

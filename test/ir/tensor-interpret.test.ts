@@ -115,8 +115,8 @@ describe("reductions", () => {
   test("a monoid of one's own: Welford's variance", () => {
     const { m2 } = run(
       `monoid welford: f32, f32, f32 =
-         let n = $0 + $3
-         let d = $4 - $1
+         let n = $0 + $3;
+         let d = $4 - $1;
          n, n == 0.0 ? 0.0 : $1 + d * $3 / n, n == 0.0 ? 0.0 : $2 + $5 + d * d * $0 * $3 / n
          identity 0.0, 0.0, 0.0 commutative
        input x: f32[k:K]
@@ -333,8 +333,8 @@ describe("sizes and errors", () => {
 });
 
 test("expressions with exponentially many paths take linear time", () => {
-  const lines = ["input x: f32[i:N]", "y[i:N] = let a0 = x[i] + 1.0"];
-  for (let k = 1; k <= 60; k++) lines.push(`let a${k} = a${k - 1} * 0.5 + a${k - 1} * 0.5`);
+  const lines = ["input x: f32[i:N]", "y[i:N] = let a0 = x[i] + 1.0;"];
+  for (let k = 1; k <= 60; k++) lines.push(`let a${k} = a${k - 1} * 0.5 + a${k - 1} * 0.5;`);
   lines.push("add(j:3){a60 + f32(j)}", "result y = y");
   expect(run(lines.join("\n"), { x: [1, 2] })).toEqual({ y: [9, 12] });
 });

@@ -80,7 +80,7 @@ result c = c`);
   test("shared subexpressions are named where they may stand", () => {
     same(`
 input x: f32[n:N, k:K]
-y[n:N] = let v = exp(x[n, 0] * 2.0) + 1.0 v * v + add(k:K){let v_1 = exp(x[n, k] * 2.0) + v v_1 * v_1}
+y[n:N] = let v = exp(x[n, 0] * 2.0) + 1.0; v * v + add(k:K){let v_1 = exp(x[n, k] * 2.0) + v; v_1 * v_1}
 result y = y`);
   });
 });

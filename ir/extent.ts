@@ -156,6 +156,7 @@ export function divExtent(a: Extent, b: Extent): Extent {
   if (b === ZERO) throw new RangeError("division of an extent by zero");
   if (b === ONE) return a;
   if (a.value !== undefined && b.value !== undefined) return size(Math.floor(a.value / b.value));
+  if (a.value === -1) return a;
   const exact = exactQuotient(a, b);
   if (exact) return exact;
   // (b·q + r) div b = q + r div b, term by term.

@@ -100,7 +100,12 @@ function claim(state: Loading, names: Map<string, Span>, name: string, span: Spa
 }
 
 function importItem(
-  state: Loading, item: ImportItem, file: string, names: Map<string, Span>, imports: Map<string, Import>, failed: Map<string, Span>,
+  state: Loading,
+  item: ImportItem,
+  file: string,
+  names: Map<string, Span>,
+  imports: Map<string, Import>,
+  failed: Map<string, Span>,
 ): void {
   const target = importedModule(state, item, file);
   for (const { name, alias } of item.names) {
@@ -117,23 +122,43 @@ function importItem(
     }
     failed.set(local.text, local.span);
     // A module that did not parse may well declare it.
-    if (!found && target.module.items.length === 0 && state.diagnostics.some((d) => d.labels[0]?.span.file === target.file)) continue;
+    if (
+      !found &&
+      target.module.items.length === 0 &&
+      state.diagnostics.some((d) => d.labels[0]?.span.file === target.file)
+    )
+      continue;
     state.diagnostics.push(notExported(name, target, found));
   }
 }
 
-function notExported(name: { readonly text: string; readonly span: Span }, target: LoadedModule, found: Item | undefined): Diagnostic {
+function notExported(
+  name: { readonly text: string; readonly span: Span },
+  target: LoadedModule,
+  found: Item | undefined,
+): Diagnostic {
   const exported = [...target.items.values()].filter((i) => i.exported).map((i) => i.name.text);
   if (found) {
     const labels: Label[] = [{ span: name.span, text: "not exported" }];
     if (found.kind !== "import") labels.push({ span: found.name.span, text: "declared here without `export`" });
-    return diagnostic("EIN1106", `\`${name.text}\` is declared in ${target.file} but not exported`, labels, { notes: ["put `export` before its declaration"] });
+    return diagnostic("EIN1106", `\`${name.text}\` is declared in ${target.file} but not exported`, labels, {
+      notes: ["put `export` before its declaration"],
+    });
   }
   const near = suggest(name.text, exported);
-  return diagnostic("EIN1106", `${target.file} exports no \`${name.text}\``, { span: name.span, text: near ? `did you mean \`${near}\`?` : "unknown export" }, {
-    notes: [exported.length > 0 ? `it exports ${exported.slice(0, 40).join(", ")}${exported.length > 40 ? ", …" : ""}` : "it exports nothing"],
-    ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: name.span, text: near }] } } : {}),
-  });
+  return diagnostic(
+    "EIN1106",
+    `${target.file} exports no \`${name.text}\``,
+    { span: name.span, text: near ? `did you mean \`${near}\`?` : "unknown export" },
+    {
+      notes: [
+        exported.length > 0
+          ? `it exports ${exported.slice(0, 40).join(", ")}${exported.length > 40 ? ", …" : ""}`
+          : "it exports nothing",
+      ],
+      ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: name.span, text: near }] } } : {}),
+    },
+  );
 }
 
 /** The module that an import names; undefined, with a diagnostic, if it cannot be had. */
@@ -142,7 +167,12 @@ function importedModule(state: Loading, item: ImportItem, importer: string): Loa
   const isStd = specifier.startsWith("std/");
   const resolved = isStd ? resolveStd(state, specifier) : resolveRelative(state, specifier, importer);
   if ("error" in resolved) {
-    state.diagnostics.push(diagnostic("EIN1103", `cannot import ${JSON.stringify(specifier)}`, { span: item.from.span, text: resolved.error }));
+    state.diagnostics.push(
+      diagnostic("EIN1103", `cannot import ${JSON.stringify(specifier)}`, {
+        span: item.from.span,
+        text: resolved.error,
+      }),
+    );
     return undefined;
   }
   const done = state.loaded.get(resolved.fileName);
@@ -151,12 +181,22 @@ function importedModule(state: Loading, item: ImportItem, importer: string): Loa
   if (at >= 0) {
     const cycle = [...state.stack.slice(at), resolved.fileName];
     state.diagnostics.push(
-      diagnostic("EIN1104", "modules import each other in a circle", { span: item.from.span, text: "this import closes it" }, { notes: [cycle.join(" → ")] }),
+      diagnostic(
+        "EIN1104",
+        "modules import each other in a circle",
+        { span: item.from.span, text: "this import closes it" },
+        { notes: [cycle.join(" → ")] },
+      ),
     );
     return undefined;
   }
   if (state.stack.length >= MAX_IMPORT_DEPTH) {
-    state.diagnostics.push(diagnostic("EIN1103", "imports nest too deeply", { span: item.from.span, text: `at most ${MAX_IMPORT_DEPTH} modules deep` }));
+    state.diagnostics.push(
+      diagnostic("EIN1103", "imports nest too deeply", {
+        span: item.from.span,
+        text: `at most ${MAX_IMPORT_DEPTH} modules deep`,
+      }),
+    );
     return undefined;
   }
   return load(state, resolved.source, resolved.fileName, isStd);
@@ -170,6 +210,7 @@ function resolveStd(state: Loading, specifier: string): Resolved {
 }
 
 function resolveRelative(state: Loading, specifier: string, importer: string): Resolved {
-  if (!specifier.startsWith("./") && !specifier.startsWith("../")) return { error: "neither `std/…` nor a relative path" };
+  if (!specifier.startsWith("./") && !specifier.startsWith("../"))
+    return { error: "neither `std/…` nor a relative path" };
   return state.options.resolve?.(specifier, importer) ?? { error: "nothing here finds other files" };
 }

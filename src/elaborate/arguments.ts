@@ -14,13 +14,27 @@ export interface BoundArguments {
 
 /** Throws EIN1501. `declared` is where the function stands, if it is the user's. */
 export function bindArguments(
-  callee: string, parameters: readonly BuiltinParameter[], args: readonly CallArgument[], span: Span, declared?: Span,
+  callee: string,
+  parameters: readonly BuiltinParameter[],
+  args: readonly CallArgument[],
+  span: Span,
+  declared?: Span,
 ): BoundArguments {
-  const wrong = (message: string, at: Span, text: string, extra: { notes?: readonly string[]; near?: { from: Span; to: string } } = {}): never => {
+  const wrong = (
+    message: string,
+    at: Span,
+    text: string,
+    extra: { notes?: readonly string[]; near?: { from: Span; to: string } } = {},
+  ): never => {
     const labels = [{ span: at, text }];
     if (declared) labels.push({ span: declared, text: `\`${callee}\` is declared here` });
-    const notes = extra.notes ?? [`parameters: ${parameters.map((p) => (p.optional ? `${p.name}?` : p.name)).join(", ") || "none"}`];
-    const fix = extra.near && { message: `write \`${extra.near.to}\``, edits: [{ span: extra.near.from, text: extra.near.to }] };
+    const notes = extra.notes ?? [
+      `parameters: ${parameters.map((p) => (p.optional ? `${p.name}?` : p.name)).join(", ") || "none"}`,
+    ];
+    const fix = extra.near && {
+      message: `write \`${extra.near.to}\``,
+      edits: [{ span: extra.near.from, text: extra.near.to }],
+    };
     throw new DiagnosticError(diagnostic("EIN1501", message, labels, { notes, ...(fix ? { fix } : {}) }));
   };
   const positional = parameters.filter((p) => !p.keyword && !p.rest && !p.restNamed);
@@ -38,7 +52,11 @@ export function bindArguments(
     else {
       const count = args.filter((x) => x.name === undefined).length;
       const most = positional.length;
-      wrong(`\`${callee}\` takes ${most === 0 ? "no" : `at most ${most}`} positional argument${most === 1 ? "" : "s"}, but ${count} are given`, a.span, "one too many");
+      wrong(
+        `\`${callee}\` takes ${most === 0 ? "no" : `at most ${most}`} positional argument${most === 1 ? "" : "s"}, but ${count} are given`,
+        a.span,
+        "one too many",
+      );
     }
   }
   for (const a of args) {
@@ -46,19 +64,42 @@ export function bindArguments(
     const p = parameters.find((x) => x.name === a.name && !x.rest && !x.restNamed);
     if (!p && restNamed) others.push(a);
     else if (!p) {
-      const near = suggest(a.name, parameters.map((x) => x.name));
-      const at = { file: a.nameSpan?.file ?? a.span.file, start: a.nameSpan?.start ?? a.span.start, end: a.nameSpan?.end ?? a.span.end };
-      wrong(`\`${callee}\` has no parameter \`${a.name}\``, at, near ? `did you mean \`${near}\`?` : "unknown parameter", near && a.nameSpan ? { near: { from: a.nameSpan, to: near } } : {});
+      const near = suggest(
+        a.name,
+        parameters.map((x) => x.name),
+      );
+      const at = {
+        file: a.nameSpan?.file ?? a.span.file,
+        start: a.nameSpan?.start ?? a.span.start,
+        end: a.nameSpan?.end ?? a.span.end,
+      };
+      wrong(
+        `\`${callee}\` has no parameter \`${a.name}\``,
+        at,
+        near ? `did you mean \`${near}\`?` : "unknown parameter",
+        near && a.nameSpan ? { near: { from: a.nameSpan, to: near } } : {},
+      );
     } else if (byName.has(p.name)) wrong(`\`${p.name}\` of \`${callee}\` is given twice`, a.span, "given again here");
     else byName.set(p.name, a);
   }
-  const missing = parameters.filter((p) => !p.optional && !p.rest && !p.restNamed && !byName.has(p.name)).map((p) => `\`${p.name}\``);
-  if (missing.length > 0) wrong(`\`${callee}\` needs ${missing.length === 1 ? "an argument" : "arguments"} for ${missing.join(", ")}`, span, "in this call");
+  const missing = parameters
+    .filter((p) => !p.optional && !p.rest && !p.restNamed && !byName.has(p.name))
+    .map((p) => `\`${p.name}\``);
+  if (missing.length > 0)
+    wrong(
+      `\`${callee}\` needs ${missing.length === 1 ? "an argument" : "arguments"} for ${missing.join(", ")}`,
+      span,
+      "in this call",
+    );
   return { byName, rest, others };
 }
 
 /** In the form that builtins take: a list for a rest parameter, a record for named ones. */
-export function builtinArguments(parameters: readonly BuiltinParameter[], bound: BoundArguments, span: Span): Readonly<Record<string, Value | undefined>> {
+export function builtinArguments(
+  parameters: readonly BuiltinParameter[],
+  bound: BoundArguments,
+  span: Span,
+): Readonly<Record<string, Value | undefined>> {
   const args: Record<string, Value | undefined> = Object.create(null);
   for (const p of parameters) {
     if (p.rest) args[p.name] = { kind: "list", items: bound.rest.map((a) => a.value), span };

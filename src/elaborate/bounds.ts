@@ -62,7 +62,8 @@ function assumePositive(e: Extent, atLeast: Map<string, number>): void {
   const constant = e.terms.find((x) => x.atoms.length === 0)?.coefficient ?? 0;
   if (constant > 0) return;
   const only = t.atoms[0];
-  if (t.atoms.length === 1 && only?.kind === "symbol") raise(atLeast, only.name, Math.ceil((1 - constant) / t.coefficient));
+  if (t.atoms.length === 1 && only?.kind === "symbol")
+    raise(atLeast, only.name, Math.ceil((1 - constant) / t.coefficient));
   else for (const a of t.atoms) if (a.kind === "symbol") raise(atLeast, a.name, 1);
 }
 function raise(atLeast: Map<string, number>, symbol: string, least: number): void {
@@ -152,7 +153,10 @@ function applyRange(e: Apply, known: Known): Range {
       if (!by || !positive) return UNKNOWN;
       const last = subExtent(by, ONE);
       const inside =
-        x.low && x.high && nonNegative(x.low, known) === "proved" && nonNegative(subExtent(last, x.high), known) === "proved";
+        x.low &&
+        x.high &&
+        nonNegative(x.low, known) === "proved" &&
+        nonNegative(subExtent(last, x.high), known) === "proved";
       return inside ? x : { low: ZERO, high: last };
     }
     case "min":

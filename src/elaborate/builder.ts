@@ -56,7 +56,13 @@ export interface TensorBuilder extends Builder {
   /** The tensor over `axes` and the axes of `body`: `for[axes] body`. */
   defineOver(name: string, axes: readonly Axis[], body: TensorValue, span: Span): TensorValue;
   /** ⊕ or prefix ⊕ over axes that `value` uses. */
-  scanOver(name: string, monoid: Parameters<Builder["scan"]>[1], along: Axis, body: TensorValue, span: Span): TensorValue;
+  scanOver(
+    name: string,
+    monoid: Parameters<Builder["scan"]>[1],
+    along: Axis,
+    body: TensorValue,
+    span: Span,
+  ): TensorValue;
   /** Gives a computed tensor a definition, so that using it twice computes it once; index views and scalars stay. */
   settle(value: TensorValue, name?: string): TensorValue;
   /** The same tensor, said to come from elsewhere. */
@@ -79,8 +85,19 @@ export function makeBuilder(strict: boolean): TensorBuilder {
   let hoisted = new Map<TensorExpr, { readonly tensor: Definition; readonly outer: readonly Axis[] }>();
   let reducedNames: readonly string[] = [];
 
-  const tensor = (dtype: DType, shape: readonly Extent[], at: TensorValue["at"], span: Span, name: string | undefined): TensorValue => ({
-    kind: "tensor", dtype, shape, at, span, name,
+  const tensor = (
+    dtype: DType,
+    shape: readonly Extent[],
+    at: TensorValue["at"],
+    span: Span,
+    name: string | undefined,
+  ): TensorValue => ({
+    kind: "tensor",
+    dtype,
+    shape,
+    at,
+    span,
+    name,
   });
 
   const backed = (b: Backing, shape: readonly Extent[], span: Span, name: string): TensorValue => {
@@ -108,7 +125,10 @@ export function makeBuilder(strict: boolean): TensorBuilder {
   };
 
   /** Copies of axes for a definition of its own, and the expressions over the copies. */
-  const lift = (outer: readonly Axis[], list: readonly TensorExpr[]): { axes: readonly Axis[]; list: readonly TensorExpr[] } => {
+  const lift = (
+    outer: readonly Axis[],
+    list: readonly TensorExpr[],
+  ): { axes: readonly Axis[]; list: readonly TensorExpr[] } => {
     if (outer.length === 0) return { axes: [], list };
     const axes = outer.map((a) => axis(a.name, a.extent));
     const bind = new Map(outer.map((a, k) => [a, axisRef(axes[k]!)]));
@@ -145,7 +165,12 @@ export function makeBuilder(strict: boolean): TensorBuilder {
     return e.kind === "reduce" ? mapChildren(e, (c) => hoist(c, memo)) : hoist(e, memo);
   };
 
-  const close = (name: string, axes: readonly Axis[], bodies: readonly TensorExpr[], span: Span): readonly TensorValue[] => {
+  const close = (
+    name: string,
+    axes: readonly Axis[],
+    bodies: readonly TensorExpr[],
+    span: Span,
+  ): readonly TensorValue[] => {
     const shape = axes.map((a) => a.extent);
     checkShape(shape, span);
     // Roots that are reductions stay only if all are: a definition's results share their loops.
@@ -159,7 +184,8 @@ export function makeBuilder(strict: boolean): TensorBuilder {
     return made.types.map((_, slot) => backed({ tensor: made, slot, prefix: outer.map(axisRef) }, shape, span, name));
   };
 
-  const scalar = (e: TensorExpr, span: Span, name: string | undefined): TensorValue => tensor(e.dtype, [], () => e, span, name);
+  const scalar = (e: TensorExpr, span: Span, name: string | undefined): TensorValue =>
+    tensor(e.dtype, [], () => e, span, name);
 
   const defineMany: Builder["defineMany"] = (name, shape, body, span) => {
     const axes = axesOf(shape);
@@ -182,7 +208,12 @@ export function makeBuilder(strict: boolean): TensorBuilder {
     if (left.size > 0) return undefined;
     return (index, fill) => {
       const bind = new Map(probes.map((p, k) => [p, index[k]!]));
-      return read(e.tensor, e.slot, e.at.map((a) => (a.kind === "axis" ? (bind.get(a.axis) ?? a) : a)), fill);
+      return read(
+        e.tensor,
+        e.slot,
+        e.at.map((a) => (a.kind === "axis" ? (bind.get(a.axis) ?? a) : a)),
+        fill,
+      );
     };
   };
 
@@ -192,7 +223,8 @@ export function makeBuilder(strict: boolean): TensorBuilder {
     return define(name ?? value.name ?? "t", value.shape, (index) => value.at(index), value.span);
   };
 
-  const define: Builder["define"] = (name, shape, body, span) => defineMany(name, shape, (index) => [body(index)], span)[0]!;
+  const define: Builder["define"] = (name, shape, body, span) =>
+    defineMany(name, shape, (index) => [body(index)], span)[0]!;
 
   return {
     strict,
@@ -242,11 +274,22 @@ export function makeBuilder(strict: boolean): TensorBuilder {
       const fill = typeof initial === "number" ? constant(body.dtype, initial) : constant(body.dtype, 0);
       const targets = [...lifted.axes.map(axisRef), ...lifted.list.slice(0, index.length)];
       const made = scatterDef(
-        resultAxes, monoid, [...lifted.axes, ...over], targets, [lifted.list[index.length]!],
-        monoid === "set" || typeof initial === "number" ? [fill] : monoid.identity, into, { name, span },
+        resultAxes,
+        monoid,
+        [...lifted.axes, ...over],
+        targets,
+        [lifted.list[index.length]!],
+        monoid === "set" || typeof initial === "number" ? [fill] : monoid.identity,
+        into,
+        { name, span },
       );
       steps.push(made);
-      return backed({ tensor: made, slot: 0, prefix: outer.map(axisRef) }, own.map((a) => a.extent), span, name);
+      return backed(
+        { tensor: made, slot: 0, prefix: outer.map(axisRef) },
+        own.map((a) => a.extent),
+        span,
+        name,
+      );
     },
     view: (dtype, shape, at, span, name) => tensor(dtype, shape, at, span, name),
     readOr(value, index, fill) {
@@ -260,7 +303,8 @@ export function makeBuilder(strict: boolean): TensorBuilder {
       if (!b) throw new RangeError("a materialised tensor has a definition");
       return read(b.tensor, b.slot, [...b.prefix, ...index], c);
     },
-    requireEqual: (left, right, leftSpan, rightSpan, what) => constraints.requireEqual(left, right, leftSpan, rightSpan, what),
+    requireEqual: (left, right, leftSpan, rightSpan, what) =>
+      constraints.requireEqual(left, right, leftSpan, rightSpan, what),
     requireAtLeast: (left, right, span, what, code) => constraints.requireAtLeast(left, right, span, what, code),
     freshSymbol: (hint) => constraints.freshSymbol(hint),
     input(name, dtype, shape, axisNames, span) {
@@ -270,7 +314,10 @@ export function makeBuilder(strict: boolean): TensorBuilder {
       return backed({ tensor: made, slot: 0, prefix: [] }, shape, span, name);
     },
     defineOver(name, axes, body, span) {
-      const rest = axesOf(body.shape, AXIS_NAMES.filter((n) => !axes.some((a) => a.name === n)));
+      const rest = axesOf(
+        body.shape,
+        AXIS_NAMES.filter((n) => !axes.some((a) => a.name === n)),
+      );
       return close(name, [...axes, ...rest], [body.at(rest.map(axisRef))], span)[0]!;
     },
     scanOver(name, monoid, along, body, span) {
@@ -327,7 +374,12 @@ export function makeBuilder(strict: boolean): TensorBuilder {
   }
 
   function closeScan(
-    name: string, monoid: Parameters<Builder["scan"]>[1], axes: readonly Axis[], along: Axis, values: readonly TensorExpr[], span: Span,
+    name: string,
+    monoid: Parameters<Builder["scan"]>[1],
+    axes: readonly Axis[],
+    along: Axis,
+    values: readonly TensorExpr[],
+    span: Span,
   ): readonly TensorValue[] {
     const shape = axes.map((a) => a.extent);
     checkShape(shape, span);
@@ -350,7 +402,8 @@ function checkCount(shape: readonly Extent[], span: Span): void {
   if (known >= LIMIT || large)
     throw new DiagnosticError(
       diagnostic("EIN1206", `a tensor of shape [${shape.map((e) => e.text).join(", ")}] is too large`, {
-        span, text: `${(large ?? productExtent(shape)).text} elements; at most 2^31 - 1 are possible`,
+        span,
+        text: `${(large ?? productExtent(shape)).text} elements; at most 2^31 - 1 are possible`,
       }),
     );
 }

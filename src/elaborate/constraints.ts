@@ -100,9 +100,14 @@ export function makeConstraints(): Constraints {
         const labels = [{ span: leftSpan, text: `this is ${sizeText(left, l)}` }];
         if (!sameSpan(leftSpan, rightSpan)) labels.push({ span: rightSpan, text: `this is ${sizeText(right, r)}` });
         throw new DiagnosticError(
-          diagnostic(code, `${what} must have the same extent, but ${sizeText(left, l)} is not ${sizeText(right, r)}`, labels, {
-            notes: [`expected ${sizeText(left, l)}, found ${sizeText(right, r)}`],
-          }),
+          diagnostic(
+            code,
+            `${what} must have the same extent, but ${sizeText(left, l)} is not ${sizeText(right, r)}`,
+            labels,
+            {
+              notes: [`expected ${sizeText(left, l)}, found ${sizeText(right, r)}`],
+            },
+          ),
         );
       }
       const [a, b] = [plainSymbol(l), plainSymbol(r)];
@@ -128,9 +133,12 @@ export function makeConstraints(): Constraints {
       const [l, r] = [resolve(left), resolve(right)];
       const proof = proveNonNegative(subExtent(l, r), atLeast);
       if (proof === "proved") return;
-      const shown = l.value === undefined && r.value === undefined ? `${l.text} is less than ${r.text}` : `${l.text} < ${r.text}`;
+      const shown =
+        l.value === undefined && r.value === undefined ? `${l.text} is less than ${r.text}` : `${l.text} < ${r.text}`;
       if (proof === "refuted")
-        throw new DiagnosticError(diagnostic(code, `${what}: ${shown}`, { span, text: `expected at least ${r.text}, found ${l.text}` }));
+        throw new DiagnosticError(
+          diagnostic(code, `${what}: ${shown}`, { span, text: `expected at least ${r.text}, found ${l.text}` }),
+        );
       addFact({ left: l, relation: ">=", right: r, message: `${what}: ${shown}`, span });
     },
     freshSymbol(hint) {
@@ -148,9 +156,19 @@ export function makeConstraints(): Constraints {
     facts: () =>
       facts
         .map((f) => ({ ...f, left: resolve(f.left), right: resolve(f.right) }))
-        .filter((f) => f.left !== f.right && !(f.relation === ">=" && proveNonNegative(subExtent(f.left, f.right)) === "proved")),
+        .filter(
+          (f) =>
+            f.left !== f.right && !(f.relation === ">=" && proveNonNegative(subExtent(f.left, f.right)) === "proved"),
+        ),
     snapshot() {
-      const saved = { merged: [...merged], order: [...order], atLeast: [...atLeast], facts: [...facts], keys: new Set(keys), where: [...where] };
+      const saved = {
+        merged: [...merged],
+        order: [...order],
+        atLeast: [...atLeast],
+        facts: [...facts],
+        keys: new Set(keys),
+        where: [...where],
+      };
       return () => {
         refill(merged, saved.merged);
         refill(order, saved.order);
@@ -185,12 +203,16 @@ export function isFresh(symbol: string): boolean {
 export function plainSymbol(e: Extent): string | undefined {
   const t = e.terms[0];
   const a = t?.atoms[0];
-  return e.terms.length === 1 && t?.coefficient === 1 && t.atoms.length === 1 && a?.kind === "symbol" ? a.name : undefined;
+  return e.terms.length === 1 && t?.coefficient === 1 && t.atoms.length === 1 && a?.kind === "symbol"
+    ? a.name
+    : undefined;
 }
 
 function mentions(e: Extent, symbol: string): boolean {
   return e.terms.some((t) =>
-    t.atoms.some((a) => (a.kind === "symbol" ? a.name === symbol : mentions(a.left, symbol) || mentions(a.right, symbol))),
+    t.atoms.some((a) =>
+      a.kind === "symbol" ? a.name === symbol : mentions(a.left, symbol) || mentions(a.right, symbol),
+    ),
   );
 }
 

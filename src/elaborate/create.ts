@@ -15,7 +15,16 @@ import type { FunctionValue, Value } from "./value.ts";
 
 /** Part of the language, refused with EIN1107 where nothing implements them. */
 const UNSUPPORTED: ReadonlySet<string> = new Set([
-  "grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian", "checkpoint", "sort", "argsort", "top_k",
+  "grad",
+  "value_and_grad",
+  "vjp",
+  "jvp",
+  "jacobian",
+  "hessian",
+  "checkpoint",
+  "sort",
+  "argsort",
+  "top_k",
 ]);
 const CONSTANTS: ReadonlyMap<string, number> = new Map([["pi", Math.PI]]);
 
@@ -70,8 +79,14 @@ function globalValue(cx: Context, builtins: Map<string, FunctionValue>, name: st
 
 function fillModule(cx: Context, m: LoadedModule, scope: Scope): void {
   for (const [name, item] of m.items) {
-    if (item.kind === "fn") declare(scope, name, { kind: "lazy", span: item.name.span, evaluate: () => cx.functionOf(m, item) });
-    else declare(scope, name, { kind: "lazy", span: item.name.span, evaluate: once(item, () => moduleLet(cx, item, scope)) });
+    if (item.kind === "fn")
+      declare(scope, name, { kind: "lazy", span: item.name.span, evaluate: () => cx.functionOf(m, item) });
+    else
+      declare(scope, name, {
+        kind: "lazy",
+        span: item.name.span,
+        evaluate: once(item, () => moduleLet(cx, item, scope)),
+      });
   }
   for (const [name, i] of m.imports)
     declare(scope, name, { kind: "lazy", span: i.span, evaluate: () => imported(cx, i.module, i.name) });
@@ -90,7 +105,14 @@ function moduleLet(cx: Context, item: LetItem, scope: Scope): Value {
   try {
     const v = cx.evaluate(item.value, scope, { span: item.span, name: item.name.text });
     if (item.isConst && (v.kind === "tensor" || v.kind === "record"))
-      throw new DiagnosticError(diagnostic("EIN1502", "the value of a `const` must be known when the kernel is made", { span: item.value.span, text: "this is computed" }, { notes: ["use `let`"] }));
+      throw new DiagnosticError(
+        diagnostic(
+          "EIN1502",
+          "the value of a `const` must be known when the kernel is made",
+          { span: item.value.span, text: "this is computed" },
+          { notes: ["use `let`"] },
+        ),
+      );
     return v;
   } finally {
     cx.recovering = recovering;
@@ -106,7 +128,12 @@ function once(item: LetItem, make: () => Value): () => Value {
     if (made) return made;
     if (failure) throw failure;
     if (busy)
-      throw new DiagnosticError(diagnostic("EIN1105", `\`${item.name.text}\` is defined by itself`, { span: item.name.span, text: "needed while it is made" }));
+      throw new DiagnosticError(
+        diagnostic("EIN1105", `\`${item.name.text}\` is defined by itself`, {
+          span: item.name.span,
+          text: "needed while it is made",
+        }),
+      );
     busy = true;
     try {
       made = make();

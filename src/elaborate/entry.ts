@@ -9,11 +9,11 @@ import type { LoadedModule } from "../modules.ts";
 import type { NamedResult } from "./builder.ts";
 import { plainSymbol } from "./constraints.ts";
 import type { Context } from "./context.ts";
-import { describe, fail, toExtent, toTensor } from "./convert.ts";
+import { describe, fail, toTensor } from "./convert.ts";
 import { bindConstants, instantiate, isConst } from "./function.ts";
 import { declare, lookup, makeScope, type Scope } from "./scope.ts";
 import { extentNames, LEAD, RESULT } from "./signature.ts";
-import { dtypeOf, plainName } from "./types.ts";
+import { dimExtent, dtypeOf, plainName } from "./types.ts";
 import type { CallArgument, Value } from "./value.ts";
 
 export type ConstInput = number | boolean | string | readonly number[];
@@ -39,7 +39,13 @@ export interface Entry {
 }
 
 /** `symbolicConstants`: an integer constant without a value becomes an extent of its name, so that shapes can be checked. */
-export function elaborateEntry(cx: Context, m: LoadedModule, item: FnItem, o: EntryOptions, symbolicConstants: boolean): Entry {
+export function elaborateEntry(
+  cx: Context,
+  m: LoadedModule,
+  item: FnItem,
+  o: EntryOptions,
+  symbolicConstants: boolean,
+): Entry {
   const given = new Map<string, CallArgument>();
   const shapes = new Map(Object.entries(o.shapes ?? {}));
   const extents = new Map(Object.entries(o.extents ?? {}));
@@ -53,14 +59,22 @@ export function elaborateEntry(cx: Context, m: LoadedModule, item: FnItem, o: En
     else if (!p.default) {
       const type = p.type?.kind === "constType" ? p.type.name.text : p.type?.dtype.text;
       if (!symbolicConstants || type !== "int")
-        fail("EIN1502", `\`${p.name.text}\` must be given a value`, p.span, "this constant has no default", { notes: [`pass it when the kernel is made, e.g. { consts: { ${p.name.text}: … } }`] });
+        fail("EIN1502", `\`${p.name.text}\` must be given a value`, p.span, "this constant has no default", {
+          notes: [`pass it when the kernel is made, e.g. { consts: { ${p.name.text}: … } }`],
+        });
       symbolic.push(p.name.text);
       cx.builder.constraints.declare(p.name.text);
-      given.set(p.name.text, { name: undefined, span: p.span, value: { kind: "int", extent: sizeSymbol(p.name.text), span: p.span } });
+      given.set(p.name.text, {
+        name: undefined,
+        span: p.span,
+        value: { kind: "int", extent: sizeSymbol(p.name.text), span: p.span },
+      });
     }
   }
 
-  const inputs = item.params.filter((p) => !isConst(p) && p.type?.kind === "tensorType" && (!p.default || provided.has(p.name.text)));
+  const inputs = item.params.filter(
+    (p) => !isConst(p) && p.type?.kind === "tensorType" && (!p.default || provided.has(p.name.text)),
+  );
   const scope = symbolScope(cx, m, item, given, extents, shapes);
   const folded = new Set<string>();
   for (const p of inputs) {
@@ -68,14 +82,25 @@ export function elaborateEntry(cx: Context, m: LoadedModule, item: FnItem, o: En
     const shape = inputShape(cx, p, type, scope, shapes.get(p.name.text));
     if (!shapes.has(p.name.text) && type.dims?.some((d) => d.kind === "ellipsis")) folded.add(p.name.text);
     const names = type.dims?.length === shape.length ? type.dims.map((d) => plainName(d)?.toLowerCase() ?? "") : [];
-    const value = cx.builder.input(p.name.text, dtypeOf(type.dtype), shape, names.map((n, k) => n || `i${k}`), p.span);
+    const value = cx.builder.input(
+      p.name.text,
+      dtypeOf(type.dtype),
+      shape,
+      names.map((n, k) => n || `i${k}`),
+      p.span,
+    );
     given.set(p.name.text, { name: undefined, value, span: p.span });
   }
 
   const value = instantiate(cx, m, item, given);
   const results = resultsOf(value, item);
   for (const r of results) if (plainSymbol(r.value.shape[0] ?? size(0)) === LEAD && folded.size > 0) folded.add(r.name);
-  return { program: cx.builder.finish(item.name.text, results), folded, where: cx.builder.constraints.where(), symbolic };
+  return {
+    program: cx.builder.finish(item.name.text, results),
+    folded,
+    where: cx.builder.constraints.where(),
+    symbolic,
+  };
 }
 
 function checkNames(item: FnItem, o: EntryOptions, provided: ReadonlySet<string>): void {
@@ -83,17 +108,30 @@ function checkNames(item: FnItem, o: EntryOptions, provided: ReadonlySet<string>
     for (const n of names) {
       if (known.includes(n)) continue;
       const near = suggest(n, known);
-      fail("EIN1501", `\`${item.name.text}\` has no ${what} \`${n}\`${near ? `; did you mean \`${near}\`?` : ""}`, item.name.span, "declared here", {
-        notes: [known.length > 0 ? `it has ${known.join(", ")}` : "it has none"],
-      });
+      fail(
+        "EIN1501",
+        `\`${item.name.text}\` has no ${what} \`${n}\`${near ? `; did you mean \`${near}\`?` : ""}`,
+        item.name.span,
+        "declared here",
+        {
+          notes: [known.length > 0 ? `it has ${known.join(", ")}` : "it has none"],
+        },
+      );
     }
   };
-  const names = (wanted: boolean): readonly string[] => item.params.filter((p) => isConst(p) === wanted).map((p) => p.name.text);
+  const names = (wanted: boolean): readonly string[] =>
+    item.params.filter((p) => isConst(p) === wanted).map((p) => p.name.text);
   check(Object.keys(o.consts ?? {}), names(true), "constant");
   check(provided, names(false), "parameter");
   check(Object.keys(o.extents ?? {}), [...extentNames(item).keys()], "extent");
   for (const [name, value] of Object.entries(o.extents ?? {}))
-    if (!Number.isInteger(value) || value < 0) fail("EIN1503", `extent \`${name}\` cannot be ${value}`, extentNames(item).get(name)?.span ?? item.name.span, "a number of elements is needed");
+    if (!Number.isInteger(value) || value < 0)
+      fail(
+        "EIN1503",
+        `extent \`${name}\` cannot be ${value}`,
+        extentNames(item).get(name)?.span ?? item.name.span,
+        "a number of elements is needed",
+      );
 }
 
 function constantOf(p: Param, v: ConstInput | undefined): Value | undefined {
@@ -111,7 +149,12 @@ function constantOf(p: Param, v: ConstInput | undefined): Value | undefined {
 
 /** A scope in which the extents of all parameters' types have values: given ones, or symbols of their names. */
 function symbolScope(
-  cx: Context, m: LoadedModule, item: FnItem, given: ReadonlyMap<string, CallArgument>, extents: ReadonlyMap<string, number>, shapes: ReadonlyMap<string, readonly number[]>,
+  cx: Context,
+  m: LoadedModule,
+  item: FnItem,
+  given: ReadonlyMap<string, CallArgument>,
+  extents: ReadonlyMap<string, number>,
+  shapes: ReadonlyMap<string, readonly number[]>,
 ): Scope {
   const scope = makeScope(cx.moduleScope(m), true);
   bindConstants(cx, item, given, scope);
@@ -123,7 +166,11 @@ function symbolScope(
   for (const [name, e] of extentNames(item)) {
     const b = lookup(scope, name);
     if (b && (b.kind !== "lazy" || b.evaluate().kind === "int")) continue;
-    declare(scope, name, { kind: "value", span: e.span, value: { kind: "int", extent: namedSize(cx, name, sizes.get(name)), span: e.span } });
+    declare(scope, name, {
+      kind: "value",
+      span: e.span,
+      value: { kind: "int", extent: namedSize(cx, name, sizes.get(name)), span: e.span },
+    });
   }
   return scope;
 }
@@ -150,7 +197,13 @@ function namedSize(cx: Context, name: string, n: number | undefined): Extent {
   return sizeSymbol(name);
 }
 
-function inputShape(cx: Context, p: Param, type: TensorType, scope: Scope, actual: readonly number[] | undefined): readonly Extent[] {
+function inputShape(
+  cx: Context,
+  p: Param,
+  type: TensorType,
+  scope: Scope,
+  actual: readonly number[] | undefined,
+): readonly Extent[] {
   const dims = type.dims ?? [];
   const at = dims.findIndex((d) => d.kind === "ellipsis");
   const named = (k: number): Extent | undefined => {
@@ -159,9 +212,12 @@ function inputShape(cx: Context, p: Param, type: TensorType, scope: Scope, actua
     return b?.kind === "value" && b.value.kind === "int" ? b.value.extent : undefined;
   };
   if (actual) {
-    for (const n of actual) if (!Number.isInteger(n) || n < 0) fail("EIN1503", `\`${p.name.text}\` cannot have an extent of ${n}`, p.span, "here");
+    for (const n of actual)
+      if (!Number.isInteger(n) || n < 0)
+        fail("EIN1503", `\`${p.name.text}\` cannot have an extent of ${n}`, p.span, "here");
     return actual.map((n, k) => {
-      const d = at < 0 || k < at ? k : k >= actual.length - (dims.length - 1 - at) ? k - actual.length + dims.length : -1;
+      const d =
+        at < 0 || k < at ? k : k >= actual.length - (dims.length - 1 - at) ? k - actual.length + dims.length : -1;
       const e = d < 0 ? undefined : named(d);
       return e && cx.builder.constraints.resolve(e).value === n ? e : size(n);
     });
@@ -171,7 +227,7 @@ function inputShape(cx: Context, p: Param, type: TensorType, scope: Scope, actua
       cx.builder.constraints.declare(LEAD);
       return sizeSymbol(LEAD);
     }
-    return toExtent(cx.evaluate(d.expr, scope), d.span, "an extent");
+    return dimExtent(cx, d, scope);
   });
 }
 
@@ -179,7 +235,9 @@ function resultsOf(value: Value, item: FnItem): readonly NamedResult[] {
   const span: Span = item.body.result?.span ?? item.body.span;
   if (value.kind !== "record") {
     if (value.kind === "function" || value.kind === "none" || value.kind === "string" || value.kind === "list")
-      return fail("EIN1204", `\`${item.name.text}\` does not return a tensor`, span, `this is ${describe(value)}`, { notes: ["several results are written { a, b }"] });
+      return fail("EIN1204", `\`${item.name.text}\` does not return a tensor`, span, `this is ${describe(value)}`, {
+        notes: ["several results are written { a, b }"],
+      });
     return [{ name: RESULT, value: toTensor(value, span) }];
   }
   if (value.fields.size === 0) return fail("EIN1204", `\`${item.name.text}\` returns an empty record`, span, "here");
@@ -202,8 +260,11 @@ export function distinct(list: readonly Diagnostic[]): readonly Diagnostic[] {
 export function diagnosticOf(error: unknown, span: Span, isSilent: (e: unknown) => boolean): Diagnostic | null {
   if (error instanceof DiagnosticError) return error.diagnostic;
   if (isSilent(error)) return null;
-  if (error instanceof RangeError && /call stack/i.test(error.message)) return diagnostic("EIN1003", "the function nests too deeply", { span, text: "in this function" });
-  if (error instanceof RangeError && /safe integer/.test(error.message)) return diagnostic("EIN1206", "an extent is too large", { span, text: "in this function" });
-  if (error instanceof RangeError && /by zero/.test(error.message)) return diagnostic("EIN1503", "an extent is divided by zero", { span, text: "in this function" });
+  if (error instanceof RangeError && /call stack/i.test(error.message))
+    return diagnostic("EIN1003", "the function nests too deeply", { span, text: "in this function" });
+  if (error instanceof RangeError && /safe integer/.test(error.message))
+    return diagnostic("EIN1206", "an extent is too large", { span, text: "in this function" });
+  if (error instanceof RangeError && /by zero/.test(error.message))
+    return diagnostic("EIN1503", "an extent is divided by zero", { span, text: "in this function" });
   throw error;
 }

@@ -1,5 +1,15 @@
 /** Expressions to values: names, literals, and the dispatch to the parts that know each construct. */
-import type { BinaryExpr, CallExpr, CastExpr, ConditionalExpr, Expr, FieldExpr, NameExpr, NumberLiteral, RecordExpr } from "../../grammar/ast.ts";
+import type {
+  BinaryExpr,
+  CallExpr,
+  CastExpr,
+  ConditionalExpr,
+  Expr,
+  FieldExpr,
+  NameExpr,
+  NumberLiteral,
+  RecordExpr,
+} from "../../grammar/ast.ts";
 import { suggest } from "../../grammar/suggest.ts";
 import { productExtent, size } from "../../ir/extent.ts";
 import { apply, cast } from "../../ir/tensor.ts";
@@ -19,7 +29,8 @@ const MAX_DEPTH = 1000;
 const CHAIN = 128;
 
 export function evaluate(cx: Context, e: Expr, scope: Scope, want: Want | undefined): Value {
-  if (cx.depth > MAX_DEPTH) return fail("EIN1003", "the expression nests too deeply", e.span, "name parts of it with `let`");
+  if (cx.depth > MAX_DEPTH)
+    return fail("EIN1003", "the expression nests too deeply", e.span, "name parts of it with `let`");
   cx.depth++;
   try {
     return dispatch(cx, e, scope, want);
@@ -82,7 +93,8 @@ function number(e: NumberLiteral): Value {
     return { kind: "float", value, span: e.span };
   }
   const value = Number(text);
-  if (!Number.isSafeInteger(value)) return fail("EIN1004", `${e.text} is not an integer that fits`, e.span, "integers must stay below 2^53");
+  if (!Number.isSafeInteger(value))
+    return fail("EIN1004", `${e.text} is not an integer that fits`, e.span, "integers must stay below 2^53");
   return { kind: "int", extent: size(value), span: e.span };
 }
 
@@ -103,14 +115,22 @@ function name(cx: Context, e: NameExpr, scope: Scope): Value {
   const found = cx.global(e.text, e.span);
   if (found) return found;
   const near = suggest(e.text, [...namesIn(scope), ...cx.globalNames()]);
-  return fail("EIN1101", `there is nothing called \`${e.text}\` here`, e.span, near ? `did you mean \`${near}\`?` : "unknown name", {
-    ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: e.span, text: near }] } } : {}),
-  });
+  return fail(
+    "EIN1101",
+    `there is nothing called \`${e.text}\` here`,
+    e.span,
+    near ? `did you mean \`${near}\`?` : "unknown name",
+    {
+      ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: e.span, text: near }] } } : {}),
+    },
+  );
 }
 
 /** Constants are said to be where they are used; tensors keep the place that determined their shape. */
 function located(v: Value, e: NameExpr): Value {
-  return v.kind === "int" || v.kind === "float" || v.kind === "bool" || v.kind === "string" ? { ...v, span: e.span } : v;
+  return v.kind === "int" || v.kind === "float" || v.kind === "bool" || v.kind === "string"
+    ? { ...v, span: e.span }
+    : v;
 }
 
 /** Left-nested operators without recursion: `a + b + c + …` may be long. */
@@ -157,26 +177,49 @@ function conditional(cx: Context, e: ConditionalExpr, scope: Scope, want: Want |
   const condition = toBoolTensor(c, e.condition.span, "a condition");
   const literalWant = want?.dtype ? { dtype: want.dtype, span: want.span } : undefined;
   const [then, otherwise] = [cx.evaluate(e.then, scope, literalWant), cx.evaluate(e.otherwise, scope, literalWant)];
-  const hinted = (v: Value): Value => (v.kind === "int" && then.kind !== "tensor" && otherwise.kind !== "tensor" && (want?.dtype === "f32" || want?.dtype === "f16") ? toTensor(v, v.span, want.dtype) : v);
-  const [a, b] = unify(cx, hinted(then), hinted(otherwise), { left: e.then, right: e.otherwise, span: e.span }, "`? :`");
+  const hinted = (v: Value): Value =>
+    v.kind === "int" &&
+    then.kind !== "tensor" &&
+    otherwise.kind !== "tensor" &&
+    (want?.dtype === "f32" || want?.dtype === "f16")
+      ? toTensor(v, v.span, want.dtype)
+      : v;
+  const [a, b] = unify(
+    cx,
+    hinted(then),
+    hinted(otherwise),
+    { left: e.then, right: e.otherwise, span: e.span },
+    "`? :`",
+  );
   return mapped(cx, [condition, a, b], ([x, y, z]) => apply("select", x!, y!, z!), a.dtype, e.span, "`? :`");
 }
 
 function castTo(cx: Context, e: CastExpr, scope: Scope): Value {
   const v = cx.evaluate(e.value, scope);
   const dtype = dtypeOf(e.dtype);
-  const direct = v.kind === "int" && dtype !== "bool" && (v.extent.value === undefined || dtype !== "u32" || v.extent.value >= 0);
-  const t = toTensor(v, e.value.span, direct || (v.kind === "float" && (dtype === "f32" || dtype === "f16")) ? dtype : undefined);
+  const direct =
+    v.kind === "int" && dtype !== "bool" && (v.extent.value === undefined || dtype !== "u32" || v.extent.value >= 0);
+  const t = toTensor(
+    v,
+    e.value.span,
+    direct || (v.kind === "float" && (dtype === "f32" || dtype === "f16")) ? dtype : undefined,
+  );
   return t.dtype === dtype ? t : mapped(cx, [t], ([x]) => cast(x!, dtype), dtype, e.span, "`as`");
 }
 
 function call(cx: Context, e: CallExpr, scope: Scope): Value {
   if (e.callee.kind === "field") methodHint(cx, e, e.callee, scope);
   const f = cx.evaluate(e.callee, scope);
-  if (f.kind !== "function") return fail("EIN1501", "only functions can be called", e.callee.span, `this is ${describe(f)}`);
-  const args = e.args.map((a): CallArgument => ({
-    name: a.name?.text, value: cx.evaluate(a.value, scope), span: a.value.span, ...(a.name ? { nameSpan: a.name.span } : {}),
-  }));
+  if (f.kind !== "function")
+    return fail("EIN1501", "only functions can be called", e.callee.span, `this is ${describe(f)}`);
+  const args = e.args.map(
+    (a): CallArgument => ({
+      name: a.name?.text,
+      value: cx.evaluate(a.value, scope),
+      span: a.value.span,
+      ...(a.name ? { nameSpan: a.name.span } : {}),
+    }),
+  );
   return f.call(args, e.span);
 }
 
@@ -185,7 +228,13 @@ function methodHint(cx: Context, e: CallExpr, callee: FieldExpr, scope: Scope): 
   const v = cx.evaluate(callee.value, scope);
   if (v.kind !== "tensor") return;
   const known = lookup(scope, callee.field.text) ?? cx.global(callee.field.text, callee.field.span);
-  if (known) fail("EIN1501", "tensors have no methods", callee.field.span, `write \`${callee.field.text}(x${e.args.length > 0 ? ", …" : ""})\``);
+  if (known)
+    fail(
+      "EIN1501",
+      "tensors have no methods",
+      callee.field.span,
+      `write \`${callee.field.text}(x${e.args.length > 0 ? ", …" : ""})\``,
+    );
 }
 
 function field(cx: Context, e: FieldExpr, scope: Scope): Value {
@@ -196,7 +245,8 @@ function field(cx: Context, e: FieldExpr, scope: Scope): Value {
     if (found) return found;
     return unknownField(e, describe(v), [...v.fields.keys()]);
   }
-  if (v.kind !== "tensor") return fail("EIN1204", "only tensors and records have fields", e.value.span, `this is ${describe(v)}`);
+  if (v.kind !== "tensor")
+    return fail("EIN1204", "only tensors and records have fields", e.value.span, `this is ${describe(v)}`);
   const int = (n: IntValue["extent"]): IntValue => ({ kind: "int", extent: n, span: e.span });
   switch (key) {
     case "T":
@@ -216,15 +266,22 @@ function field(cx: Context, e: FieldExpr, scope: Scope): Value {
 
 function unknownField(e: FieldExpr, what: string, known: readonly string[]): never {
   const near = suggest(e.field.text, known);
-  return fail("EIN1101", `${what} has no field \`${e.field.text}\``, e.field.span, near ? `did you mean \`${near}\`?` : `it has ${known.join(", ")}`, {
-    ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: e.field.span, text: near }] } } : {}),
-  });
+  return fail(
+    "EIN1101",
+    `${what} has no field \`${e.field.text}\``,
+    e.field.span,
+    near ? `did you mean \`${near}\`?` : `it has ${known.join(", ")}`,
+    {
+      ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: e.field.span, text: near }] } } : {}),
+    },
+  );
 }
 
 function record(cx: Context, e: RecordExpr, scope: Scope, want: Want | undefined): Value {
   const fields = new Map<string, Value>();
   for (const f of e.fields) {
-    if (fields.has(f.name.text)) return fail("EIN1102", `the record has two fields \`${f.name.text}\``, f.name.span, "the second");
+    if (fields.has(f.name.text))
+      return fail("EIN1102", `the record has two fields \`${f.name.text}\``, f.name.span, "the second");
     fields.set(f.name.text, cx.evaluate(f.value, scope, want?.fields?.get(f.name.text)));
   }
   return { kind: "record", fields, span: e.span };

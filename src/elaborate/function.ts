@@ -18,7 +18,10 @@ export function moduleFunction(cx: Context, m: LoadedModule, item: FnItem): Func
   const parameters = item.params.map(parameterOf);
   const name = item.name.text;
   return {
-    kind: "function", name, parameters: item.params.map((p) => ({ name: p.name.text, isConst: isConst(p), optional: p.default !== undefined })), span: item.name.span,
+    kind: "function",
+    name,
+    parameters: item.params.map((p) => ({ name: p.name.text, isConst: isConst(p), optional: p.default !== undefined })),
+    span: item.name.span,
     call: (args, span) => {
       const bound = bindArguments(name, parameters, args, span, item.name.span);
       return inline(cx, m, item, bound.byName, span);
@@ -35,11 +38,23 @@ export function isConst(p: Param): boolean {
   return p.isConst || p.type === undefined || p.type.kind === "constType";
 }
 
-function inline(cx: Context, m: LoadedModule, item: FnItem, given: ReadonlyMap<string, CallArgument>, span: Span): Value {
+function inline(
+  cx: Context,
+  m: LoadedModule,
+  item: FnItem,
+  given: ReadonlyMap<string, CallArgument>,
+  span: Span,
+): Value {
   const at = cx.calls.findIndex((c) => c.item === item);
   if (at >= 0) {
     const names = [...cx.calls.slice(at).map((c) => c.item.name.text), item.name.text];
-    return failBoth("EIN1105", `\`${item.name.text}\` calls itself`, { span, text: "this call closes the circle" }, { span: item.name.span, text: "declared here" }, { notes: [names.join(" → "), "functions are inlined, so they may not recurse"] });
+    return failBoth(
+      "EIN1105",
+      `\`${item.name.text}\` calls itself`,
+      { span, text: "this call closes the circle" },
+      { span: item.name.span, text: "declared here" },
+      { notes: [names.join(" → "), "functions are inlined, so they may not recurse"] },
+    );
   }
   const recovering = cx.recovering;
   cx.calls.push({ item, span });
@@ -69,12 +84,18 @@ function inCall(error: DiagnosticError, name: string, span: Span, isStd: boolean
 /** The value with the call as its place, so that errors about it point into the caller. */
 function relabelled(cx: Context, v: Value, span: Span, name: string): Value {
   if (v.kind === "tensor") return cx.builder.relabel(v, span, v.name ?? name);
-  if (v.kind === "record") return { kind: "record", fields: new Map([...v.fields].map(([k, x]) => [k, relabelled(cx, x, span, k)])), span };
+  if (v.kind === "record")
+    return { kind: "record", fields: new Map([...v.fields].map(([k, x]) => [k, relabelled(cx, x, span, k)])), span };
   return { ...v, span };
 }
 
 /** The function's block with its parameters bound. `given` has an entry for every parameter without a default. */
-export function instantiate(cx: Context, m: LoadedModule, item: FnItem, given: ReadonlyMap<string, CallArgument>): Value {
+export function instantiate(
+  cx: Context,
+  m: LoadedModule,
+  item: FnItem,
+  given: ReadonlyMap<string, CallArgument>,
+): Value {
   const scope = makeScope(cx.moduleScope(m), true);
   bindConstants(cx, item, given, scope);
   const checks: (() => void)[] = [];
@@ -94,18 +115,31 @@ export function instantiate(cx: Context, m: LoadedModule, item: FnItem, given: R
 export function bindConstants(cx: Context, item: FnItem, given: ReadonlyMap<string, CallArgument>, scope: Scope): void {
   for (const p of item.params) {
     if (!isConst(p)) continue;
-    const typed = (v: Value, span: Span): Value => (p.type ? conformConst(p.type, v, { span, what: `\`${p.name.text}\`` }) : v);
+    const typed = (v: Value, span: Span): Value =>
+      p.type ? conformConst(p.type, v, { span, what: `\`${p.name.text}\`` }) : v;
     const a = given.get(p.name.text);
     if (a) declare(scope, p.name.text, { kind: "value", span: a.span, value: typed(a.value, a.span) });
     else if (p.default) {
       const e: Expr = p.default;
       let made: Value | undefined;
-      declare(scope, p.name.text, { kind: "lazy", span: p.name.span, evaluate: () => (made ??= typed(cx.evaluate(e, scope), e.span)) });
+      declare(scope, p.name.text, {
+        kind: "lazy",
+        span: p.name.span,
+        evaluate: () => (made ??= typed(cx.evaluate(e, scope), e.span)),
+      });
     }
   }
 }
 
-function bindTensor(cx: Context, p: Param, type: TensorType, value: Value, span: Span, scope: Scope, checks: (() => void)[]): void {
+function bindTensor(
+  cx: Context,
+  p: Param,
+  type: TensorType,
+  value: Value,
+  span: Span,
+  scope: Scope,
+  checks: (() => void)[],
+): void {
   const source = { span, what: `\`${p.name.text}\`` };
   const t = toDeclared(value, dtypeOf(type.dtype), type, source);
   bindShape(cx, type, t.shape, scope, source, checks);
@@ -115,7 +149,10 @@ function bindTensor(cx: Context, p: Param, type: TensorType, value: Value, span:
 
 function wantOfResult(cx: Context, type: ResultType, scope: Scope): Want {
   if (type.kind !== "tupleType") return wantOf(cx, type, scope);
-  return { span: type.span, fields: new Map(type.fields.map((f) => [f.name.text, wantOf(cx, f.type, scope, f.name.text)])) };
+  return {
+    span: type.span,
+    fields: new Map(type.fields.map((f) => [f.name.text, wantOf(cx, f.type, scope, f.name.text)])),
+  };
 }
 
 /** Where the result is written: the final expression, or the last statement. */
@@ -126,13 +163,30 @@ function resultSpan(item: FnItem): Span {
 function conformResult(cx: Context, type: ResultType, value: Value, scope: Scope, span: Span): Value {
   if (type.kind !== "tupleType") return conform(cx, type, value, scope, { span, what: "the result" });
   if (value.kind !== "record")
-    return failBoth("EIN1204", "the result must be a record", { span, text: `this is ${describe(value)}` }, { span: type.span, text: `expected { ${type.fields.map((f) => f.name.text).join(", ")} }` });
+    return failBoth(
+      "EIN1204",
+      "the result must be a record",
+      { span, text: `this is ${describe(value)}` },
+      { span: type.span, text: `expected { ${type.fields.map((f) => f.name.text).join(", ")} }` },
+    );
   const extra = [...value.fields.keys()].find((k) => !type.fields.some((f) => f.name.text === k));
-  if (extra !== undefined) return failBoth("EIN1204", `the result has a field \`${extra}\` that its type lacks`, { span, text: "here" }, { span: type.span, text: "the declared type" });
+  if (extra !== undefined)
+    return failBoth(
+      "EIN1204",
+      `the result has a field \`${extra}\` that its type lacks`,
+      { span, text: "here" },
+      { span: type.span, text: "the declared type" },
+    );
   const fields = new Map<string, Value>();
   for (const f of type.fields) {
     const v = value.fields.get(f.name.text);
-    if (!v) return failBoth("EIN1204", `the result lacks the field \`${f.name.text}\``, { span, text: `it has ${[...value.fields.keys()].join(", ")}` }, { span: f.name.span, text: "declared here" });
+    if (!v)
+      return failBoth(
+        "EIN1204",
+        `the result lacks the field \`${f.name.text}\``,
+        { span, text: `it has ${[...value.fields.keys()].join(", ")}` },
+        { span: f.name.span, text: "declared here" },
+      );
     fields.set(f.name.text, conform(cx, f.type, v, scope, { span, what: `\`${f.name.text}\`` }));
   }
   return { kind: "record", fields, span: value.span };
@@ -141,16 +195,32 @@ function conformResult(cx: Context, type: ResultType, value: Value, scope: Scope
 // ---- Builtins and lambdas -----------------------------------------------------------------------------------------
 
 /** Reductions that look at each element once: their operand needs no definition. */
-const SINGLE_USE: ReadonlySet<string> = new Set(["sum", "prod", "mean", "max", "min", "any", "all", "argmax", "argmin"]);
+const SINGLE_USE: ReadonlySet<string> = new Set([
+  "sum",
+  "prod",
+  "mean",
+  "max",
+  "min",
+  "any",
+  "all",
+  "argmax",
+  "argmin",
+]);
 
 export function builtinFunction(cx: Context, f: Builtin): FunctionValue {
   const lazy = ELEMENTWISE.has(f.name) || SINGLE_USE.has(f.name);
   return {
-    kind: "function", name: f.name, span: { file: "", start: 0, end: 0 },
+    kind: "function",
+    name: f.name,
+    span: { file: "", start: 0, end: 0 },
     parameters: f.parameters.map((p) => ({ name: p.name, isConst: false, optional: p.optional ?? false })),
     call: (args, span) => {
       const settled = lazy ? args : args.map((a) => ({ ...a, value: settledDeep(cx, a.value) }));
-      return f.build(cx.builder, builtinArguments(f.parameters, bindArguments(f.name, f.parameters, settled, span), span), span);
+      return f.build(
+        cx.builder,
+        builtinArguments(f.parameters, bindArguments(f.name, f.parameters, settled, span), span),
+        span,
+      );
     },
   };
 }
@@ -163,11 +233,21 @@ function settledDeep(cx: Context, v: Value): Value {
 export function lambda(cx: Context, e: LambdaExpr, scope: Scope): FunctionValue {
   const names = e.params.map((p) => p.text);
   return {
-    kind: "function", name: "lambda", span: e.span, parameters: names.map((name) => ({ name, isConst: false, optional: false })),
+    kind: "function",
+    name: "lambda",
+    span: e.span,
+    parameters: names.map((name) => ({ name, isConst: false, optional: false })),
     call: (args, span) => {
-      const bound = bindArguments("the lambda", names.map((name) => ({ name })), args, span, e.span);
+      const bound = bindArguments(
+        "the lambda",
+        names.map((name) => ({ name })),
+        args,
+        span,
+        e.span,
+      );
       const inner = makeScope(scope);
-      for (const p of e.params) declare(inner, p.text, { kind: "value", span: p.span, value: bound.byName.get(p.text)!.value });
+      for (const p of e.params)
+        declare(inner, p.text, { kind: "value", span: p.span, value: bound.byName.get(p.text)!.value });
       return cx.evaluate(e.body, inner);
     },
   };
@@ -176,7 +256,10 @@ export function lambda(cx: Context, e: LambdaExpr, scope: Scope): FunctionValue 
 /** A function that the language has and this version refuses. */
 export function unsupportedFunction(name: string): FunctionValue {
   return {
-    kind: "function", name, parameters: [], span: { file: "", start: 0, end: 0 },
+    kind: "function",
+    name,
+    parameters: [],
+    span: { file: "", start: 0, end: 0 },
     call: (_args, span) => fail("EIN1107", `\`${name}\` is not supported yet`, span, "in this call"),
   };
 }

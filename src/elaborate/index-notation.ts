@@ -5,13 +5,23 @@ import { suggest } from "../../grammar/suggest.ts";
 import { isFloat } from "../../ir/dtype.ts";
 import { type Extent, ONE, subExtent, ZERO } from "../../ir/extent.ts";
 import { addMonoid, maxMonoid, minMonoid, mulMonoid } from "../../ir/monoid.ts";
-import { type Axis, axis, axisRef, cast, type Monoid, sizeOf, substituteAxes, type TensorExpr } from "../../ir/tensor.ts";
+import {
+  type Axis,
+  axis,
+  axisRef,
+  cast,
+  type Monoid,
+  sizeOf,
+  substituteAxes,
+  type TensorExpr,
+} from "../../ir/tensor.ts";
 import type { DType } from "../../ir/dtype.ts";
 import { REDUCERS, reduceIndexed } from "./builtins/index.ts";
 import { addIndex } from "./builtins/index-arithmetic.ts";
 import type { Context, Want } from "./context.ts";
 import { widened } from "./builder.ts";
-import { describe, fail, toExtent, toTensor } from "./convert.ts";
+import { describe, fail, toTensor } from "./convert.ts";
+import { extentAt } from "./operators.ts";
 import { type IndexRange, inferRanges } from "./ranges.ts";
 import { declare, makeScope, type Scope } from "./scope.ts";
 import type { RecordValue, TensorValue, Value } from "./value.ts";
@@ -23,7 +33,11 @@ export interface BoundIndices {
 
 /** Makes an axis for every binder and a scope that knows them. `stated` says what a declared shape gives for each binder. */
 export function bindIndices(
-  cx: Context, binders: readonly IndexBinder[], bodies: readonly Expr[], scope: Scope, stated: ReadonlyMap<string, IndexRange> = new Map(),
+  cx: Context,
+  binders: readonly IndexBinder[],
+  bodies: readonly Expr[],
+  scope: Scope,
+  stated: ReadonlyMap<string, IndexRange> = new Map(),
 ): BoundIndices {
   const inner = makeScope(scope);
   const ranges = inferRanges(cx, binders, bodies, scope, stated);
@@ -31,17 +45,26 @@ export function bindIndices(
     const { extent, from, fixedBy } = rangeOf(cx, b, scope, ranges);
     const a = axis(b.name.text, cx.builder.constraints.resolve(extent));
     const expr = addIndex(axisRef(a), sizeOf(from));
-    declare(inner, b.name.text, { kind: "index", span: b.name.span, index: { name: b.name.text, expr, extent: a.extent, fixedBy } });
+    declare(inner, b.name.text, {
+      kind: "index",
+      span: b.name.span,
+      index: { name: b.name.text, expr, extent: a.extent, fixedBy },
+    });
     return a;
   });
   return { scope: inner, axes };
 }
 
-function rangeOf(cx: Context, b: IndexBinder, scope: Scope, ranges: ReadonlyMap<string, IndexRange>): { extent: Extent; from: Extent; fixedBy: IndexRange["fixedBy"] | undefined } {
+function rangeOf(
+  cx: Context,
+  b: IndexBinder,
+  scope: Scope,
+  ranges: ReadonlyMap<string, IndexRange>,
+): { extent: Extent; from: Extent; fixedBy: IndexRange["fixedBy"] | undefined } {
   const found = ranges.get(b.name.text);
   if (found) return { extent: found.extent, from: ZERO, fixedBy: found.fixedBy };
   if (!b.range) return fail("EIN1302", `index \`${b.name.text}\` has no range`, b.name.span, "here");
-  const end = (e: Expr): Extent => toExtent(cx.evaluate(e, scope), e.span, "the end of a range");
+  const end = (e: Expr): Extent => extentAt(cx.evaluate(e, scope), e.span, "the end of a range");
   const [from, to] = [end(b.range.from), end(b.range.to)];
   cx.builder.requireAtLeast(to, from, b.span, `the range of \`${b.name.text}\` ends before it begins`);
   return { extent: subExtent(to, from), from, fixedBy: undefined };
@@ -66,9 +89,21 @@ export function indexedDefinition(cx: Context, s: IndexedDefinition, scope: Scop
   return tabulate(cx, s.indices, s.value, scope, want, s.target.text, s.span);
 }
 
-function tabulate(cx: Context, indices: readonly IndexBinder[], body: Expr, scope: Scope, want: Want | undefined, name: string, span: Span): Value {
+function tabulate(
+  cx: Context,
+  indices: readonly IndexBinder[],
+  body: Expr,
+  scope: Scope,
+  want: Want | undefined,
+  name: string,
+  span: Span,
+): Value {
   const bound = bindIndices(cx, indices, [body], scope, statedRanges(indices, want));
-  const inner: Want | undefined = want && { span: want.span, dtype: want.dtype, shape: want.shape?.slice(indices.length) };
+  const inner: Want | undefined = want && {
+    span: want.span,
+    dtype: want.dtype,
+    shape: want.shape?.slice(indices.length),
+  };
   const value = cx.evaluate(body, bound.scope, inner);
   const whole = (v: Value, n: string): TensorValue => {
     const t = toTensor(v, body.span, want?.dtype && fits(v, want.dtype) ? want.dtype : undefined);
@@ -88,10 +123,16 @@ export function reduceExpression(cx: Context, e: ReduceExpr, scope: Scope, want:
   const name = e.reducer.text;
   if (!REDUCERS.has(name)) {
     const near = suggest(name, REDUCERS);
-    return fail("EIN1101", `there is no reduction \`${name}\``, e.reducer.span, near ? `did you mean \`${near}\`?` : "not a reduction", {
-      notes: [`reductions: ${[...REDUCERS].join(", ")}`],
-      ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: e.reducer.span, text: near }] } } : {}),
-    });
+    return fail(
+      "EIN1101",
+      `there is no reduction \`${name}\``,
+      e.reducer.span,
+      near ? `did you mean \`${near}\`?` : "not a reduction",
+      {
+        notes: [`reductions: ${[...REDUCERS].join(", ")}`],
+        ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: e.reducer.span, text: near }] } } : {}),
+      },
+    );
   }
   const bound = bindIndices(cx, e.indices, [e.body], scope);
   if (name === "max" || name === "min" || name === "argmax" || name === "argmin")
@@ -103,7 +144,8 @@ export function reduceExpression(cx: Context, e: ReduceExpr, scope: Scope, want:
   const body = toTensor(v, e.body.span, want?.dtype && fits(v, want.dtype) ? want.dtype : undefined);
   const extents = bound.axes.map((a) => a.extent);
   const fold = (element: TensorExpr): TensorValue => {
-    const at = (index: readonly TensorExpr[]): TensorExpr => substituteAxes(element, new Map(bound.axes.map((a, k) => [a, index[k]!])));
+    const at = (index: readonly TensorExpr[]): TensorExpr =>
+      substituteAxes(element, new Map(bound.axes.map((a, k) => [a, index[k]!])));
     cx.builder.nameAxes(bound.axes.map((a) => a.name));
     return reduceIndexed(cx.builder, name, element.dtype, extents, at, e.span);
   };
@@ -113,7 +155,10 @@ export function reduceExpression(cx: Context, e: ReduceExpr, scope: Scope, want:
 }
 
 const SCANS: ReadonlyMap<string, (d: DType) => Monoid> = new Map([
-  ["cumsum", addMonoid], ["cumprod", mulMonoid], ["cummax", maxMonoid], ["cummin", minMonoid],
+  ["cumsum", addMonoid],
+  ["cumprod", mulMonoid],
+  ["cummax", maxMonoid],
+  ["cummin", minMonoid],
 ]);
 
 /** The array of all prefixes' sums along the index. */
@@ -121,13 +166,22 @@ export function scanExpression(cx: Context, e: ScanExpr, scope: Scope, want: Wan
   const monoid = SCANS.get(e.scanner.text);
   if (!monoid) {
     const near = suggest(e.scanner.text, SCANS.keys());
-    return fail("EIN1101", `there is no scan \`${e.scanner.text}\``, e.scanner.span, near ? `did you mean \`${near}\`?` : `one of ${[...SCANS.keys()].join(", ")}`);
+    return fail(
+      "EIN1101",
+      `there is no scan \`${e.scanner.text}\``,
+      e.scanner.span,
+      near ? `did you mean \`${near}\`?` : `one of ${[...SCANS.keys()].join(", ")}`,
+    );
   }
   const bound = bindIndices(cx, [e.index], [e.body], scope, statedRanges([e.index], want));
   const body = toTensor(cx.evaluate(e.body, bound.scope), e.body.span, want?.dtype);
-  if (body.dtype === "bool") return fail("EIN1201", `\`${e.scanner.text}\` needs numbers, not bools`, e.body.span, `this is ${describe(body)}`);
+  if (body.dtype === "bool")
+    return fail("EIN1201", `\`${e.scanner.text}\` needs numbers, not bools`, e.body.span, `this is ${describe(body)}`);
   const sums = e.scanner.text === "cumsum" || e.scanner.text === "cumprod";
-  const wide: TensorValue = sums && body.dtype === "f16" ? { ...body, dtype: "f32", at: (i) => widened(body.at(i)) } : body;
+  const wide: TensorValue =
+    sums && body.dtype === "f16" ? { ...body, dtype: "f32", at: (i) => widened(body.at(i)) } : body;
   const made = cx.builder.scanOver(e.scanner.text, monoid(wide.dtype), bound.axes[0]!, wide, e.span);
-  return wide === body ? made : cx.builder.view(body.dtype, made.shape, (i) => cast(made.at(i), body.dtype), e.span, e.scanner.text);
+  return wide === body
+    ? made
+    : cx.builder.view(body.dtype, made.shape, (i) => cast(made.at(i), body.dtype), e.span, e.scanner.text);
 }

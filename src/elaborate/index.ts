@@ -7,7 +7,14 @@ import { makeContext } from "./create.ts";
 import { diagnosticOf, distinct, elaborateEntry, type Entry, type EntryOptions } from "./entry.ts";
 import { isConst } from "./function.ts";
 import { Silent } from "./scope.ts";
-import { declaredResults, extentNames, type FunctionSignature, LEAD, parametersOf, type SignatureResult } from "./signature.ts";
+import {
+  declaredResults,
+  extentNames,
+  type FunctionSignature,
+  LEAD,
+  parametersOf,
+  type SignatureResult,
+} from "./signature.ts";
 
 export type { ConstInput } from "./entry.ts";
 
@@ -35,7 +42,9 @@ export function checkModule(graph: ModuleGraph): Checked {
 function checkFunction(m: LoadedModule, item: FnItem, diagnostics: Diagnostic[]): FunctionSignature {
   const provided = item.params.filter((p) => !isConst(p)).map((p) => p.name.text);
   // What depends on a constant without a default is checked when it has a value.
-  const needsConstant = item.params.some((p) => isConst(p) && !p.default && !(p.type?.kind === "constType" && p.type.name.text === "int"));
+  const needsConstant = item.params.some(
+    (p) => isConst(p) && !p.default && !(p.type?.kind === "constType" && p.type.name.text === "int"),
+  );
   const run = needsConstant ? { entry: undefined, diagnostics: [] } : attempt(m, item, { provided }, true);
   const open = item.params.some((p) => isConst(p) && !p.default);
   diagnostics.push(...run.diagnostics.filter((d) => !(open && (d.code === "EIN1502" || d.code === "EIN1503"))));
@@ -44,12 +53,22 @@ function checkFunction(m: LoadedModule, item: FnItem, diagnostics: Diagnostic[])
 
 function signatureOf(m: LoadedModule, item: FnItem, entry: Entry | undefined): FunctionSignature {
   const made = entry?.program.results.map(
-    (r): SignatureResult => ({ name: r.name, dtype: r.tensor.types[r.slot] ?? "f32", shape: r.tensor.axes.map((a) => (a.extent.text === LEAD ? "..." : a.extent.text)) }),
+    (r): SignatureResult => ({
+      name: r.name,
+      dtype: r.tensor.types[r.slot] ?? "f32",
+      shape: r.tensor.axes.map((a) => (a.extent.text === LEAD ? "..." : a.extent.text)),
+    }),
   );
   return {
-    name: item.name.text, doc: item.doc, exported: item.exported, parameters: parametersOf(m, item),
-    results: declaredResults(m, item.result) ?? made ?? [], extents: [...extentNames(item).keys()],
-    where: entry?.where.filter((w) => !w.includes(LEAD)) ?? [], folded: (entry?.folded.size ?? 0) > 0, span: item.name.span,
+    name: item.name.text,
+    doc: item.doc,
+    exported: item.exported,
+    parameters: parametersOf(m, item),
+    results: declaredResults(m, item.result) ?? made ?? [],
+    extents: [...extentNames(item).keys()],
+    where: entry?.where.filter((w) => !w.includes(LEAD)) ?? [],
+    folded: (entry?.folded.size ?? 0) > 0,
+    span: item.name.span,
   };
 }
 
@@ -57,8 +76,19 @@ function signatureOf(m: LoadedModule, item: FnItem, entry: Entry | undefined): F
 function checkLet(m: LoadedModule, item: LetItem, diagnostics: Diagnostic[]): FunctionSignature | undefined {
   const fn = aliasOf(m, item);
   if (fn) {
-    const entry = attempt(fn.m, fn.item, { provided: fn.item.params.filter((p) => !isConst(p)).map((p) => p.name.text) }, true).entry;
-    return { ...signatureOf(fn.m, fn.item, entry), name: item.name.text, doc: item.doc ?? fn.item.doc, exported: item.exported, span: item.name.span };
+    const entry = attempt(
+      fn.m,
+      fn.item,
+      { provided: fn.item.params.filter((p) => !isConst(p)).map((p) => p.name.text) },
+      true,
+    ).entry;
+    return {
+      ...signatureOf(fn.m, fn.item, entry),
+      name: item.name.text,
+      doc: item.doc ?? fn.item.doc,
+      exported: item.exported,
+      span: item.name.span,
+    };
   }
   const cx = makeContext(false);
   try {
@@ -102,19 +132,35 @@ export interface Elaborated {
 
 /** The tensor program of an exported function of the entry module. Never throws for what the module or the options hold. */
 export function elaborate(graph: ModuleGraph, name: string, o: ElaborateOptions = {}): Elaborated {
-  const none = (diagnostics: readonly Diagnostic[]): Elaborated => ({ program: undefined, diagnostics, folded: new Set(), where: [] });
+  const none = (diagnostics: readonly Diagnostic[]): Elaborated => ({
+    program: undefined,
+    diagnostics,
+    folded: new Set(),
+    where: [],
+  });
   const found = graph.entry.items.get(name);
   const fn = found?.kind === "fn" ? { m: graph.entry, item: found } : found && aliasOf(graph.entry, found);
   if (!fn) {
     const span = found?.name.span ?? { file: graph.entry.file, start: 0, end: 0 };
-    return none([diagnostic("EIN1106", `the module has no function \`${name}\``, { span, text: found ? "this is not a function" : "" })]);
+    return none([
+      diagnostic("EIN1106", `the module has no function \`${name}\``, {
+        span,
+        text: found ? "this is not a function" : "",
+      }),
+    ]);
   }
   const { entry, diagnostics } = attempt(fn.m, fn.item, o, false, o.strict ?? false);
   if (!entry || diagnostics.some((d) => d.severity === "error")) return none(diagnostics);
   return { program: { ...entry.program, name }, diagnostics, folded: entry.folded, where: entry.where };
 }
 
-function attempt(m: LoadedModule, item: FnItem, o: EntryOptions, symbolicConstants: boolean, strict = false): { readonly entry: Entry | undefined; readonly diagnostics: readonly Diagnostic[] } {
+function attempt(
+  m: LoadedModule,
+  item: FnItem,
+  o: EntryOptions,
+  symbolicConstants: boolean,
+  strict = false,
+): { readonly entry: Entry | undefined; readonly diagnostics: readonly Diagnostic[] } {
   const cx = makeContext(strict);
   try {
     cx.calls.push({ item, span: item.name.span });

@@ -12,14 +12,25 @@ import type { TensorValue, Value } from "./value.ts";
 
 export function matmul(cx: Context, e: BinaryExpr, left: Value, right: Value): TensorValue {
   const [a, b] = unify(cx, toTensor(left, e.left.span), toTensor(right, e.right.span), e, "`@`");
-  for (const [t, at] of [[a, e.left.span], [b, e.right.span]] as const)
+  for (const [t, at] of [
+    [a, e.left.span],
+    [b, e.right.span],
+  ] as const)
     if (t.shape.length === 0)
-      return fail("EIN1202", "`@` needs tensors of rank 1 or more", at, `this is ${describe(t)}`, { notes: ["scalars are multiplied with `*`"] });
+      return fail("EIN1202", "`@` needs tensors of rank 1 or more", at, `this is ${describe(t)}`, {
+        notes: ["scalars are multiplied with `*`"],
+      });
   if (a.dtype === "bool") return fail("EIN1201", "`@` needs numbers, not bools", e.span, "the operands are bool");
   const [rowAxis, columnAxis] = [a.shape.length > 1, b.shape.length > 1];
   const inner = a.shape[a.shape.length - 1]!;
   const innerB = b.shape[columnAxis ? b.shape.length - 2 : 0]!;
-  cx.builder.requireEqual(inner, innerB, e.left.span, e.right.span, `the last axis of ${describe(a)} and the ${columnAxis ? "first matrix axis" : "axis"} of ${describe(b)}`);
+  cx.builder.requireEqual(
+    inner,
+    innerB,
+    e.left.span,
+    e.right.span,
+    `the last axis of ${describe(a)} and the ${columnAxis ? "first matrix axis" : "axis"} of ${describe(b)}`,
+  );
 
   const batchOf = (t: TensorValue): TensorValue => ({ ...t, shape: t.shape.slice(0, -2) });
   const [batchA, batchB] = [batchOf(a), batchOf(b)];
@@ -37,7 +48,14 @@ export function matmul(cx: Context, e: BinaryExpr, left: Value, right: Value): T
     const y = b.at([...broadcastIndex(batchB, lead), k, ...j]);
     return apply("mul", widened(x), widened(y));
   };
-  const sum = cx.builder.reduce("matmul", addMonoid(dtype === "f16" ? "f32" : dtype), shape, [inner], (o, [k]) => [product(o, k!)], e.span)[0]!;
+  const sum = cx.builder.reduce(
+    "matmul",
+    addMonoid(dtype === "f16" ? "f32" : dtype),
+    shape,
+    [inner],
+    (o, [k]) => [product(o, k!)],
+    e.span,
+  )[0]!;
   if (dtype !== "f16") return sum;
   return cx.builder.view(dtype, shape, (index) => cast(sum.at(index), dtype), e.span, "matmul");
 }

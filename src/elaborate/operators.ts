@@ -27,14 +27,29 @@ import { describe, fail, failBoth, toTensor } from "./convert.ts";
 import type { BoolValue, FloatValue, IntValue, TensorValue, Value } from "./value.ts";
 
 const ARITHMETIC: Readonly<Partial<Record<BinaryOp, Prim>>> = {
-  "+": "add", "-": "sub", "*": "mul", "/": "div", div: "floordiv", "%": "mod", "**": "pow",
+  "+": "add",
+  "-": "sub",
+  "*": "mul",
+  "/": "div",
+  div: "floordiv",
+  "%": "mod",
+  "**": "pow",
 };
 const COMPARISON: Readonly<Partial<Record<BinaryOp, Prim>>> = {
-  "==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge",
+  "==": "eq",
+  "!=": "ne",
+  "<": "lt",
+  "<=": "le",
+  ">": "gt",
+  ">=": "ge",
 };
 const LOGIC: Readonly<Partial<Record<BinaryOp, Prim>>> = { "&&": "and", "||": "or" };
 const BITS: Readonly<Partial<Record<BinaryOp, Prim>>> = {
-  "&": "bitand", "|": "bitor", "^": "bitxor", "<<": "shl", ">>": "shr",
+  "&": "bitand",
+  "|": "bitor",
+  "^": "bitxor",
+  "<<": "shl",
+  ">>": "shr",
 };
 const BOOL_BITS: Readonly<Partial<Record<BinaryOp, Prim>>> = { "&": "and", "|": "or", "^": "ne" };
 
@@ -55,6 +70,13 @@ export function intOf(extent: Extent, span: Span): IntValue {
   if (extent.terms.some((t) => !Number.isSafeInteger(t.coefficient)))
     return fail("EIN1206", "an integer is too large", span, "integers must stay below 2^53 while compiling");
   return { kind: "int", extent, span };
+}
+/** An integer known at compile time; the error points to where it is used. */
+export function extentAt(v: Value, span: Span, what: string): Extent {
+  if (v.kind === "int") return v.extent;
+  return fail("EIN1502", `${what} must be an integer known when the kernel is made`, span, `found ${describe(v)}`, {
+    notes: v.kind === "tensor" ? ["only constants and extents steer shapes and ranges; data does not"] : [],
+  });
 }
 function floatOf(value: number, span: Span): FloatValue {
   return { kind: "float", value, span };
@@ -115,10 +137,16 @@ function integers(e: BinaryExpr, prim: Prim, left: IntValue, right: IntValue): V
     default: {
       const n = r.value;
       if (n === undefined || (n < 0 && l.value !== 1 && l.value !== -1))
-        return fail("EIN1502", "the exponent of an integer must be a constant that is not negative", right.span, `found ${describe(right)}`);
+        return fail(
+          "EIN1502",
+          "the exponent of an integer must be a constant that is not negative",
+          right.span,
+          `found ${describe(right)}`,
+        );
       if (l.value !== undefined) {
         const value = l.value ** n;
-        if (!Number.isSafeInteger(value)) return fail("EIN1206", "an integer is too large", e.span, `${l.value} ** ${n} exceeds 2^53`);
+        if (!Number.isSafeInteger(value))
+          return fail("EIN1206", "an integer is too large", e.span, `${l.value} ** ${n} exceeds 2^53`);
         return made(size(value));
       }
       if (n > 16) return fail("EIN1206", "the exponent of an extent is too large", right.span, "at most 16");
@@ -181,7 +209,11 @@ export function castFix(span: Span, dtype: DType): Fix {
 
 /** Both operands as tensors of one element type; literals take that of the tensor beside them. */
 export function unify(
-  _cx: Context, left: Value, right: Value, e: { readonly left: { readonly span: Span }; readonly right: { readonly span: Span }; readonly span: Span }, what: string,
+  _cx: Context,
+  left: Value,
+  right: Value,
+  e: { readonly left: { readonly span: Span }; readonly right: { readonly span: Span }; readonly span: Span },
+  what: string,
 ): readonly [TensorValue, TensorValue] {
   const [ls, rs] = [e.left.span, e.right.span];
   if (left.kind === "tensor" && right.kind === "tensor") {
@@ -204,11 +236,14 @@ export function unify(
 function literal(v: Value, hint: DType, span: Span, other: Value, otherSpan: Span): TensorValue {
   if (v.kind === "tensor") return v;
   const floatInInteger = v.kind === "float" && !isFloat(hint);
-  const boolClash = (v.kind === "bool") !== (hint === "bool") && (v.kind === "bool" || v.kind === "int" || v.kind === "float");
+  const boolClash =
+    (v.kind === "bool") !== (hint === "bool") && (v.kind === "bool" || v.kind === "int" || v.kind === "float");
   if (other.kind === "tensor" && (floatInInteger || boolClash))
     return failBoth(
       "EIN1201",
-      floatInInteger ? `a float literal cannot be ${hint === "bool" ? "a bool" : `an ${hint}`}` : `bool and ${v.kind === "bool" ? hint : "numbers"} do not mix`,
+      floatInInteger
+        ? `a float literal cannot be ${hint === "bool" ? "a bool" : `an ${hint}`}`
+        : `bool and ${v.kind === "bool" ? hint : "numbers"} do not mix`,
       { span, text: `this is ${describe(v)}` },
       { span: otherSpan, text: `this is ${describe(other)}` },
       floatInInteger && hint !== "bool" ? { fix: castFix(otherSpan, "f32") } : {},
@@ -222,7 +257,12 @@ function rankOf(d: DType): number {
 
 /** `f` of the elements over the common shape. A scalar is an expression at once, anything larger a view. */
 export function mapped(
-  cx: Context, tensors: readonly TensorValue[], f: (elements: readonly TensorExpr[]) => TensorExpr, dtype: DType, span: Span, what: string,
+  cx: Context,
+  tensors: readonly TensorValue[],
+  f: (elements: readonly TensorExpr[]) => TensorExpr,
+  dtype: DType,
+  span: Span,
+  what: string,
 ): TensorValue {
   const shape = broadcastShape(cx.builder, tensors, what);
   if (shape.length === 0) {
@@ -233,10 +273,27 @@ export function mapped(
   return { kind: "tensor", dtype, shape, at, span, name: undefined };
 }
 
-export function elementwise(cx: Context, prim: Prim, tensors: readonly TensorValue[], span: Span, what: string): TensorValue {
+export function elementwise(
+  cx: Context,
+  prim: Prim,
+  tensors: readonly TensorValue[],
+  span: Span,
+  what: string,
+): TensorValue {
   const first = tensors[0]!.dtype;
-  if (first === "bool" && (prim === "add" || prim === "sub" || prim === "mul" || prim === "floordiv" || prim === "mod" || prim === "pow" || prim === "neg"))
-    return fail("EIN1201", `${what} needs numbers, not bools`, span, `the operands are bool`, { notes: ["convert with `as f32` or `as i32`"] });
+  if (
+    first === "bool" &&
+    (prim === "add" ||
+      prim === "sub" ||
+      prim === "mul" ||
+      prim === "floordiv" ||
+      prim === "mod" ||
+      prim === "pow" ||
+      prim === "neg")
+  )
+    return fail("EIN1201", `${what} needs numbers, not bools`, span, `the operands are bool`, {
+      notes: ["convert with `as f32` or `as i32`"],
+    });
   const compare = Object.values(COMPARISON).includes(prim);
   return mapped(cx, tensors, (v) => applyFolded(prim, v), compare ? "bool" : first, span, what);
 }
@@ -259,13 +316,23 @@ function comparison(cx: Context, e: BinaryExpr, prim: Prim, left: Value, right: 
   const equality = prim === "eq" || prim === "ne";
   if (left.kind === "string" || right.kind === "string" || (left.kind === "bool" && right.kind === "bool")) {
     if (!equality || left.kind !== right.kind || (left.kind !== "string" && left.kind !== "bool"))
-      return failBoth("EIN1201", `${operatorText(e.op)} cannot compare these`, { span: e.left.span, text: `this is ${describe(left)}` }, { span: e.right.span, text: `this is ${describe(right)}` });
+      return failBoth(
+        "EIN1201",
+        `${operatorText(e.op)} cannot compare these`,
+        { span: e.left.span, text: `this is ${describe(left)}` },
+        { span: e.right.span, text: `this is ${describe(right)}` },
+      );
     const same = left.value === (right as typeof left).value;
     return boolOf(same === (prim === "eq"), e.span);
   }
-  if (left.kind === "none" || right.kind === "none") return boolOf((left.kind === right.kind) === (prim === "eq"), e.span);
+  if (left.kind === "none" || right.kind === "none")
+    return boolOf((left.kind === right.kind) === (prim === "eq"), e.span);
   if (left.kind === "int" && right.kind === "int") {
-    const known = compareExtents(prim, cx.builder.constraints.resolve(left.extent), cx.builder.constraints.resolve(right.extent));
+    const known = compareExtents(
+      prim,
+      cx.builder.constraints.resolve(left.extent),
+      cx.builder.constraints.resolve(right.extent),
+    );
     if (known !== undefined) return boolOf(known, e.span);
   }
   const [a, b] = [numberOf(left), numberOf(right)];
@@ -301,7 +368,10 @@ export function toBoolTensor(v: Value, span: Span, what: string): TensorValue {
 function logical(cx: Context, e: BinaryExpr, prim: Prim, left: Value, right: Value): Value {
   const what = operatorText(e.op);
   const [l, r] = [toBoolTensor(left, e.left.span, what), toBoolTensor(right, e.right.span, what)];
-  if (right.kind === "bool") return right.value === (prim === "and") ? left : mapped(cx, [l], () => constant("bool", right.value ? 1 : 0), "bool", e.span, what);
+  if (right.kind === "bool")
+    return right.value === (prim === "and")
+      ? left
+      : mapped(cx, [l], () => constant("bool", right.value ? 1 : 0), "bool", e.span, what);
   return elementwise(cx, prim, [l, r], e.span, what);
 }
 
@@ -309,14 +379,20 @@ function bitwise(cx: Context, e: BinaryExpr, left: Value, right: Value): Value {
   const what = operatorText(e.op);
   const prim = BITS[e.op];
   if (!prim) throw new RangeError(`operator ${e.op}`);
-  if (left.kind === "int" && right.kind === "int" && left.extent.value !== undefined && right.extent.value !== undefined)
+  if (
+    left.kind === "int" &&
+    right.kind === "int" &&
+    left.extent.value !== undefined &&
+    right.extent.value !== undefined
+  )
     return intOf(size(foldBits(prim, left.extent.value, right.extent.value)), e.span);
   const [l, r] = unify(cx, left, right, e, what);
   if (l.dtype === "bool") {
     const same = BOOL_BITS[e.op];
     if (same) return elementwise(cx, same, [l, r], e.span, what);
   }
-  if (!isInteger(l.dtype)) return fail("EIN1201", `${what} needs integers, not ${l.dtype}`, e.span, `the operands are ${l.dtype}`);
+  if (!isInteger(l.dtype))
+    return fail("EIN1201", `${what} needs integers, not ${l.dtype}`, e.span, `the operands are ${l.dtype}`);
   return elementwise(cx, prim, [l, r], e.span, what);
 }
 
@@ -346,16 +422,21 @@ export function unary(cx: Context, e: UnaryExpr, v: Value): Value {
     return elementwise(cx, "not", [toBoolTensor(v, e.operand.span, what)], e.span, what);
   }
   if (v.kind === "int") {
-    if (e.op === "~") return v.extent.value === undefined ? fail("EIN1502", "`~` needs a constant integer or a tensor", e.span, `found ${describe(v)}`) : intOf(size(~v.extent.value), e.span);
+    if (e.op === "~")
+      return v.extent.value === undefined
+        ? fail("EIN1502", "`~` needs a constant integer or a tensor", e.span, `found ${describe(v)}`)
+        : intOf(size(~v.extent.value), e.span);
     return intOf(e.op === "-" ? negExtent(v.extent) : v.extent, e.span);
   }
   if (v.kind === "float" && e.op !== "~") return floatOf(e.op === "-" ? -v.value : v.value, e.span);
   const t = toTensor(v, e.operand.span);
   if (e.op === "~") {
     if (t.dtype === "bool") return elementwise(cx, "not", [t], e.span, what);
-    if (!isInteger(t.dtype)) return fail("EIN1201", `\`~\` needs integers, not ${t.dtype}`, e.operand.span, `this is ${describe(t)}`);
+    if (!isInteger(t.dtype))
+      return fail("EIN1201", `\`~\` needs integers, not ${t.dtype}`, e.operand.span, `this is ${describe(t)}`);
     return elementwise(cx, "bitnot", [t], e.span, what);
   }
-  if (t.dtype === "bool") return fail("EIN1201", `${what} needs a number, not a bool`, e.operand.span, `this is ${describe(t)}`);
+  if (t.dtype === "bool")
+    return fail("EIN1201", `${what} needs a number, not a bool`, e.operand.span, `this is ${describe(t)}`);
   return e.op === "-" ? elementwise(cx, "neg", [t], e.span, what) : t;
 }

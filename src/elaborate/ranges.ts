@@ -51,7 +51,12 @@ export function findUses(bodies: readonly Expr[], names: ReadonlySet<string>): F
       e,
       (part, bound, hidden) => {
         const all = [...bound.map((b) => b.name.text), ...hidden];
-        visit(part, without(live, all), all.length > 0 ? { parent: inside, indices: all, block: undefined } : inside, depth + 1);
+        visit(
+          part,
+          without(live, all),
+          all.length > 0 ? { parent: inside, indices: all, block: undefined } : inside,
+          depth + 1,
+        );
       },
       (b) => visitBlock(b, live, inside, depth + 1),
     );
@@ -62,9 +67,18 @@ export function findUses(bodies: readonly Expr[], names: ReadonlySet<string>): F
     for (const s of b.statements) {
       statementParts(s, (part, bound) => {
         const all = bound.map((x) => x.name.text);
-        visit(part, without(left, all), all.length > 0 ? { parent: inside, indices: all, block: undefined } : inside, depth + 1);
+        visit(
+          part,
+          without(left, all),
+          all.length > 0 ? { parent: inside, indices: all, block: undefined } : inside,
+          depth + 1,
+        );
       });
-      if (s.kind === "let") left = without(left, s.pattern.kind === "name" ? [s.pattern.name.text] : s.pattern.names.map((n) => (n.alias ?? n.field).text));
+      if (s.kind === "let")
+        left = without(
+          left,
+          s.pattern.kind === "name" ? [s.pattern.name.text] : s.pattern.names.map((n) => (n.alias ?? n.field).text),
+        );
       else left = without(left, [s.target.text]);
     }
     if (b.result) visit(b.result, left, inside, depth + 1);
@@ -96,7 +110,11 @@ export interface IndexRange {
  * nothing fixes. `scope` is outside the binders.
  */
 export function inferRanges(
-  cx: Context, binders: readonly IndexBinder[], bodies: readonly Expr[], scope: Scope, stated: ReadonlyMap<string, IndexRange>,
+  cx: Context,
+  binders: readonly IndexBinder[],
+  bodies: readonly Expr[],
+  scope: Scope,
+  stated: ReadonlyMap<string, IndexRange>,
 ): ReadonlyMap<string, IndexRange> {
   const open = binders.filter((b) => !b.range);
   const ranges = new Map<string, IndexRange>();
@@ -106,7 +124,8 @@ export function inferRanges(
   for (const b of open) {
     const name = b.name.text;
     const list = uses.plain.get(name) ?? [];
-    const range = firstRange(list, (u) => namedShape(u, scope)) ?? stated.get(name) ?? sideRange(cx, list, scope, names);
+    const range =
+      firstRange(list, (u) => namedShape(u, scope)) ?? stated.get(name) ?? sideRange(cx, list, scope, names);
     if (!range) throw new DiagnosticError(noRange(b, uses.other.get(name) ?? []));
     ranges.set(name, range);
   }
@@ -151,14 +170,25 @@ function isInside(inside: Inside | undefined, name: string): boolean {
     if (i.indices.includes(name)) return true;
     for (const s of i.block?.statements ?? []) {
       if (s.kind !== "let" && s.target.text === name) return true;
-      if (s.kind === "let" && (s.pattern.kind === "name" ? s.pattern.name.text === name : s.pattern.names.some((n) => (n.alias ?? n.field).text === name))) return true;
+      if (
+        s.kind === "let" &&
+        (s.pattern.kind === "name"
+          ? s.pattern.name.text === name
+          : s.pattern.names.some((n) => (n.alias ?? n.field).text === name))
+      )
+        return true;
     }
   }
   return false;
 }
 
 /** Elaborates the subscripted expression with open indices, keeps its shape and forgets everything else. */
-function sideRange(cx: Context, uses: readonly Use[], scope: Scope, names: ReadonlySet<string>): IndexRange | undefined {
+function sideRange(
+  cx: Context,
+  uses: readonly Use[],
+  scope: Scope,
+  names: ReadonlySet<string>,
+): IndexRange | undefined {
   if (uses.length === 0) return undefined;
   const restore = cx.builder.snapshot();
   const [recovering, calls, depth] = [cx.recovering, cx.calls.length, cx.depth];
@@ -215,6 +245,11 @@ function noRange(b: IndexBinder, uses: readonly Span[]): ReturnType<typeof diagn
   const first = uses[0];
   if (first) labels.push({ span: first, text: "this use is not a plain index of an axis, so it fixes no range" });
   return diagnostic("EIN1302", `index \`${b.name.text}\` has no range`, labels, {
-    notes: [uses.length === 0 ? `\`${b.name.text}\` is not used in the body` : "a range is never guessed from an expression such as `i + 1`", `write \`${b.name.text} in 0..N\`, or use it plainly on an axis`],
+    notes: [
+      uses.length === 0
+        ? `\`${b.name.text}\` is not used in the body`
+        : "a range is never guessed from an expression such as `i + 1`",
+      `write \`${b.name.text} in 0..N\`, or use it plainly on an axis`,
+    ],
   });
 }

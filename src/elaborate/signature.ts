@@ -70,7 +70,9 @@ export function parametersOf(m: LoadedModule, item: FnItem): readonly SignatureP
 /** The results as declared, or undefined if the function does not say. */
 export function declaredResults(m: LoadedModule, type: ResultType | undefined): readonly SignatureResult[] | undefined {
   const one = (name: string, t: TypeExpr): SignatureResult => ({
-    name, dtype: t.kind === "tensorType" ? t.dtype.text : t.name.text, shape: dimsOf(m, t),
+    name,
+    dtype: t.kind === "tensorType" ? t.dtype.text : t.name.text,
+    shape: dimsOf(m, t),
   });
   if (!type) return undefined;
   return type.kind === "tupleType" ? type.fields.map((f) => one(f.name.text, f.type)) : [one(RESULT, type)];
@@ -83,7 +85,8 @@ export function extentNames(item: FnItem): ReadonlyMap<string, Expr> {
   for (const p of item.params) {
     if (isConst(p) || p.type?.kind !== "tensorType") continue;
     for (const d of p.type.dims ?? [])
-      if (d.kind === "extent" && d.expr.kind === "name" && !constants.has(d.expr.text) && !names.has(d.expr.text)) names.set(d.expr.text, d.expr);
+      if (d.kind === "extent" && d.expr.kind === "name" && !constants.has(d.expr.text) && !names.has(d.expr.text))
+        names.set(d.expr.text, d.expr);
   }
   return names;
 }

@@ -13,7 +13,8 @@ import {
   ZERO,
 } from "../../ir/extent.ts";
 import type { Context } from "./context.ts";
-import { fail, toExtent, toInteger } from "./convert.ts";
+import { fail, toInteger } from "./convert.ts";
+import { extentAt } from "./operators.ts";
 import type { Value } from "./value.ts";
 
 export interface Slice {
@@ -23,14 +24,20 @@ export interface Slice {
 }
 
 /** Element k of the slice is element start + k · step. Bounds that are constants below zero count from the end. */
-export function sliceOf(cx: Context, item: SubscriptItem & { readonly kind: "slice" }, extent: Extent, evaluate: (e: Expr) => Value): Slice {
+export function sliceOf(
+  cx: Context,
+  item: SubscriptItem & { readonly kind: "slice" },
+  extent: Extent,
+  evaluate: (e: Expr) => Value,
+): Slice {
   const n = cx.builder.constraints.resolve(extent);
   const step = item.step ? toInteger(evaluate(item.step), item.step.span, "the step of a slice") : 1;
-  if (step === 0) return fail("EIN1503", "the step of a slice must not be 0", item.step?.span ?? item.span, "this is 0");
+  if (step === 0)
+    return fail("EIN1503", "the step of a slice must not be 0", item.step?.span ?? item.span, "this is 0");
   const bound = (e: Expr | undefined): Extent | undefined => {
     if (!e) return undefined;
     const v = evaluate(e);
-    return v.kind === "none" ? undefined : toExtent(v, e.span, "the bound of a slice");
+    return v.kind === "none" ? undefined : extentAt(v, e.span, "the bound of a slice");
   };
   const [from, to] = [bound(item.from), bound(item.to)];
   if (!from && !to && step === 1) return { start: ZERO, step, length: extent };
@@ -39,7 +46,8 @@ export function sliceOf(cx: Context, item: SubscriptItem & { readonly kind: "sli
   const clamp = (e: Extent, low: Extent, high: Extent, span: Expr): Extent => {
     const r = known(e);
     if (r.value !== undefined && r.value < 0) return maxExtent(addExtent(n, r), low);
-    if (r.value === undefined && cx.builder.constraints.prove(r) !== "proved") cx.builder.requireAtLeast(r, ZERO, span.span, "the bound of a slice must not be negative");
+    if (r.value === undefined && cx.builder.constraints.prove(r) !== "proved")
+      cx.builder.requireAtLeast(r, ZERO, span.span, "the bound of a slice must not be negative");
     return minExtent(r, high);
   };
   if (step > 0) {

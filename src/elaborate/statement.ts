@@ -17,7 +17,15 @@ export function block(cx: Context, b: Block, outer: Scope, want: Want | undefine
   const scope = makeScope(outer);
   const wants = wantsOf(b, want);
   let failed = false;
-  for (const s of b.statements) if (!recoverable(cx, () => cx.statement(s, scope, wants), () => poison(s, scope))) failed = true;
+  for (const s of b.statements)
+    if (
+      !recoverable(
+        cx,
+        () => cx.statement(s, scope, wants),
+        () => poison(s, scope),
+      )
+    )
+      failed = true;
   if (b.result) return cx.evaluate(b.result, scope, want);
   const last = b.statements[b.statements.length - 1];
   if (last && last.kind !== "let") {
@@ -26,7 +34,12 @@ export function block(cx: Context, b: Block, outer: Scope, want: Want | undefine
     throw new Silent();
   }
   if (failed) throw new Silent();
-  return fail("EIN1204", "a block must end with an expression", { ...b.span, start: Math.max(b.span.start, b.span.end - 1) }, last ? "the last statement is a `let`" : "the block is empty");
+  return fail(
+    "EIN1204",
+    "a block must end with an expression",
+    { ...b.span, start: Math.max(b.span.start, b.span.end - 1) },
+    last ? "the last statement is a `let`" : "the block is empty",
+  );
 }
 
 /** Which names of the block have the block's declared type: those that are its result, or a field of it. */
@@ -91,20 +104,38 @@ export function statement(cx: Context, s: Statement, scope: Scope, wants: Readon
 
 function letStatement(cx: Context, s: LetStatement, scope: Scope, wants: ReadonlyMap<string, Want>): void {
   const name = s.pattern.kind === "name" ? s.pattern.name.text : undefined;
-  const want = s.type ? wantOf(cx, s.type, scope, name) : name === undefined ? undefined : (wants.get(name) ?? { span: s.span, name });
+  const want = s.type
+    ? wantOf(cx, s.type, scope, name)
+    : name === undefined
+      ? undefined
+      : (wants.get(name) ?? { span: s.span, name });
   let value = cx.evaluate(s.value, scope, want && { ...want, name });
-  if (s.type) value = conform(cx, s.type, value, scope, { span: s.value.span, what: name ? `\`${name}\`` : "the value" });
-  if (s.isConst && !isConstant(value)) fail("EIN1502", "the value of a `const` must be known when the kernel is made", s.value.span, `found ${describe(value)}`, { notes: ["use `let` for values that are computed"] });
+  if (s.type)
+    value = conform(cx, s.type, value, scope, { span: s.value.span, what: name ? `\`${name}\`` : "the value" });
+  if (s.isConst && !isConstant(value))
+    fail(
+      "EIN1502",
+      "the value of a `const` must be known when the kernel is made",
+      s.value.span,
+      `found ${describe(value)}`,
+      { notes: ["use `let` for values that are computed"] },
+    );
   if (s.pattern.kind === "name") {
     bind(cx, scope, s.pattern.name, value);
     return;
   }
-  if (value.kind !== "record") fail("EIN1204", "only a record can be taken apart", s.value.span, `this is ${describe(value)}`);
+  if (value.kind !== "record")
+    fail("EIN1204", "only a record can be taken apart", s.value.span, `this is ${describe(value)}`);
   for (const { field, alias } of s.pattern.names) {
     const found = value.fields.get(field.text);
     if (!found) {
       const near = suggest(field.text, value.fields.keys());
-      fail("EIN1101", `the record has no field \`${field.text}\``, field.span, near ? `did you mean \`${near}\`?` : `it has ${[...value.fields.keys()].join(", ")}`);
+      fail(
+        "EIN1101",
+        `the record has no field \`${field.text}\``,
+        field.span,
+        near ? `did you mean \`${near}\`?` : `it has ${[...value.fields.keys()].join(", ")}`,
+      );
     }
     bind(cx, scope, alias ?? field, found);
   }

@@ -41,19 +41,34 @@ export function subscript(cx: Context, e: SubscriptExpr, scope: Scope): Value {
 /** `x[…] ?? f`: with a constant f the read fills, with any other expression it is selected. */
 export function guarded(cx: Context, left: Expr, fill: Value, fillSpan: Span, scope: Scope, span: Span): TensorValue {
   if (left.kind !== "subscript")
-    return fail("EIN1301", "`??` says what a read finds outside its tensor; its left side must be a read", left.span, "this is not `x[…]`", {
-      notes: ["`??` binds loosest of all operators: write `(x[i] ?? 0) * y`"],
-    });
+    return fail(
+      "EIN1301",
+      "`??` says what a read finds outside its tensor; its left side must be a read",
+      left.span,
+      "this is not `x[…]`",
+      {
+        notes: ["`??` binds loosest of all operators: write `(x[i] ?? 0) * y`"],
+      },
+    );
   const a = guardedAccess(cx, left, scope);
   const constantFill = fillNumber(fill);
   if (constantFill !== undefined) {
     checkFill(a.base, fill, left.span, fillSpan);
-    return viewOf(cx, a, span, (index) => (a.guards.length === 0 ? a.base.at(index) : cx.builder.readOr(a.base, index, constantFill)));
+    return viewOf(cx, a, span, (index) =>
+      a.guards.length === 0 ? a.base.at(index) : cx.builder.readOr(a.base, index, constantFill),
+    );
   }
   const f = toTensor(fill, fillSpan, a.base.dtype);
   if (f.dtype !== a.base.dtype)
-    return failBoth("EIN1201", `the two sides of \`??\` have different element types, ${a.base.dtype} and ${f.dtype}`, { span: left.span, text: `this is ${a.base.dtype}` }, { span: fillSpan, text: `this is ${f.dtype}` });
-  const read = viewOf(cx, a, left.span, (index) => (a.guards.length === 0 ? a.base.at(index) : cx.builder.readOr(a.base, index, 0)));
+    return failBoth(
+      "EIN1201",
+      `the two sides of \`??\` have different element types, ${a.base.dtype} and ${f.dtype}`,
+      { span: left.span, text: `this is ${a.base.dtype}` },
+      { span: fillSpan, text: `this is ${f.dtype}` },
+    );
+  const read = viewOf(cx, a, left.span, (index) =>
+    a.guards.length === 0 ? a.base.at(index) : cx.builder.readOr(a.base, index, 0),
+  );
   if (a.guards.length === 0) return read;
   const shape = broadcastShape(cx.builder, [read, f], "`??`");
   const at = (index: readonly TensorExpr[]): TensorExpr => {
@@ -62,14 +77,20 @@ export function guarded(cx: Context, left: Expr, fill: Value, fillSpan: Span, sc
       const i = g.index(own);
       return apply("and", apply("ge", i, sizeOf(ZERO)), apply("lt", i, sizeOf(g.extent)));
     });
-    return apply("select", inside.reduce((x, y) => apply("and", x, y)), read.at(own), f.at(broadcastIndex(f, index)));
+    return apply(
+      "select",
+      inside.reduce((x, y) => apply("and", x, y)),
+      read.at(own),
+      f.at(broadcastIndex(f, index)),
+    );
   };
   return cx.builder.view(read.dtype, shape, at, span);
 }
 
 /** `x[i - 1][j] ?? 0` guards both reads: they are one. */
 function guardedAccess(cx: Context, e: SubscriptExpr, scope: Scope): Access {
-  if (e.value.kind !== "subscript") return access(cx, e, subscripted(cx.evaluate(e.value, scope), e.value.span), scope, true);
+  if (e.value.kind !== "subscript")
+    return access(cx, e, subscripted(cx.evaluate(e.value, scope), e.value.span), scope, true);
   const inner = guardedAccess(cx, e.value, scope);
   const view = viewOf(cx, inner, e.value.span, (index) => inner.base.at(index));
   const outer = access(cx, e, view, scope, true);
@@ -78,14 +99,18 @@ function guardedAccess(cx: Context, e: SubscriptExpr, scope: Scope): Access {
     shape: outer.shape,
     toBase: (rest) => inner.toBase(outer.toBase(rest)),
     guards: [
-      ...inner.guards.map((g) => ({ extent: g.extent, index: (rest: readonly TensorExpr[]) => g.index(outer.toBase(rest)) })),
+      ...inner.guards.map((g) => ({
+        extent: g.extent,
+        index: (rest: readonly TensorExpr[]) => g.index(outer.toBase(rest)),
+      })),
       ...outer.guards,
     ],
   };
 }
 
 function viewOf(cx: Context, a: Access, span: Span, at: (index: readonly TensorExpr[]) => TensorExpr): TensorValue {
-  if (a.shape.length > 0) return cx.builder.view(a.base.dtype, a.shape, (rest) => at(a.toBase(rest)), span, a.base.name);
+  if (a.shape.length > 0)
+    return cx.builder.view(a.base.dtype, a.shape, (rest) => at(a.toBase(rest)), span, a.base.name);
   const e = at(a.toBase([]));
   return cx.builder.view(a.base.dtype, [], () => e, span, a.base.name);
 }
@@ -99,7 +124,12 @@ function fillNumber(v: Value): number | undefined {
 function checkFill(base: TensorValue, fill: Value, baseSpan: Span, span: Span): void {
   const bool = base.dtype === "bool";
   if (bool !== (fill.kind === "bool") || (fill.kind === "float" && isInteger(base.dtype)))
-    failBoth("EIN1201", `${describe(fill)} cannot be read from a tensor of ${base.dtype}`, { span, text: `this is ${describe(fill)}` }, { span: baseSpan, text: `this is ${base.dtype}` });
+    failBoth(
+      "EIN1201",
+      `${describe(fill)} cannot be read from a tensor of ${base.dtype}`,
+      { span, text: `this is ${describe(fill)}` },
+      { span: baseSpan, text: `this is ${base.dtype}` },
+    );
   toTensor(fill, span, base.dtype);
 }
 
@@ -111,11 +141,14 @@ function subscripted(v: Value, span: Span): TensorValue {
 /** `x.shape[0]`, `xs[1]`. */
 function listItem(cx: Context, e: SubscriptExpr, items: readonly Value[], scope: Scope): Value {
   const item = e.items[0];
-  if (e.items.length !== 1 || !item || (item.kind !== "index" && item.kind !== "slice")) return fail("EIN1202", "a list takes one index", e.span, `${e.items.length} are given`);
+  if (e.items.length !== 1 || !item || (item.kind !== "index" && item.kind !== "slice"))
+    return fail("EIN1202", "a list takes one index", e.span, `${e.items.length} are given`);
   if (item.kind === "slice") {
-    const bound = (x: Expr | undefined): number | undefined => (x ? constantIndex(cx.evaluate(x, scope), x.span) : undefined);
+    const bound = (x: Expr | undefined): number | undefined =>
+      x ? constantIndex(cx.evaluate(x, scope), x.span) : undefined;
     const [from, to, step] = [bound(item.from), bound(item.to), bound(item.step)];
-    if (step !== undefined && step !== 1) return fail("EIN1503", "a list is sliced with step 1", item.span, `found ${step}`);
+    if (step !== undefined && step !== 1)
+      return fail("EIN1503", "a list is sliced with step 1", item.span, `found ${step}`);
     return { kind: "list", items: items.slice(from, to), span: e.span };
   }
   const n = constantIndex(cx.evaluate(item.expr, scope), item.span);
@@ -136,8 +169,14 @@ function access(cx: Context, e: SubscriptExpr, base: TensorValue, scope: Scope, 
   const rank = base.shape.length;
   const consuming = e.items.filter((i) => i.kind === "index" || i.kind === "slice").length;
   if (consuming > rank)
-    return failBoth("EIN1202", `${consuming} indices for a tensor of rank ${rank}`, { span: e.span, text: `${consuming} indices` }, { span: e.value.span, text: `this is ${describe(base)}` });
-  if (e.items.filter((i) => i.kind === "ellipsis").length > 1) return fail("EIN1202", "`...` may occur once in a subscript", e.span, "found several");
+    return failBoth(
+      "EIN1202",
+      `${consuming} indices for a tensor of rank ${rank}`,
+      { span: e.span, text: `${consuming} indices` },
+      { span: e.value.span, text: `this is ${describe(base)}` },
+    );
+  if (e.items.filter((i) => i.kind === "ellipsis").length > 1)
+    return fail("EIN1202", "`...` may occur once in a subscript", e.span, "found several");
   const hasEllipsis = e.items.some((i) => i.kind === "ellipsis");
   const items: readonly SubscriptItem[] = hasEllipsis ? e.items : [...e.items, { kind: "ellipsis", span: e.span }];
 
@@ -173,7 +212,12 @@ function access(cx: Context, e: SubscriptExpr, base: TensorValue, scope: Scope, 
         if (index.kind === "tensor" && index.shape.length > 0) {
           // Several integer tensors are one gather: they broadcast together and stand where the first stood.
           if (gathers.length > 0 && gathers[gathers.length - 1]!.axis !== axisNumber - 1)
-            return fail("EIN1107", "integer tensors that index axes apart from each other are not supported yet", item.span, "move the axes next to each other with `permute`");
+            return fail(
+              "EIN1107",
+              "integer tensors that index axes apart from each other are not supported yet",
+              item.span,
+              "move the axes next to each other with `permute`",
+            );
           gathers.push({ axis: axisNumber, index, span: item.span });
           maps.push(() => sizeOf(ZERO));
         } else {
@@ -200,7 +244,11 @@ interface Partial {
 }
 
 function gather(cx: Context, e: SubscriptExpr, base: TensorValue, p: Partial, guard: boolean): Access {
-  const together = broadcastShape(cx.builder, p.gathers.map((g) => g.index), "the index tensors");
+  const together = broadcastShape(
+    cx.builder,
+    p.gathers.map((g) => g.index),
+    "the index tensors",
+  );
   const [count, first] = [together.length, p.gathers[0]!];
   // How many axes of the result stand before the first gathered axis: kept axes and new axes that were written before it.
   let before = 0;
@@ -219,9 +267,16 @@ function gather(cx: Context, e: SubscriptExpr, base: TensorValue, p: Partial, gu
     }
   }
   const shape = [...p.shape.slice(0, before), ...together, ...p.shape.slice(before)];
-  const without = (rest: readonly TensorExpr[]): readonly TensorExpr[] => [...rest.slice(0, before), ...rest.slice(before + count)];
+  const without = (rest: readonly TensorExpr[]): readonly TensorExpr[] => [
+    ...rest.slice(0, before),
+    ...rest.slice(before + count),
+  ];
   const own = (rest: readonly TensorExpr[]): readonly TensorExpr[] => rest.slice(before, before + count);
-  const maps = p.maps.map((m): AxisMap => (rest) => m(without(rest)));
+  const maps = p.maps.map(
+    (m): AxisMap =>
+      (rest) =>
+        m(without(rest)),
+  );
   const guards = p.guards.map((g): Guard => ({ extent: g.extent, index: (rest) => g.index(without(rest)) }));
   for (const g of p.gathers) {
     const at: AxisMap = (rest) => asIndex(g.index.at(broadcastIndex(g.index, own(rest))));
@@ -240,27 +295,52 @@ function asIndex(e: TensorExpr): TensorExpr {
 
 /** An index as a tensor of integers or an extent; a constant below zero counts from the end. */
 function indexOf(
-  cx: Context, item: SubscriptItem & { readonly kind: "index" }, n: Extent, scope: Scope, e: SubscriptExpr, base: TensorValue, axisNumber: number,
+  cx: Context,
+  item: SubscriptItem & { readonly kind: "index" },
+  n: Extent,
+  scope: Scope,
+  e: SubscriptExpr,
+  base: TensorValue,
+  axisNumber: number,
 ): TensorValue | { readonly kind: "int"; readonly extent: Extent } {
   agreeWithRange(cx, item, n, scope, e, base, axisNumber);
   const v = cx.evaluate(item.expr, scope);
   if (v.kind === "int") return { kind: "int", extent: (v.extent.value ?? 0) < 0 ? addExtent(v.extent, n) : v.extent };
   if (v.kind !== "tensor") return fail("EIN1201", "an index must be an integer", item.span, `this is ${describe(v)}`);
   if (v.dtype === "bool")
-    return fail("EIN1201", "an index must be an integer, not a bool", item.span, `this is ${describe(v)}`, { notes: ["a mask would make the result's extent depend on data; use `where(mask, x, 0)`"] });
-  if (!isInteger(v.dtype)) return fail("EIN1201", "an index must be an integer", item.span, `this is ${describe(v)}`, { notes: ["convert it with `as i32`"] });
+    return fail("EIN1201", "an index must be an integer, not a bool", item.span, `this is ${describe(v)}`, {
+      notes: ["a mask would make the result's extent depend on data; use `where(mask, x, 0)`"],
+    });
+  if (!isInteger(v.dtype))
+    return fail("EIN1201", "an index must be an integer", item.span, `this is ${describe(v)}`, {
+      notes: ["convert it with `as i32`"],
+    });
   if (v.shape.length > 0) return v;
   const expr = asIndex(v.at([]));
   return cx.builder.view("i32", [], () => expr, v.span, v.name);
 }
 
 /** A variable that stands alone must range over the whole axis, unless its range was written. */
-function agreeWithRange(cx: Context, item: SubscriptItem & { readonly kind: "index" }, n: Extent, scope: Scope, e: SubscriptExpr, base: TensorValue, axisNumber: number): void {
+function agreeWithRange(
+  cx: Context,
+  item: SubscriptItem & { readonly kind: "index" },
+  n: Extent,
+  scope: Scope,
+  e: SubscriptExpr,
+  base: TensorValue,
+  axisNumber: number,
+): void {
   if (item.expr.kind !== "name") return;
   const b = lookup(scope, item.expr.text);
   if (b?.kind !== "index" || !b.index.fixedBy || !b.index.extent) return;
   const name = base.name ?? (e.value.kind === "name" ? e.value.text : "the tensor");
-  cx.builder.requireEqual(n, b.index.extent, item.span, b.index.fixedBy.span, `axis ${axisNumber} of \`${name}\` and the range of index \`${b.index.name}\` (${b.index.fixedBy.text})`);
+  cx.builder.requireEqual(
+    n,
+    b.index.extent,
+    item.span,
+    b.index.fixedBy.span,
+    `axis ${axisNumber} of \`${name}\` and the range of index \`${b.index.name}\` (${b.index.fixedBy.text})`,
+  );
 }
 
 interface Place {
@@ -292,7 +372,13 @@ function checkIndex(cx: Context, e: TensorExpr, n: Extent, place: Place, guard: 
       { span: place.read.value.span, text: `its axis has extent ${n.text}: 0 … ${subExtent(n, ONE).text}` },
       {
         notes: ["say what is read outside, e.g. `?? 0`, or restrict the index"],
-        fix: { message: "read 0 outside", edits: [{ span: { file: at.file, start: place.read.span.start, end: place.read.span.start }, text: "(" }, { span: at, text: " ?? 0)" }] },
+        fix: {
+          message: "read 0 outside",
+          edits: [
+            { span: { file: at.file, start: place.read.span.start, end: place.read.span.start }, text: "(" },
+            { span: at, text: " ?? 0)" },
+          ],
+        },
       },
     );
   }
@@ -301,4 +387,3 @@ function checkIndex(cx: Context, e: TensorExpr, n: Extent, place: Place, guard: 
   if (below !== "proved") constraints.requireAtLeast(extent, addExtent(r.high!, ONE), place.item, message, "EIN1301");
   return true;
 }
-

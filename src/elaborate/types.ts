@@ -1,12 +1,12 @@
 /** Types as written: binding their extents to the shapes of arguments, and checking values against them. */
-import type { ConstType, Dim, Expr, TensorType, TypeExpr } from "../../grammar/ast.ts";
+import type { ConstType, Dim, Expr, NameExpr, TensorType, TypeExpr } from "../../grammar/ast.ts";
 import type { Span } from "../../grammar/span.ts";
 import { suggest } from "../../grammar/suggest.ts";
 import { DTYPES, type DType } from "../../ir/dtype.ts";
 import type { Extent } from "../../ir/extent.ts";
 import type { Context, Want } from "./context.ts";
-import { describe, fail, failBoth, toExtent, toTensor } from "./convert.ts";
-import { castFix } from "./operators.ts";
+import { describe, fail, failBoth, toTensor } from "./convert.ts";
+import { castFix, extentAt } from "./operators.ts";
 import { declare, functionScope, lookup, type Scope } from "./scope.ts";
 import type { TensorValue, Value } from "./value.ts";
 
@@ -14,12 +14,25 @@ export function dtypeOf(name: { readonly text: string; readonly span: Span }): D
   const found = DTYPES.find((d) => d === name.text);
   if (found) return found;
   const near = suggest(name.text, DTYPES) ?? SYNONYMS.get(name.text);
-  return fail("EIN1101", `there is no element type \`${name.text}\``, name.span, near ? `did you mean \`${near}\`?` : "one of f32, f16, i32, u32, bool", {
-    ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: name.span, text: near }] } } : {}),
-  });
+  return fail(
+    "EIN1101",
+    `there is no element type \`${name.text}\``,
+    name.span,
+    near ? `did you mean \`${near}\`?` : "one of f32, f16, i32, u32, bool",
+    {
+      ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: name.span, text: near }] } } : {}),
+    },
+  );
 }
 const SYNONYMS: ReadonlyMap<string, DType> = new Map([
-  ["float", "f32"], ["float32", "f32"], ["float16", "f16"], ["half", "f16"], ["int", "i32"], ["int32", "i32"], ["uint32", "u32"], ["boolean", "bool"],
+  ["float", "f32"],
+  ["float32", "f32"],
+  ["float16", "f16"],
+  ["half", "f16"],
+  ["int", "i32"],
+  ["int32", "i32"],
+  ["uint32", "u32"],
+  ["boolean", "bool"],
 ]);
 
 /** The name if an extent is written as one name. */
@@ -35,24 +48,31 @@ function boundExtent(scope: Scope, name: string): boolean {
   return b.kind === "value" ? b.value.kind !== "function" : true;
 }
 
-/** All names in an extent expression have values. */
-function closed(e: Expr, scope: Scope): boolean {
+/** The first name in an extent expression that has no value. */
+function openName(e: Expr, scope: Scope): NameExpr | undefined {
   switch (e.kind) {
     case "name":
-      return boundExtent(scope, e.text);
+      return boundExtent(scope, e.text) ? undefined : e;
     case "unary":
-      return closed(e.operand, scope);
+      return openName(e.operand, scope);
     case "binary":
-      return closed(e.left, scope) && closed(e.right, scope);
+      return openName(e.left, scope) ?? openName(e.right, scope);
     case "call":
-      return e.args.every((a) => closed(a.value, scope));
+      return e.args.map((a) => openName(a.value, scope)).find((x) => x);
     default:
-      return true;
+      return undefined;
   }
 }
 
-function dimExtent(cx: Context, d: Dim & { readonly kind: "extent" }, scope: Scope): Extent {
-  return toExtent(cx.evaluate(d.expr, scope), d.span, "an extent");
+export function dimExtent(cx: Context, d: Dim & { readonly kind: "extent" }, scope: Scope): Extent {
+  const open = openName(d.expr, scope);
+  if (open)
+    fail("EIN1205", `extent \`${open.text}\` cannot be found`, open.span, "no argument has it as a whole axis", {
+      notes: [
+        "an extent is bound where it stands alone as an axis, e.g. `x: f32[D]`; others are computed from such ones",
+      ],
+    });
+  return extentAt(cx.evaluate(d.expr, scope), d.span, "an extent");
 }
 
 /** Where the extents of a shape come from, for messages. */
@@ -66,7 +86,14 @@ export interface Source {
  * Binds the names of a declared shape to an actual one. What is not a new name is checked later, by the functions pushed to
  * `checks`, when every argument had its turn. Throws EIN1202.
  */
-export function bindShape(cx: Context, type: TensorType, shape: readonly Extent[], scope: Scope, source: Source, checks: (() => void)[]): void {
+export function bindShape(
+  cx: Context,
+  type: TensorType,
+  shape: readonly Extent[],
+  scope: Scope,
+  source: Source,
+  checks: (() => void)[],
+): void {
   const dims = type.dims ?? [];
   const at = dims.findIndex((d) => d.kind === "ellipsis");
   const fixed = at < 0 ? dims.length : dims.length - 1;
@@ -86,15 +113,30 @@ export function bindShape(cx: Context, type: TensorType, shape: readonly Extent[
     if (name !== undefined && !boundExtent(scope, name)) {
       const target = functionScope(scope) ?? scope;
       target.names.delete(name);
-      declare(target, name, { kind: "value", value: { kind: "int", extent: actual, span: source.span }, span: source.span });
+      declare(target, name, {
+        kind: "value",
+        value: { kind: "int", extent: actual, span: source.span },
+        span: source.span,
+      });
       return undefined;
     }
     checks.push(() => {
       const expected = dimExtent(cx, d, scope);
       const other = name !== undefined ? lookup(scope, name) : undefined;
       const text = name ?? expected.text;
-      const span = other && other.span.file === source.span.file && (other.span.start !== source.span.start || other.kind === "value") ? other.span : d.span;
-      cx.builder.requireEqual(actual, expected, source.span, sameSpan(span, source.span) ? d.span : span, `axis ${axis} of ${source.what} and \`${text}\``);
+      const span =
+        other &&
+        other.span.file === source.span.file &&
+        (other.span.start !== source.span.start || other.kind === "value")
+          ? other.span
+          : d.span;
+      cx.builder.requireEqual(
+        actual,
+        expected,
+        source.span,
+        sameSpan(span, source.span) ? d.span : span,
+        `axis ${axis} of ${source.what} and \`${text}\``,
+      );
     });
     return undefined;
   });
@@ -104,7 +146,14 @@ function sameSpan(a: Span, b: Span): boolean {
   return a.file === b.file && a.start === b.start && a.end === b.end;
 }
 
-function bindLead(cx: Context, shape: readonly Extent[], scope: Scope, source: Source, _at: Span, checks: (() => void)[]): void {
+function bindLead(
+  cx: Context,
+  shape: readonly Extent[],
+  scope: Scope,
+  source: Source,
+  _at: Span,
+  checks: (() => void)[],
+): void {
   const owner = functionScope(scope) ?? scope;
   const old = owner.lead;
   if (!old) {
@@ -134,7 +183,7 @@ export function wantOf(cx: Context, type: TypeExpr, scope: Scope, name?: string)
   if (dims.some((d) => d.kind === "ellipsis") && !lead) return base;
   const shape = dims.flatMap((d): (Extent | undefined)[] => {
     if (d.kind === "ellipsis") return [...(lead ?? [])];
-    return closed(d.expr, scope) ? [dimExtent(cx, d, scope)] : [undefined];
+    return openName(d.expr, scope) ? [undefined] : [dimExtent(cx, d, scope)];
   });
   return { ...base, shape };
 }
@@ -172,7 +221,12 @@ export function toDeclared(value: Value, dtype: DType, type: TypeExpr, source: S
 export function conformConst(type: ConstType | TensorType, value: Value, source: Source): Value {
   const name = type.kind === "constType" ? type.name.text : type.dtype.text;
   const wrong = (needed: string): never =>
-    failBoth("EIN1502", `${source.what} must be ${needed} that is known when the kernel is made`, { span: source.span, text: `found ${describe(value)}` }, { span: type.span, text: "because of this type" });
+    failBoth(
+      "EIN1502",
+      `${source.what} must be ${needed} that is known when the kernel is made`,
+      { span: source.span, text: `found ${describe(value)}` },
+      { span: type.span, text: "because of this type" },
+    );
   switch (name) {
     case "int":
     case "i32":
@@ -181,7 +235,8 @@ export function conformConst(type: ConstType | TensorType, value: Value, source:
     case "float":
     case "f32":
     case "f16":
-      if (value.kind === "int" && value.extent.value !== undefined) return { kind: "float", value: value.extent.value, span: value.span };
+      if (value.kind === "int" && value.extent.value !== undefined)
+        return { kind: "float", value: value.extent.value, span: value.span };
       return value.kind === "float" ? value : wrong("a number");
     case "bool":
       return value.kind === "bool" ? value : wrong("true or false");
@@ -194,6 +249,11 @@ export function conformConst(type: ConstType | TensorType, value: Value, source:
     case "fn":
       return value.kind === "function" ? value : wrong("a function");
     default:
-      return fail("EIN1101", `there is no constant type \`${name}\``, type.span, "one of int, float, bool, string, ints, fn");
+      return fail(
+        "EIN1101",
+        `there is no constant type \`${name}\``,
+        type.span,
+        "one of int, float, bool, string, ints, fn",
+      );
   }
 }

@@ -80,7 +80,16 @@ export interface CallArgument {
   /** Of the name, if it is a named argument of the source. */
   readonly nameSpan?: Span;
 }
-export type Value = TensorValue | IntValue | FloatValue | BoolValue | StringValue | ListValue | RecordValue | NoneValue | FunctionValue;
+export type Value =
+  | TensorValue
+  | IntValue
+  | FloatValue
+  | BoolValue
+  | StringValue
+  | ListValue
+  | RecordValue
+  | NoneValue
+  | FunctionValue;
 
 /** Makes views and definitions. Implemented in builder.ts; builtins see only this. */
 export interface Builder {
@@ -88,24 +97,56 @@ export interface Builder {
    * A new definition `name[axes of shape] = body(axes)`. Free axes of the surrounding index notation that the body uses become
    * leading axes of the definition (and the view reads it at them), so a tensor may be built inside `for`.
    */
-  define(name: string, shape: readonly Extent[], body: (index: readonly TensorExpr[]) => TensorExpr, span: Span): TensorValue;
+  define(
+    name: string,
+    shape: readonly Extent[],
+    body: (index: readonly TensorExpr[]) => TensorExpr,
+    span: Span,
+  ): TensorValue;
   /** Several results over one domain. */
-  defineMany(name: string, shape: readonly Extent[], body: (index: readonly TensorExpr[]) => readonly TensorExpr[], span: Span): readonly TensorValue[];
+  defineMany(
+    name: string,
+    shape: readonly Extent[],
+    body: (index: readonly TensorExpr[]) => readonly TensorExpr[],
+    span: Span,
+  ): readonly TensorValue[];
   /** result[outer…] = ⊕ over `reduced` extents of values(outer, inner); one value a slot. */
   reduce(
-    name: string, monoid: Monoid, shape: readonly Extent[], reduced: readonly Extent[],
-    values: (outer: readonly TensorExpr[], inner: readonly TensorExpr[]) => readonly TensorExpr[], span: Span,
+    name: string,
+    monoid: Monoid,
+    shape: readonly Extent[],
+    reduced: readonly Extent[],
+    values: (outer: readonly TensorExpr[], inner: readonly TensorExpr[]) => readonly TensorExpr[],
+    span: Span,
   ): readonly TensorValue[];
   /** Inclusive scan along axis number `along` of `shape`. */
-  scan(name: string, monoid: Monoid, shape: readonly Extent[], along: number, values: (index: readonly TensorExpr[]) => readonly TensorExpr[], span: Span): readonly TensorValue[];
+  scan(
+    name: string,
+    monoid: Monoid,
+    shape: readonly Extent[],
+    along: number,
+    values: (index: readonly TensorExpr[]) => readonly TensorExpr[],
+    span: Span,
+  ): readonly TensorValue[];
   /** For every position of `domain`, combines values into element `at`; outside positions are dropped. */
   scatter(
-    name: string, monoid: Monoid | "set", shape: readonly Extent[], domain: readonly Extent[],
-    at: (position: readonly TensorExpr[]) => readonly TensorExpr[], value: (position: readonly TensorExpr[]) => TensorExpr,
-    initial: number | TensorValue, span: Span,
+    name: string,
+    monoid: Monoid | "set",
+    shape: readonly Extent[],
+    domain: readonly Extent[],
+    at: (position: readonly TensorExpr[]) => readonly TensorExpr[],
+    value: (position: readonly TensorExpr[]) => TensorExpr,
+    initial: number | TensorValue,
+    span: Span,
   ): TensorValue;
   /** A pure index view: no definition. */
-  view(dtype: DType, shape: readonly Extent[], at: (index: readonly TensorExpr[]) => TensorExpr, span: Span, name?: string): TensorValue;
+  view(
+    dtype: DType,
+    shape: readonly Extent[],
+    at: (index: readonly TensorExpr[]) => TensorExpr,
+    span: Span,
+    name?: string,
+  ): TensorValue;
   /** Backs the view by a definition if it is not one already (or a plain view of one): needed where it is read with a fill. */
   materialise(value: TensorValue, name?: string): TensorValue;
   /** Reads with a fill: outside, the value is `fill` (a number converted to the tensor's dtype). Indices need no proof. */

@@ -2,7 +2,11 @@
 import type { Block, Expr, IndexBinder, Statement } from "../../grammar/ast.ts";
 
 /** Calls `onExpr` for every direct subexpression. `bound` are index names that the subexpression sees beyond those of `e`. */
-export function eachPart(e: Expr, onExpr: (part: Expr, bound: readonly IndexBinder[], names: readonly string[]) => void, onBlock: (b: Block) => void): void {
+export function eachPart(
+  e: Expr,
+  onExpr: (part: Expr, bound: readonly IndexBinder[], names: readonly string[]) => void,
+  onBlock: (b: Block) => void,
+): void {
   const plain = (x: Expr | undefined): void => {
     if (x) onExpr(x, [], []);
   };
@@ -54,7 +58,11 @@ export function eachPart(e: Expr, onExpr: (part: Expr, bound: readonly IndexBind
       ranges([e.index], plain);
       return onExpr(e.body, [e.index], []);
     case "lambda":
-      return onExpr(e.body, [], e.params.map((p) => p.text));
+      return onExpr(
+        e.body,
+        [],
+        e.params.map((p) => p.text),
+      );
     case "blockExpr":
       return onBlock(e.block);
     case "iterate":

@@ -1,0 +1,138 @@
+/** The package as users get it: packed, linted, installed into an empty folder, run there. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { publint } from "publint";
+import { afterAll, beforeAll, expect, it } from "vitest";
+
+const root = resolve(import.meta.dirname, "..");
+const folder = mkdtempSync(join(tmpdir(), "fusum-package-"));
+const app = join(folder, "app");
+let tarball: string;
+
+/** Standard output of a program; its standard error is in the error's message if it fails. */
+function run(command: string, args: readonly string[], cwd: string): string {
+  return execFileSync(command, args, { cwd, encoding: "utf8", stdio: "pipe", env: { ...process.env, NODE_PATH: "" } });
+}
+const node = (args: readonly string[]): string => run(process.execPath, args, app);
+const fusum = (...args: readonly string[]): string => node(["node_modules/fusum/dist/src/cli/main.js", ...args]);
+
+/** The optional peers, as if the user had installed them. */
+function addPeers(): void {
+  mkdirSync(join(app, "node_modules/@sparticuz"), { recursive: true });
+  for (const name of ["webgpu", "@sparticuz/chromium"]) {
+    symlinkSync(join(root, "node_modules", name), join(app, "node_modules", name));
+  }
+}
+
+beforeAll(() => {
+  const out = run("npm", ["pack", "--json", "--silent", "--pack-destination", folder], root);
+  const [packed] = JSON.parse(out.slice(out.indexOf("["))) as readonly { readonly filename: string }[];
+  tarball = join(folder, packed!.filename);
+  mkdirSync(app);
+  writeFileSync(join(app, "package.json"), JSON.stringify({ name: "app", type: "module", private: true }));
+  writeFileSync(join(app, "affine.ein"), "export fn affine(x: f32[N], k: f32) {\n  k * x + 1.0\n}\n");
+  run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", tarball], app);
+}, 300_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+it("publint finds nothing", async () => {
+  const { messages } = await publint({ pkgDir: root, strict: true, pack: "npm" });
+  expect(messages).toEqual([]);
+}, 120_000);
+
+it("the types are right for ESM users", () => {
+  const attw = join(root, "node_modules/@arethetypeswrong/cli/dist/index.js");
+  expect(run(process.execPath, [attw, tarball, "--profile", "esm-only", "--no-emoji"], root)).toMatch(/fusum v/);
+}, 120_000);
+
+it("holds what it should, and no install scripts", () => {
+  const files = run("tar", ["-tzf", tarball], folder).trim().split("\n");
+  expect(files).toEqual(
+    expect.arrayContaining(["package/LICENSE", "package/README.md", "package/dist/src/std/nn.ein"]),
+  );
+  expect(
+    files.filter((f) => !/^package\/(dist\/.+\.(js|d\.ts|ein)|package\.json|README\.md|LICENSE)$/.test(f)),
+  ).toEqual([]);
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    readonly scripts: Record<string, string>;
+  };
+  for (const script of ["preinstall", "install", "postinstall", "prepare"])
+    expect(manifest.scripts).not.toHaveProperty(script);
+});
+
+it("says which packages a device needs", () => {
+  const source = `import { openDevice } from "fusum/node"; openDevice().catch((e) => console.log(e.name, e.kind, e.message));`;
+  expect(node(["--input-type=module", "-e", source])).toMatch(/^DeviceError no-device .*npm install webgpu/);
+});
+
+it("runs from the command line and by import", () => {
+  addPeers();
+  fusum(
+    "run",
+    "affine.ein",
+    "affine",
+    "--adapter",
+    "software",
+    "--input",
+    "x=[1,2,3]",
+    "--input",
+    "k=2",
+    "--out",
+    "y.npy",
+  );
+  const source = `
+    import { compile } from "fusum";
+    import { openDevice, readArray } from "fusum/node";
+    const program = compile("export fn affine(x: f32[N], k: f32) { k * x + 1.0 }");
+    const inputs = {
+      x: { dtype: "f32", shape: [3], data: Float32Array.of(1, 2, 3) },
+      k: { dtype: "f32", shape: [], data: Float32Array.of(2) },
+    };
+    const [expected] = Object.values(program.interpret("affine", inputs));
+    const device = await openDevice({ adapter: "software" });
+    const kernel = await device.load(program, "affine");
+    const [found] = Object.values(await kernel.run(inputs));
+    device.close();
+    console.log(JSON.stringify([expected, found, readArray("y.npy")].map((a) => [...a.data])));`;
+  writeFileSync(join(app, "main.js"), source);
+  expect(JSON.parse(node(["main.js"]))).toEqual([
+    [3, 5, 7],
+    [3, 5, 7],
+    [3, 5, 7],
+  ]);
+}, 60_000);
+
+it("type-checks in a strict project", () => {
+  writeFileSync(
+    join(app, "main.ts"),
+    `import { compile, type HostArray } from "fusum";
+import { DeviceError, openDevice } from "fusum/node";
+const program = compile("export fn twice(x: f32[N]) { 2.0 * x }");
+const device = await openDevice({ adapter: "software" });
+try {
+  const kernel = await device.load(program, "twice", { extents: { N: 2 } });
+  const result: Record<string, HostArray> = await kernel.run({ x: { dtype: "f32", shape: [2], data: new Float32Array(2) } });
+  console.log(result, kernel.wgsl, kernel.plan.kernels.length);
+} catch (error) {
+  if (error instanceof DeviceError) console.log(error.kind);
+} finally {
+  device.close();
+}
+`,
+  );
+  const options = [
+    "--strict",
+    "--noEmit",
+    "--module",
+    "nodenext",
+    "--target",
+    "es2024",
+    "--types",
+    "",
+    "--skipLibCheck",
+    "false",
+  ];
+  node([join(root, "node_modules/typescript/bin/tsc"), ...options, "main.ts"]);
+}, 60_000);

@@ -113,11 +113,14 @@ function greedy(c: Contraction): Order {
   const uses = new Map<number, number>();
   // Live operands of each axis, in a list that keeps their order: only neighbours are candidates.
   const lists = new Map<number, Neighbours>();
+  for (const s of sets) for (const a of s ?? NOTHING) uses.set(a, (uses.get(a) ?? 0) + 1);
   sets.forEach((s, i) => {
-    for (const a of s ?? []) {
-      uses.set(a, (uses.get(a) ?? 0) + 1);
-      const list = lists.get(a) ?? neighbours();
-      lists.set(a, list);
+    for (const a of s ?? NOTHING) {
+      let list = lists.get(a);
+      if (!list) {
+        list = (uses.get(a) ?? 0) > FEW ? neighbours() : fewNeighbours();
+        lists.set(a, list);
+      }
       list.append(i);
     }
   });
@@ -186,6 +189,35 @@ interface Neighbours {
   remove(i: number): void;
   pairs(f: (i: number, j: number) => void): void;
   around(i: number, f: (i: number, j: number) => void): void;
+}
+const FEW = 16;
+/** A short list: most axes belong to two operands. */
+function fewNeighbours(): Neighbours {
+  const list: number[] = [];
+  return {
+    append(i) {
+      list.push(i);
+    },
+    replace(i, j, made) {
+      const [x, y] = [list.indexOf(i), list.indexOf(j)];
+      if (x >= 0) {
+        list[x] = made;
+        if (y >= 0) list.splice(y, 1);
+      } else if (y >= 0) list[y] = made;
+    },
+    remove(i) {
+      const x = list.indexOf(i);
+      if (x >= 0) list.splice(x, 1);
+    },
+    pairs(f) {
+      for (let x = 1; x < list.length; x++) f(list[x - 1] ?? 0, list[x] ?? 0);
+    },
+    around(i, f) {
+      const x = list.indexOf(i);
+      if (x > 0) f(list[x - 1] ?? 0, i);
+      if (x >= 0 && x + 1 < list.length) f(i, list[x + 1] ?? 0);
+    },
+  };
 }
 function neighbours(): Neighbours {
   const before = new Map<number, number>();

@@ -7,7 +7,7 @@ import type { Span } from "../../../grammar/span.ts";
 import { type Extent, ONE } from "../../../ir/extent.ts";
 import { addMonoid, orMonoid } from "../../../ir/monoid.ts";
 import { apply, cast, constant, i32, type TensorExpr } from "../../../ir/tensor.ts";
-import { fail, toBoolean } from "../convert.ts";
+import { fail, toAxis, toBoolean, toInteger, toItems } from "../convert.ts";
 import { parseNamedEinsum } from "../notation/einops.ts";
 import { type EinsumLabel, type EinsumPlan, parseEinsum } from "../notation/einsum.ts";
 import { inString, spanInString } from "../notation/error.ts";
@@ -183,4 +183,82 @@ export const EINSUM: ReadonlyMap<string, Builtin> = table([
       return contract(b, plan, operands, text, span);
     },
   ),
+  builtin(
+    "tensordot",
+    "a, b, axes?",
+    "sum of products over axes: the last n (2) of a and the first n of b, or [axes of a, axes of b]",
+    (b, a, span) => {
+      const [x, y] = unify([a["a"], a["b"]], span, "tensordot") as [TensorValue, TensorValue];
+      const [left, right] = tensordotAxes(a["axes"], x.shape.length, y.shape.length, span);
+      const mine = x.shape.map((_, k) => `a${k}`);
+      const theirs = y.shape.map((_, k) => (right.includes(k) ? `a${left[right.indexOf(k)]}` : `b${k}`));
+      const output = [...mine.filter((_, k) => !left.includes(k)), ...theirs.filter((_, k) => !right.includes(k))];
+      return contract(b, planOf([mine, theirs], output), [x, y], unwritten(span), span);
+    },
+  ),
+  builtin(
+    "multi_dot",
+    "matrices",
+    "the product of a list of matrices in the cheapest order; the first and the last may be vectors",
+    (b, a, span) => {
+      const list = unify(toItems(a["matrices"]), span, "multi_dot");
+      if (list.length < 2)
+        fail("EIN1501", "multi_dot needs at least two matrices", a["matrices"]?.span ?? span, `found ${list.length}`);
+      const inputs = list.map((t, k) => {
+        const rank = t.shape.length;
+        const atEnd = k === 0 || k === list.length - 1;
+        if (rank !== 2 && !(atEnd && rank === 1))
+          fail("EIN1202", "multi_dot takes matrices", t.span, `this has ${rank} axes`);
+        return rank === 2 ? [`i${k}`, `i${k + 1}`] : [k === 0 ? "i1" : `i${k}`];
+      });
+      const output = [
+        list[0]?.shape.length === 2 ? "i0" : undefined,
+        list.at(-1)?.shape.length === 2 ? `i${list.length}` : undefined,
+      ];
+      return contract(
+        b,
+        planOf(
+          inputs,
+          output.filter((l) => l !== undefined),
+        ),
+        list,
+        unwritten(span),
+        span,
+      );
+    },
+  ),
 ]);
+
+/** A plan that no string was written for. */
+function planOf(inputs: readonly (readonly string[])[], output: readonly string[]): EinsumPlan {
+  const label = (name: string): EinsumLabel => ({ name, offset: 0, length: 0 });
+  return { inputs: inputs.map((list) => list.map(label)), output: output.map(label) };
+}
+function unwritten(span: Span): StringValue {
+  return { kind: "string", value: "", span };
+}
+
+function tensordotAxes(
+  v: Value | undefined,
+  left: number,
+  right: number,
+  span: Span,
+): readonly [readonly number[], readonly number[]] {
+  if (v?.kind === "list") {
+    const [p, q] = [v.items[0], v.items[1]].map((x, k) =>
+      toItems(x).map((i) => toAxis(i, k === 0 ? left : right, span)),
+    ) as [number[], number[]];
+    const clash =
+      v.items.length !== 2 || p.length !== q.length || new Set(p).size !== p.length || new Set(q).size !== q.length;
+    return clash ? fail("EIN1304", "tensordot needs as many axes of a as of b, each once", v.span, "here") : [p, q];
+  }
+  const n = v === undefined || v.kind === "none" ? 2 : toInteger(v, span, "the number of axes");
+  if (n < 0 || n > left || n > right)
+    fail(
+      "EIN1304",
+      `tensordot cannot sum over ${n} axes of tensors with ${left} and ${right}`,
+      v?.span ?? span,
+      "here",
+    );
+  return [Array.from({ length: n }, (_, k) => left - n + k), Array.from({ length: n }, (_, k) => k)];
+}

@@ -134,15 +134,27 @@ const CONTROL: ReadonlyMap<string, Builtin> = table([
         : fail("EIN1501", "checkpoint needs a function", f?.span ?? span, "this is none");
     },
   ),
-  builtin("ints", "value, count", "a list of count integers: of one integer all the same, of a list the list itself", (_, a, span) => {
-    const count = toInteger(a["count"], span, "count");
-    const items = toItems(a["value"]);
-    const wrong = items.find((v) => v.kind !== "int");
-    if (wrong) fail("EIN1502", "an integer or a list of integers is needed here", wrong.span, `found ${describe(wrong)}`);
-    if (a["value"]?.kind === "int") return { kind: "list", items: new Array<Value>(count).fill(a["value"]), span };
-    if (items.length !== count) fail("EIN1501", `${count} integers are needed here, one an axis`, a["value"]?.span ?? span, `found ${items.length}`);
-    return { kind: "list", items, span };
-  }),
+  builtin(
+    "ints",
+    "value, count",
+    "a list of count integers: of one integer all the same, of a list the list itself",
+    (_, a, span) => {
+      const count = toInteger(a["count"], span, "count");
+      const items = toItems(a["value"]);
+      const wrong = items.find((v) => v.kind !== "int");
+      if (wrong)
+        fail("EIN1502", "an integer or a list of integers is needed here", wrong.span, `found ${describe(wrong)}`);
+      if (a["value"]?.kind === "int") return { kind: "list", items: new Array<Value>(count).fill(a["value"]), span };
+      if (items.length !== count)
+        fail(
+          "EIN1501",
+          `${count} integers are needed here, one an axis`,
+          a["value"]?.span ?? span,
+          `found ${items.length}`,
+        );
+      return { kind: "list", items, span };
+    },
+  ),
   later("sort", "elements in order along an axis"),
   later("argsort", "the order that sorts"),
   later("top_k", "the k largest along an axis"),

@@ -80,11 +80,13 @@ export interface Place {
   readonly ended: boolean;
   readonly tokens: readonly IToken[];
   readonly startsLine: Uint8Array;
+  /** Partners of brackets. */
+  readonly match: Int32Array;
   readonly at: number;
 }
 
 /** Whether the statement that is being collected ends before the token; it has tokens, and the frame is a block or the module. */
-export function endsBefore({ frame, previous, ended, tokens, startsLine, at }: Place): boolean {
+export function endsBefore({ frame, previous, ended, tokens, startsLine, match, at }: Place): boolean {
   const t = tokens[at]!;
   const first = frame.sink[0]!;
   const type = t.tokenType;
@@ -104,7 +106,12 @@ export function endsBefore({ frame, previous, ended, tokens, startsLine, at }: P
   if (frame.header || frame.iterating > 0 || !ended) return false;
   if (type === T.Name) {
     if (t.image === "from") return first.tokenType !== T.Import;
-    if (t.image === "over") return first.tokenType !== T.Target || next !== T.LSquare;
+    if (t.image === "over") {
+      if (first.tokenType !== T.Target || next !== T.LSquare) return true;
+      // `over[i] = …` defines a tensor of that name.
+      const after = tokens[match[at + 1]! + 1]?.tokenType;
+      return after === T.Assign || after === T.ScatterOp || after === T.Colon;
+    }
     if (t.image === "max") return before !== T.BlockTree || (next !== T.Number && next !== T.Name);
   }
   return !CONTINUES_LINE.has(type);

@@ -1,0 +1,28 @@
+/** From a kernel to WGSL: verified against the target's limits, made legal, printed. */
+import type { Kernel } from "../ir/kernel.ts";
+import { type KernelLimits, verifyKernel } from "../ir/verify-kernel.ts";
+import type { AdapterInfo, PlanSize } from "../runtime/plan.ts";
+import { type LegaliseOptions, legalise } from "./legalise.ts";
+import { planSize } from "./plan.ts";
+import { type PrintedKernel, printWgsl } from "./wgsl.ts";
+
+export interface EmittedWgsl extends Omit<PrintedKernel, "groups"> {
+  readonly groups: readonly [PlanSize, PlanSize, PlanSize];
+}
+
+export function limitsOf(target: AdapterInfo): KernelLimits {
+  const l = target.limits;
+  return {
+    invocations: l.maxComputeInvocationsPerWorkgroup,
+    workgroupSize: [l.maxComputeWorkgroupSizeX, l.maxComputeWorkgroupSizeY, l.maxComputeWorkgroupSizeZ],
+    workgroupBytes: l.maxComputeWorkgroupStorageSize,
+    storageBuffers: l.maxStorageBuffersPerShaderStage,
+  };
+}
+
+/** Throws KernelError if the kernel breaks an invariant or a limit of the target. */
+export function emitKernel(kernel: Kernel, target: AdapterInfo, options: LegaliseOptions = {}): EmittedWgsl {
+  const printed = printWgsl(legalise(verifyKernel(kernel, limitsOf(target)), options));
+  const [x, y, z] = printed.groups;
+  return { ...printed, groups: [planSize(x), planSize(y), planSize(z)] };
+}

@@ -1,0 +1,53 @@
+/** Names that WGSL accepts, near to the hints, each once. */
+
+/** Keywords and reserved words of WGSL (sections 16.1 and 16.2 of the specification). */
+const RESERVED =
+  `alias break case const const_assert continue continuing default diagnostic discard else enable false fn for if let loop
+override requires return struct switch true var while NULL Self abstract active alignas alignof as asm asm_fragment async attribute
+auto await become cast catch class co_await co_return co_yield coherent column_major common compile compile_fragment concept const_cast
+consteval constexpr constinit crate debugger decltype delete demote demote_to_helper do dynamic_cast enum explicit export extends extern
+external fallthrough filter final finally friend from fxgroup get goto groupshared highp impl implements import inline instanceof
+interface layout lowp macro macro_rules match mediump meta mod module move mut mutable namespace new nil noexcept noinline
+nointerpolation non_coherent noncoherent noperspective null nullptr of operator package packoffset partial pass patch pixelfragment
+precise precision premerge priv protected pub public readonly ref regardless register reinterpret_cast require resource restrict self set
+shared sizeof smooth snorm static static_assert static_cast std subroutine super target template this thread_local throw trait try type
+typedef typeid typename typeof union unless unorm unsafe unsized use using varying virtual volatile wgsl where with writeonly yield`.split(
+    /\s+/,
+  );
+/** Predeclared types and functions that emitted code uses, or that a reader would take for them. */
+const PREDECLARED =
+  `bool i32 u32 f32 f16 vec2 vec3 vec4 vec2f vec3f vec4f vec2i vec3i vec4i vec2u vec3u vec4u vec2h vec3h vec4h mat2x2 mat3x3 mat4x4
+array atomic ptr sampler texture_2d bitcast all any select arrayLength abs acos acosh asin asinh atan atanh atan2 ceil clamp cos cosh
+countLeadingZeros countOneBits countTrailingZeros cross degrees determinant distance dot exp exp2 extractBits faceForward firstLeadingBit
+firstTrailingBit floor fma fract frexp insertBits inverseSqrt ldexp length log log2 max min mix modf normalize pow quantizeToF16 radians
+reflect refract reverseBits round saturate sign sin sinh smoothstep sqrt step tan tanh transpose trunc workgroupBarrier storageBarrier
+atomicLoad atomicStore atomicAdd atomicSub atomicMax atomicMin atomicAnd atomicOr atomicXor atomicExchange subgroupAdd subgroupMul
+subgroupMin subgroupMax subgroupAnd subgroupOr subgroupAll subgroupAny subgroupBroadcast subgroupShuffleXor main`.split(
+    /\s+/,
+  );
+
+export class Names {
+  private readonly taken: Set<string>;
+  /** Where to go on counting, by hint. */
+  private readonly last = new Map<string, number>();
+  constructor(taken: Iterable<string> = []) {
+    this.taken = new Set([...RESERVED, ...PREDECLARED, ...taken]);
+  }
+
+  /** A name not given before: ASCII letters, digits and single underscores, beginning with a letter. */
+  fresh(hint: string): string {
+    const ascii = hint
+      .normalize("NFKD")
+      .replace(/[^A-Za-z0-9_]+/g, "_")
+      .replace(/__+/g, "_")
+      .replace(/^_+|_+$/g, "")
+      .slice(0, 40);
+    const base = /^[A-Za-z]/.test(ascii) ? ascii : `v${ascii === "" ? "" : `_${ascii}`}`;
+    let name = base;
+    let i = this.last.get(base) ?? 1;
+    for (; this.taken.has(name); i++) name = /\d$/.test(base) ? `${base}_${i}` : `${base}${i}`;
+    this.last.set(base, i);
+    this.taken.add(name);
+    return name;
+  }
+}

@@ -1,5 +1,5 @@
 /** Binding the arguments of a call to parameters: positional first, then named. */
-import { diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import { DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import { suggest } from "../../grammar/suggest.ts";
 import type { BuiltinParameter, CallArgument, RecordValue, Value } from "./value.ts";

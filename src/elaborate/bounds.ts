@@ -13,11 +13,11 @@ import {
   ONE,
   type Proof,
   proveNonNegative,
+  size,
   subExtent,
   ZERO,
 } from "../../ir/extent.ts";
 import { type Apply, childrenOf, type TensorExpr } from "../../ir/tensor.ts";
-import { size } from "../../ir/extent.ts";
 
 export interface Range {
   readonly low: Extent | undefined;

@@ -4,7 +4,7 @@
  * body gets a definition of its own over the axes it depends on, so nothing is summed twice.
  */
 import type { DiagnosticCode } from "../../grammar/codes.ts";
-import { diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import { DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import type { DType } from "../../ir/dtype.ts";
 import { type Extent, productExtent, ZERO } from "../../ir/extent.ts";
@@ -13,26 +13,23 @@ import {
   axis,
   axisRef,
   cast,
-  type Const,
   constant,
   type Definition,
-  freeAxes,
   type Input,
   input as inputDef,
-  mapChildren,
   mapDef,
   type Program,
-  type Reduce,
   read,
   reduce,
+  type Step,
   scanDef,
   scatterDef,
   specialise,
-  type Step,
   substituteAxes,
   type TensorExpr,
 } from "../../ir/tensor.ts";
 import { type Constraints, makeConstraints } from "./constraints.ts";
+import { lift, makeHoister, outerAxes, permutation } from "./lift.ts";
 import type { Builder, TensorValue } from "./value.ts";
 
 /** A tensor that is a result of a definition, read at `prefix` (axes of the surrounding notation) and its own index. */
@@ -82,7 +79,7 @@ export function makeBuilder(strict: boolean): TensorBuilder {
   const backings = new WeakMap<TensorValue, Backing>();
   const inputs: Input[] = [];
   let steps: Step[] = [];
-  let hoisted = new Map<TensorExpr, { readonly tensor: Definition; readonly outer: readonly Axis[] }>();
+  const { hoist, atRoot, ...hoister } = makeHoister((d) => steps.push(d));
   let reducedNames: readonly string[] = [];
 
   const tensor = (
@@ -117,54 +114,6 @@ export function makeBuilder(strict: boolean): TensorBuilder {
     checkCount(shape, span);
   };
 
-  /** Free axes of the expressions that are not among `own`, outermost first. */
-  const outerAxes = (list: readonly TensorExpr[], own: ReadonlySet<Axis>): readonly Axis[] => {
-    const free = new Set<Axis>();
-    for (const e of list) freeAxes(e, free);
-    return [...free].filter((a) => !own.has(a)).sort((a, b) => a.id - b.id);
-  };
-
-  /** Copies of axes for a definition of its own, and the expressions over the copies. */
-  const lift = (
-    outer: readonly Axis[],
-    list: readonly TensorExpr[],
-  ): { axes: readonly Axis[]; list: readonly TensorExpr[] } => {
-    if (outer.length === 0) return { axes: [], list };
-    const axes = outer.map((a) => axis(a.name, a.extent));
-    const bind = new Map(outer.map((a, k) => [a, axisRef(axes[k]!)]));
-    return { axes, list: list.map((e) => substituteAxes(e, bind)) };
-  };
-
-  const hoistReduce = (e: Reduce, memo: Map<TensorExpr, TensorExpr>): TensorExpr => {
-    const values = e.values.map((v) => hoist(v, memo));
-    const key = reduce(e.monoid, e.axes, values, 0);
-    let found = hoisted.get(key);
-    if (!found) {
-      const slots = e.monoid.slots.map((_, s) => reduce(e.monoid, e.axes, values, s));
-      const outer = outerAxes(slots, new Set());
-      const lifted = lift(outer, slots);
-      const made = mapDef(lifted.axes, lifted.list, { name: e.monoid.name });
-      steps.push(made);
-      found = { tensor: made, outer };
-      hoisted.set(key, found);
-    }
-    return read(found.tensor, e.slot, found.outer.map(axisRef));
-  };
-
-  const hoist = (e: TensorExpr, memo: Map<TensorExpr, TensorExpr>): TensorExpr => {
-    const old = memo.get(e);
-    if (old) return old;
-    const made = e.kind === "reduce" ? hoistReduce(e, memo) : mapChildren(e, (c) => hoist(c, memo));
-    memo.set(e, made);
-    return made;
-  };
-
-  /** Reductions inside e, but not e itself, become definitions. */
-  const atRoot = (e: TensorExpr): TensorExpr => {
-    const memo = new Map<TensorExpr, TensorExpr>();
-    return e.kind === "reduce" ? mapChildren(e, (c) => hoist(c, memo)) : hoist(e, memo);
-  };
-
   const close = (
     name: string,
     axes: readonly Axis[],
@@ -191,30 +140,6 @@ export function makeBuilder(strict: boolean): TensorBuilder {
     const axes = axesOf(shape);
     const results = body(axes.map(axisRef));
     return axes.length === 0 ? results.map((e) => scalar(e, span, name)) : close(name, axes, results, span);
-  };
-
-  /** The definition behind a view that reads all of one, perhaps with axes in another order: where each index goes. */
-  const permutation = (value: TensorValue): ((index: readonly TensorExpr[], fill: Const) => TensorExpr) | undefined => {
-    const probes = axesOf(value.shape);
-    const e = value.at(probes.map(axisRef));
-    if (e.kind !== "read" || e.fill) return undefined;
-    const left = new Set(probes);
-    for (const [k, at] of e.at.entries()) {
-      if (at.kind === "axis" && left.has(at.axis)) {
-        if (constraints.resolve(e.tensor.axes[k]!.extent) !== at.axis.extent) return undefined;
-        left.delete(at.axis);
-      } else if ([...freeAxes(at)].some((a) => probes.includes(a))) return undefined;
-    }
-    if (left.size > 0) return undefined;
-    return (index, fill) => {
-      const bind = new Map(probes.map((p, k) => [p, index[k]!]));
-      return read(
-        e.tensor,
-        e.slot,
-        e.at.map((a) => (a.kind === "axis" ? (bind.get(a.axis) ?? a) : a)),
-        fill,
-      );
-    };
   };
 
   const materialise: Builder["materialise"] = (value, name) => {
@@ -297,7 +222,7 @@ export function makeBuilder(strict: boolean): TensorBuilder {
       const direct = backings.get(value);
       if (direct) return read(direct.tensor, direct.slot, [...direct.prefix, ...index], c);
       if (value.shape.length === 0) return value.at([]);
-      const permuted = permutation(value);
+      const permuted = permutation(value, axesOf(value.shape), (e) => constraints.resolve(e));
       if (permuted) return permuted(index, c);
       const b = backings.get(materialise(value));
       if (!b) throw new RangeError("a materialised tensor has a definition");
@@ -357,11 +282,10 @@ export function makeBuilder(strict: boolean): TensorBuilder {
       return constraints.merged.size === 0 ? program : specialise(program, constraints.merged);
     },
     snapshot() {
-      const [savedSteps, savedHoisted, back] = [steps.length, hoisted, constraints.snapshot()];
-      hoisted = new Map(hoisted);
+      const [savedSteps, hoistedBack, back] = [steps.length, hoister.snapshot(), constraints.snapshot()];
       return () => {
         steps = steps.slice(0, savedSteps);
-        hoisted = savedHoisted;
+        hoistedBack();
         reducedNames = [];
         back();
       };

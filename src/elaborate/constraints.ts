@@ -3,7 +3,7 @@
  * Symbols that must be equal are merged (the one that appeared first names both); everything undecided becomes a fact.
  */
 import type { DiagnosticCode } from "../../grammar/codes.ts";
-import { diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import { DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import {
   type Extent,

@@ -21,6 +21,11 @@ export interface Want {
   readonly fields?: ReadonlyMap<string, Want>;
 }
 
+export interface Declaration {
+  readonly module: LoadedModule;
+  readonly item: FnItem;
+}
+
 export interface Call {
   readonly item: FnItem;
   readonly span: Span;
@@ -44,4 +49,6 @@ export interface Context {
   globalNames(): Iterable<string>;
   moduleScope(m: LoadedModule): Scope;
   functionOf(m: LoadedModule, item: FnItem): FunctionValue;
+  /** The declaration whose parameters a function has: its own, or that of what it was derived from. */
+  declarationOf(f: FunctionValue): Declaration | undefined;
 }

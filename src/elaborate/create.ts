@@ -1,12 +1,12 @@
 /** Puts the parts of the elaborator together: a fresh context for each function that is elaborated. */
 import type { FnItem, LetItem } from "../../grammar/ast.ts";
-import { diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import { DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import { DTYPES } from "../../ir/dtype.ts";
 import type { LoadedModule } from "../modules.ts";
 import { makeBuilder } from "./builder.ts";
 import { BUILTINS } from "./builtins/index.ts";
-import type { Context } from "./context.ts";
+import type { Context, Declaration } from "./context.ts";
 import { evaluate } from "./expression.ts";
 import { builtinFunction, moduleFunction, unsupportedFunction } from "./function.ts";
 import { declare, lookup, makeScope, type Scope, Silent } from "./scope.ts";
@@ -14,23 +14,15 @@ import { block, statement } from "./statement.ts";
 import type { FunctionValue, Value } from "./value.ts";
 
 /** Part of the language, refused with EIN1107 where nothing implements them. */
-const UNSUPPORTED: ReadonlySet<string> = new Set([
-  "grad",
-  "value_and_grad",
-  "vjp",
-  "jvp",
-  "jacobian",
-  "hessian",
-  "checkpoint",
-  "sort",
-  "argsort",
-  "top_k",
-]);
+const UNSUPPORTED: ReadonlySet<string> = new Set(["checkpoint", "sort", "argsort", "top_k"]);
+/** Functions of functions: their result has the parameters of the first argument. */
+const DERIVATIVES: ReadonlySet<string> = new Set(["grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian"]);
 const CONSTANTS: ReadonlyMap<string, number> = new Map([["pi", Math.PI]]);
 
 export function makeContext(strict: boolean): Context {
   const scopes = new Map<LoadedModule, Scope>();
   const functions = new Map<FnItem, FunctionValue>();
+  const declarations = new WeakMap<FunctionValue, Declaration>();
   const builtins = new Map<string, FunctionValue>();
   const cx: Context = {
     builder: makeBuilder(strict),
@@ -42,7 +34,7 @@ export function makeContext(strict: boolean): Context {
     block: (b, scope, want) => block(cx, b, scope, want),
     statement: (s, scope, wants) => statement(cx, s, scope, wants),
     global: (name, span) => globalValue(cx, builtins, name, span),
-    globalNames: () => [...BUILTINS.keys(), ...UNSUPPORTED, ...CONSTANTS.keys()],
+    globalNames: () => [...BUILTINS.keys(), ...UNSUPPORTED, ...DERIVATIVES, ...CONSTANTS.keys()],
     moduleScope: (m) => {
       const old = scopes.get(m);
       if (old) return old;
@@ -56,7 +48,15 @@ export function makeContext(strict: boolean): Context {
       if (old) return old;
       const made = moduleFunction(cx, m, item);
       functions.set(item, made);
+      declarations.set(made, { module: m, item });
       return made;
+    },
+    declarationOf: (f) => {
+      for (let at: FunctionValue | undefined = f; at; at = at.base) {
+        const found = declarations.get(at);
+        if (found) return found;
+      }
+      return undefined;
     },
   };
   return cx;
@@ -66,8 +66,8 @@ function globalValue(cx: Context, builtins: Map<string, FunctionValue>, name: st
   const old = builtins.get(name);
   if (old) return old;
   const f = BUILTINS.get(name);
-  if (f || UNSUPPORTED.has(name)) {
-    const made = f ? builtinFunction(cx, f) : unsupportedFunction(name);
+  if (f || UNSUPPORTED.has(name) || DERIVATIVES.has(name)) {
+    const made = f ? builtinFunction(cx, f) : DERIVATIVES.has(name) ? derivative(name) : unsupportedFunction(name);
     builtins.set(name, made);
     return made;
   }
@@ -75,6 +75,20 @@ function globalValue(cx: Context, builtins: Map<string, FunctionValue>, name: st
   const constant = CONSTANTS.get(name);
   if (constant !== undefined) return { kind: "float", value: constant, span };
   return DTYPES.some((d) => d === name) ? { kind: "string", value: name, span } : undefined;
+}
+
+/** Whoever implements a derivative puts its function here. */
+function derivative(name: string): FunctionValue {
+  const f = unsupportedFunction(name);
+  return {
+    ...f,
+    quotes: ["wrt"],
+    call: (args, span) => {
+      const made = f.call(args, span);
+      const of = args.find((a) => a.value.kind === "function")?.value;
+      return made.kind === "function" && of?.kind === "function" ? { ...made, base: of } : made;
+    },
+  };
 }
 
 function fillModule(cx: Context, m: LoadedModule, scope: Scope): void {

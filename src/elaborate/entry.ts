@@ -1,6 +1,6 @@
 /** Elaborating one function as a program: its tensor parameters become inputs, its constants are given or take their defaults. */
 import type { FnItem, Param, TensorType } from "../../grammar/ast.ts";
-import { type Diagnostic, diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import { type Diagnostic, DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import { suggest } from "../../grammar/suggest.ts";
 import { type Extent, size, sizeSymbol } from "../../ir/extent.ts";
@@ -14,7 +14,7 @@ import { bindConstants, instantiate, isConst } from "./function.ts";
 import { declare, lookup, makeScope, type Scope } from "./scope.ts";
 import { extentNames, LEAD, RESULT } from "./signature.ts";
 import { dimExtent, dtypeOf, plainName } from "./types.ts";
-import type { CallArgument, Value } from "./value.ts";
+import type { CallArgument, FunctionValue, Value } from "./value.ts";
 
 export type ConstInput = number | boolean | string | readonly number[];
 
@@ -38,14 +38,16 @@ export interface Entry {
   readonly symbolic: readonly string[];
 }
 
+/** What is elaborated: a declared function, or one that has its parameters (`call`). */
+export interface Target {
+  readonly module: LoadedModule;
+  readonly item: FnItem;
+  readonly call: FunctionValue | undefined;
+}
+
 /** `symbolicConstants`: an integer constant without a value becomes an extent of its name, so that shapes can be checked. */
-export function elaborateEntry(
-  cx: Context,
-  m: LoadedModule,
-  item: FnItem,
-  o: EntryOptions,
-  symbolicConstants: boolean,
-): Entry {
+export function elaborateEntry(cx: Context, target: Target, o: EntryOptions, symbolicConstants: boolean): Entry {
+  const { module: m, item } = target;
   const given = new Map<string, CallArgument>();
   const shapes = new Map(Object.entries(o.shapes ?? {}));
   const extents = new Map(Object.entries(o.extents ?? {}));
@@ -92,7 +94,8 @@ export function elaborateEntry(
     given.set(p.name.text, { name: undefined, value, span: p.span });
   }
 
-  const value = instantiate(cx, m, item, given);
+  const named = (): CallArgument[] => [...given].map(([name, a]) => ({ ...a, name }));
+  const value = target.call ? target.call.call(named(), item.name.span) : instantiate(cx, m, item, given);
   const results = resultsOf(value, item);
   for (const r of results) if (plainSymbol(r.value.shape[0] ?? size(0)) === LEAD && folded.size > 0) folded.add(r.name);
   return {

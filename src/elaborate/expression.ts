@@ -15,10 +15,11 @@ import { productExtent, size } from "../../ir/extent.ts";
 import { apply, cast } from "../../ir/tensor.ts";
 import type { Context, Want } from "./context.ts";
 import { describe, fail, toTensor } from "./convert.ts";
+import { intOf } from "./fold.ts";
 import { lambda } from "./function.ts";
 import { forExpression, reduceExpression, scanExpression } from "./index-notation.ts";
 import { matmul } from "./matmul.ts";
-import { binary, intOf, mapped, toBoolTensor, unary, unify } from "./operators.ts";
+import { binary, mapped, toBoolTensor, unary, unify } from "./operators.ts";
 import { lookup, namesIn, type Scope, Silent } from "./scope.ts";
 import { guarded, subscript } from "./subscript.ts";
 import { dtypeOf } from "./types.ts";
@@ -212,15 +213,19 @@ function call(cx: Context, e: CallExpr, scope: Scope): Value {
   const f = cx.evaluate(e.callee, scope);
   if (f.kind !== "function")
     return fail("EIN1501", "only functions can be called", e.callee.span, `this is ${describe(f)}`);
-  const args = e.args.map(
-    (a): CallArgument => ({
-      name: a.name?.text,
-      value: cx.evaluate(a.value, scope),
-      span: a.value.span,
-      ...(a.name ? { nameSpan: a.name.span } : {}),
-    }),
-  );
+  const args = e.args.map((a): CallArgument => {
+    const quoted = a.name !== undefined && f.quotes?.includes(a.name.text);
+    const value = quoted ? quotedNames(cx, a.value, scope) : cx.evaluate(a.value, scope);
+    return { name: a.name?.text, value, span: a.value.span, ...(a.name ? { nameSpan: a.name.span } : {}) };
+  });
   return f.call(args, e.span);
+}
+
+/** `[w1, w2]` as texts: they name parameters of another function. */
+function quotedNames(cx: Context, e: Expr, scope: Scope): Value {
+  if (e.kind === "name") return { kind: "string", value: e.text, span: e.span };
+  if (e.kind === "list") return { kind: "list", items: e.items.map((x) => quotedNames(cx, x, scope)), span: e.span };
+  return cx.evaluate(e, scope);
 }
 
 /** `x.sum()`: tensors have no methods. */

@@ -3,7 +3,7 @@
  * arguments' shapes, and its block is elaborated in place. So every call is made for its own element types, ranks and extents.
  */
 import type { Expr, FnItem, LambdaExpr, Param, ResultType, TensorType } from "../../grammar/ast.ts";
-import { diagnostic, DiagnosticError, type Label } from "../../grammar/diagnostic.ts";
+import { DiagnosticError, diagnostic, type Label } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import type { LoadedModule } from "../modules.ts";
 import { bindArguments, builtinArguments } from "./arguments.ts";

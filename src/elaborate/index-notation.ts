@@ -2,6 +2,7 @@
 import type { Expr, ForExpr, IndexBinder, IndexedDefinition, ReduceExpr, ScanExpr } from "../../grammar/ast.ts";
 import type { Span } from "../../grammar/span.ts";
 import { suggest } from "../../grammar/suggest.ts";
+import type { DType } from "../../ir/dtype.ts";
 import { isFloat } from "../../ir/dtype.ts";
 import { type Extent, ONE, subExtent, ZERO } from "../../ir/extent.ts";
 import { addMonoid, maxMonoid, minMonoid, mulMonoid } from "../../ir/monoid.ts";
@@ -15,11 +16,10 @@ import {
   substituteAxes,
   type TensorExpr,
 } from "../../ir/tensor.ts";
-import type { DType } from "../../ir/dtype.ts";
+import { widened } from "./builder.ts";
 import { REDUCERS, reduceIndexed } from "./builtins/index.ts";
 import { addIndex } from "./builtins/index-arithmetic.ts";
 import type { Context, Want } from "./context.ts";
-import { widened } from "./builder.ts";
 import { describe, fail, toTensor } from "./convert.ts";
 import { extentAt } from "./operators.ts";
 import { type IndexRange, inferRanges } from "./ranges.ts";

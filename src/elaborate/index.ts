@@ -1,10 +1,12 @@
 /** Elaboration: modules to signatures, functions to tensor programs. */
-import type { FnItem, LetItem } from "../../grammar/ast.ts";
+import type { FnItem, LetItem, Param } from "../../grammar/ast.ts";
 import { type Diagnostic, diagnostic } from "../../grammar/diagnostic.ts";
+import type { Span } from "../../grammar/span.ts";
 import type { Program } from "../../ir/tensor.ts";
 import type { LoadedModule, ModuleGraph } from "../modules.ts";
+import type { Context } from "./context.ts";
 import { makeContext } from "./create.ts";
-import { diagnosticOf, distinct, elaborateEntry, type Entry, type EntryOptions } from "./entry.ts";
+import { diagnosticOf, distinct, type Entry, type EntryOptions, elaborateEntry, type Target } from "./entry.ts";
 import { isConst } from "./function.ts";
 import { Silent } from "./scope.ts";
 import {
@@ -40,18 +42,23 @@ export function checkModule(graph: ModuleGraph): Checked {
 }
 
 function checkFunction(m: LoadedModule, item: FnItem, diagnostics: Diagnostic[]): FunctionSignature {
-  const provided = item.params.filter((p) => !isConst(p)).map((p) => p.name.text);
-  // What depends on a constant without a default is checked when it has a value.
-  const needsConstant = item.params.some(
-    (p) => isConst(p) && !p.default && !(p.type?.kind === "constType" && p.type.name.text === "int"),
-  );
-  const run = needsConstant ? { entry: undefined, diagnostics: [] } : attempt(m, item, { provided }, true);
-  const open = item.params.some((p) => isConst(p) && !p.default);
-  diagnostics.push(...run.diagnostics.filter((d) => !(open && (d.code === "EIN1502" || d.code === "EIN1503"))));
-  return signatureOf(m, item, run.entry);
+  const run = checkParameters(item, (o) => attempt(o, true, () => ({ module: m, item, call: undefined })));
+  diagnostics.push(...run.diagnostics);
+  return signatureOf(m, item, run.entry, true);
 }
 
-function signatureOf(m: LoadedModule, item: FnItem, entry: Entry | undefined): FunctionSignature {
+/** Elaborates with every parameter given and every constant at its default; what needs a constant that has none is left out. */
+function checkParameters(item: FnItem, run: (o: EntryOptions) => Attempt): Attempt {
+  const provided = item.params.filter((p) => !isConst(p)).map((p) => p.name.text);
+  const open = item.params.filter((p) => isConst(p) && !p.default);
+  const isInt = (p: Param): boolean => p.type?.kind === "constType" && p.type.name.text === "int";
+  if (!open.every(isInt)) return { entry: undefined, diagnostics: [] };
+  const { entry, diagnostics } = run({ provided });
+  if (open.length === 0) return { entry, diagnostics };
+  return { entry, diagnostics: diagnostics.filter((d) => d.code !== "EIN1502" && d.code !== "EIN1503") };
+}
+
+function signatureOf(m: LoadedModule, item: FnItem, entry: Entry | undefined, declared: boolean): FunctionSignature {
   const made = entry?.program.results.map(
     (r): SignatureResult => ({
       name: r.name,
@@ -64,7 +71,7 @@ function signatureOf(m: LoadedModule, item: FnItem, entry: Entry | undefined): F
     doc: item.doc,
     exported: item.exported,
     parameters: parametersOf(m, item),
-    results: declaredResults(m, item.result) ?? made ?? [],
+    results: (declared ? declaredResults(m, item.result) : undefined) ?? made ?? [],
     extents: [...extentNames(item).keys()],
     where: entry?.where.filter((w) => !w.includes(LEAD)) ?? [],
     folded: (entry?.folded.size ?? 0) > 0,
@@ -72,49 +79,28 @@ function signatureOf(m: LoadedModule, item: FnItem, entry: Entry | undefined): F
   };
 }
 
-/** `export let f = g`: a function under another name; other values are only evaluated. */
+/** `export let f = g`, `export let step = grad(loss)`: a function under another name; other values are only evaluated. */
 function checkLet(m: LoadedModule, item: LetItem, diagnostics: Diagnostic[]): FunctionSignature | undefined {
-  const fn = aliasOf(m, item);
-  if (fn) {
-    const entry = attempt(
-      fn.m,
-      fn.item,
-      { provided: fn.item.params.filter((p) => !isConst(p)).map((p) => p.name.text) },
-      true,
-    ).entry;
-    return {
-      ...signatureOf(fn.m, fn.item, entry),
-      name: item.name.text,
-      doc: item.doc ?? fn.item.doc,
-      exported: item.exported,
-      span: item.name.span,
-    };
-  }
-  const cx = makeContext(false);
-  try {
-    cx.evaluate({ kind: "name", text: item.name.text, span: item.name.span }, cx.moduleScope(m));
-  } catch (error) {
-    const d = diagnosticOf(error, item.span, (e) => e instanceof Silent);
-    if (d) diagnostics.push(d);
-  }
-  return undefined;
+  let target: Target | undefined;
+  const value = attempt({}, true, (cx) => {
+    target = targetOf(cx, m, item);
+    return undefined;
+  });
+  diagnostics.push(...value.diagnostics);
+  if (!target) return undefined;
+  const found: Target = target;
+  const run = checkParameters(found.item, (o) => attempt(o, true, (cx) => targetOf(cx, m, item)));
+  diagnostics.push(...run.diagnostics);
+  const s = signatureOf(found.module, found.item, run.entry, found.call === undefined);
+  return { ...s, name: item.name.text, doc: item.doc ?? found.item.doc, exported: item.exported, span: item.name.span };
 }
 
-/** The function that a `let` names, if it is just that. */
-function aliasOf(m: LoadedModule, item: LetItem): { readonly m: LoadedModule; readonly item: FnItem } | undefined {
-  const seen = new Set<LetItem>();
-  let at: { readonly m: LoadedModule; readonly item: LetItem } = { m, item };
-  while (at.item.value.kind === "name" && !seen.has(at.item)) {
-    seen.add(at.item);
-    const name = at.item.value.text;
-    const from = at.m.imports.get(name);
-    const owner = from?.module ?? at.m;
-    const next = owner.items.get(from?.name ?? name);
-    if (!next) return undefined;
-    if (next.kind === "fn") return { m: owner, item: next };
-    at = { m: owner, item: next };
-  }
-  return undefined;
+/** The function that a `let` of the module names; undefined if it names something else. */
+function targetOf(cx: Context, m: LoadedModule, item: LetItem): Target | undefined {
+  const value = cx.evaluate({ kind: "name", text: item.name.text, span: item.name.span }, cx.moduleScope(m));
+  if (value.kind !== "function") return undefined;
+  const of = cx.declarationOf(value);
+  return of && { ...of, call: value.base ? value : undefined };
 }
 
 export interface ElaborateOptions extends EntryOptions {
@@ -130,7 +116,7 @@ export interface Elaborated {
   readonly where: readonly string[];
 }
 
-/** The tensor program of an exported function of the entry module. Never throws for what the module or the options hold. */
+/** The tensor program of a function of the entry module. Never throws for what the module or the options hold. */
 export function elaborate(graph: ModuleGraph, name: string, o: ElaborateOptions = {}): Elaborated {
   const none = (diagnostics: readonly Diagnostic[]): Elaborated => ({
     program: undefined,
@@ -138,36 +124,48 @@ export function elaborate(graph: ModuleGraph, name: string, o: ElaborateOptions 
     folded: new Set(),
     where: [],
   });
-  const found = graph.entry.items.get(name);
-  const fn = found?.kind === "fn" ? { m: graph.entry, item: found } : found && aliasOf(graph.entry, found);
-  if (!fn) {
-    const span = found?.name.span ?? { file: graph.entry.file, start: 0, end: 0 };
-    return none([
-      diagnostic("EIN1106", `the module has no function \`${name}\``, {
-        span,
-        text: found ? "this is not a function" : "",
-      }),
-    ]);
+  const m = graph.entry;
+  const found = m.items.get(name);
+  const made = found
+    ? attempt(
+        o,
+        false,
+        (cx) => (found.kind === "fn" ? { module: m, item: found, call: undefined } : targetOf(cx, m, found)),
+        o.strict,
+      )
+    : undefined;
+  if (made?.diagnostics.some((d) => d.severity === "error")) return none(made.diagnostics);
+  if (!made?.entry) {
+    const span = found?.name.span ?? { file: m.file, start: 0, end: 0 };
+    const text = found ? "this is not a function" : "";
+    return none([diagnostic("EIN1106", `the module has no function \`${name}\``, { span, text })]);
   }
-  const { entry, diagnostics } = attempt(fn.m, fn.item, o, false, o.strict ?? false);
-  if (!entry || diagnostics.some((d) => d.severity === "error")) return none(diagnostics);
-  return { program: { ...entry.program, name }, diagnostics, folded: entry.folded, where: entry.where };
+  const { program, folded, where } = made.entry;
+  return { program: { ...program, name }, diagnostics: made.diagnostics, folded, where };
+}
+
+interface Attempt {
+  readonly entry: Entry | undefined;
+  readonly diagnostics: readonly Diagnostic[];
 }
 
 function attempt(
-  m: LoadedModule,
-  item: FnItem,
   o: EntryOptions,
   symbolicConstants: boolean,
+  target: (cx: Context) => Target | undefined,
   strict = false,
-): { readonly entry: Entry | undefined; readonly diagnostics: readonly Diagnostic[] } {
+): Attempt {
   const cx = makeContext(strict);
+  let at: Span = { file: "", start: 0, end: 0 };
   try {
-    cx.calls.push({ item, span: item.name.span });
-    const entry = elaborateEntry(cx, m, item, o, symbolicConstants);
+    const found = target(cx);
+    if (!found) return { entry: undefined, diagnostics: [] };
+    at = found.item.name.span;
+    if (!found.call) cx.calls.push({ item: found.item, span: at });
+    const entry = elaborateEntry(cx, found, o, symbolicConstants);
     return { entry: cx.diagnostics.length > 0 ? undefined : entry, diagnostics: distinct(cx.diagnostics) };
   } catch (error) {
-    const d = diagnosticOf(error, item.name.span, (e) => e instanceof Silent);
+    const d = diagnosticOf(error, at, (e) => e instanceof Silent);
     return { entry: undefined, diagnostics: distinct(d ? [...cx.diagnostics, d] : cx.diagnostics) };
   }
 }

@@ -3,28 +3,28 @@
  * element under NumPy's broadcasting, as views that `let` and calls give a definition.
  */
 import type { BinaryExpr, BinaryOp, UnaryExpr } from "../../grammar/ast.ts";
-import { type Fix } from "../../grammar/diagnostic.ts";
+import type { Fix } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import { type DType, isFloat, isInteger } from "../../ir/dtype.ts";
-import {
-  addExtent,
-  compareExtent,
-  divExtent,
-  type Extent,
-  modExtent,
-  mulExtent,
-  negExtent,
-  size,
-  subExtent,
-  ZERO,
-} from "../../ir/extent.ts";
+import { type Extent, negExtent, size } from "../../ir/extent.ts";
 import type { Prim } from "../../ir/prim.ts";
 import { apply, constant, type TensorExpr } from "../../ir/tensor.ts";
 import { broadcastIndex, broadcastShape } from "./builtins/common.ts";
 import { addIndex, mulIndex, subIndex } from "./builtins/index-arithmetic.ts";
 import type { Context } from "./context.ts";
 import { describe, fail, failBoth, toTensor } from "./convert.ts";
-import type { BoolValue, FloatValue, IntValue, TensorValue, Value } from "./value.ts";
+import {
+  boolOf,
+  compareExtents,
+  floatOf,
+  floats,
+  foldBits,
+  integerDivision,
+  integers,
+  intOf,
+  numberOf,
+} from "./fold.ts";
+import type { TensorValue, Value } from "./value.ts";
 
 const ARITHMETIC: Readonly<Partial<Record<BinaryOp, Prim>>> = {
   "+": "add",
@@ -66,11 +66,6 @@ export function binary(cx: Context, e: BinaryExpr, left: Value, right: Value): V
 
 // ---- Values known at compile time ---------------------------------------------------------------------------------
 
-export function intOf(extent: Extent, span: Span): IntValue {
-  if (extent.terms.some((t) => !Number.isSafeInteger(t.coefficient)))
-    return fail("EIN1206", "an integer is too large", span, "integers must stay below 2^53 while compiling");
-  return { kind: "int", extent, span };
-}
 /** An integer known at compile time; the error points to where it is used. */
 export function extentAt(v: Value, span: Span, what: string): Extent {
   if (v.kind === "int") return v.extent;
@@ -78,18 +73,6 @@ export function extentAt(v: Value, span: Span, what: string): Extent {
     notes: v.kind === "tensor" ? ["only constants and extents steer shapes and ranges; data does not"] : [],
   });
 }
-function floatOf(value: number, span: Span): FloatValue {
-  return { kind: "float", value, span };
-}
-function boolOf(value: boolean, span: Span): BoolValue {
-  return { kind: "bool", value, span };
-}
-
-function numberOf(v: Value): number | undefined {
-  if (v.kind === "float") return v.value;
-  return v.kind === "int" ? v.extent.value : undefined;
-}
-
 function arithmetic(cx: Context, e: BinaryExpr, prim: Prim, left: Value, right: Value): Value {
   if (left.kind === "int" && right.kind === "int") return integers(e, prim, left, right);
   const [a, b] = [numberOf(left), numberOf(right)];
@@ -105,77 +88,6 @@ function arithmetic(cx: Context, e: BinaryExpr, prim: Prim, left: Value, right: 
 
 function operatorText(op: BinaryOp): string {
   return `\`${op}\``;
-}
-
-function integerDivision(e: BinaryExpr, found: string): never {
-  return fail("EIN1201", "`/` divides floats, not integers", e.opSpan, `the operands are ${found}`, {
-    notes: ["`div` rounds to the floor; `x as f32 / y` divides as floats"],
-    fix: { message: "divide with `div`", edits: [{ span: e.opSpan, text: spaced(e, "div") }] },
-  });
-}
-/** `a/b` needs blanks around a word. */
-function spaced(e: BinaryExpr, word: string): string {
-  return `${e.left.span.end === e.opSpan.start ? " " : ""}${word}${e.opSpan.end === e.right.span.start ? " " : ""}`;
-}
-
-function integers(e: BinaryExpr, prim: Prim, left: IntValue, right: IntValue): Value {
-  const [l, r] = [left.extent, right.extent];
-  const made = (x: Extent): IntValue => intOf(x, e.span);
-  switch (prim) {
-    case "add":
-      return made(addExtent(l, r));
-    case "sub":
-      return made(subExtent(l, r));
-    case "mul":
-      return made(mulExtent(l, r));
-    case "div":
-      return integerDivision(e, "integers");
-    case "floordiv":
-    case "mod":
-      if (r === ZERO) return fail("EIN1503", "division by zero", right.span, "this is 0");
-      return made(prim === "mod" ? modExtent(l, r) : divExtent(l, r));
-    default: {
-      const n = r.value;
-      if (n === undefined || (n < 0 && l.value !== 1 && l.value !== -1))
-        return fail(
-          "EIN1502",
-          "the exponent of an integer must be a constant that is not negative",
-          right.span,
-          `found ${describe(right)}`,
-        );
-      if (l.value !== undefined) {
-        const value = l.value ** n;
-        if (!Number.isSafeInteger(value))
-          return fail("EIN1206", "an integer is too large", e.span, `${l.value} ** ${n} exceeds 2^53`);
-        return made(size(value));
-      }
-      if (n > 16) return fail("EIN1206", "the exponent of an extent is too large", right.span, "at most 16");
-      let x = size(1);
-      for (let k = 0; k < n; k++) x = mulExtent(x, l);
-      return made(x);
-    }
-  }
-}
-
-/** Constants are computed in float64 and rounded where they are used. */
-function floats(prim: Prim, a: number, b: number): number {
-  switch (prim) {
-    case "add":
-      return a + b;
-    case "sub":
-      return a - b;
-    case "mul":
-      return a * b;
-    case "div":
-      return a / b;
-    case "floordiv":
-      return Math.floor(a / b);
-    case "mod":
-      return a - b * Math.floor(a / b);
-    default:
-      // C's pow: 1 to any power is 1.
-      return a === 1 ? 1 : a ** b;
-  }
 }
 
 /** x ** n for small n as products, which are exact where `pow` need not be. */
@@ -342,21 +254,6 @@ function comparison(cx: Context, e: BinaryExpr, prim: Prim, left: Value, right: 
   return elementwise(cx, prim, [l, r], e.span, operatorText(e.op));
 }
 
-/** The answer if it is the same for all values of the symbols. */
-function compareExtents(prim: Prim, l: Extent, r: Extent): boolean | undefined {
-  const order = compareExtent(l, r);
-  if (order === "unknown") return undefined;
-  const table: Readonly<Record<string, Readonly<Partial<Record<typeof order, boolean>>>>> = {
-    eq: { eq: true, lt: false, gt: false },
-    ne: { eq: false, lt: true, gt: true },
-    lt: { lt: true, eq: false, ge: false, gt: false },
-    le: { lt: true, le: true, eq: true, gt: false },
-    gt: { gt: true, eq: false, le: false, lt: false },
-    ge: { gt: true, ge: true, eq: true, lt: false },
-  };
-  return table[prim]?.[order];
-}
-
 export function toBoolTensor(v: Value, span: Span, what: string): TensorValue {
   const t = v.kind === "tensor" || v.kind === "bool" ? toTensor(v, span) : undefined;
   if (t?.dtype === "bool") return t;
@@ -394,23 +291,6 @@ function bitwise(cx: Context, e: BinaryExpr, left: Value, right: Value): Value {
   if (!isInteger(l.dtype))
     return fail("EIN1201", `${what} needs integers, not ${l.dtype}`, e.span, `the operands are ${l.dtype}`);
   return elementwise(cx, prim, [l, r], e.span, what);
-}
-
-function foldBits(prim: Prim, a: number, b: number): number {
-  const [x, y] = [BigInt(a), BigInt(b)];
-  const shift = y & 31n;
-  switch (prim) {
-    case "bitand":
-      return Number(x & y);
-    case "bitor":
-      return Number(x | y);
-    case "bitxor":
-      return Number(x ^ y);
-    case "shl":
-      return Number(BigInt.asIntN(32, x << shift));
-    default:
-      return Number(x >> shift);
-  }
 }
 
 // ---- Unary --------------------------------------------------------------------------------------------------------

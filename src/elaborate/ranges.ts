@@ -4,7 +4,7 @@
  * elaborated on the side. Agreement of all uses is checked where each read is elaborated.
  */
 import type { Block, Expr, IndexBinder, SubscriptExpr } from "../../grammar/ast.ts";
-import { diagnostic, DiagnosticError, type Label } from "../../grammar/diagnostic.ts";
+import { DiagnosticError, diagnostic, type Label } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import type { Extent } from "../../ir/extent.ts";
 import { axis, axisRef } from "../../ir/tensor.ts";

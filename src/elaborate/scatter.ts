@@ -1,9 +1,9 @@
 /** `y[ids[i], d]: f32[V, D] += x[i, d]`: for every position of the free indices, combines a value into an element of y. */
 import type { Expr, IndexBinder, ScatterStatement } from "../../grammar/ast.ts";
 import { type DType, isInteger } from "../../ir/dtype.ts";
+import type { Extent } from "../../ir/extent.ts";
 import { addMonoid, maxMonoid, minMonoid, mulMonoid } from "../../ir/monoid.ts";
 import { cast, type Monoid, substituteAxes, type TensorExpr } from "../../ir/tensor.ts";
-import type { Extent } from "../../ir/extent.ts";
 import type { Context, Want } from "./context.ts";
 import { describe, fail, failBoth, toTensor } from "./convert.ts";
 import { bindIndices } from "./index-notation.ts";

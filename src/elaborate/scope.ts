@@ -1,5 +1,5 @@
 /** Names and what they stand for. Scopes are chains of maps: names such as `__proto__` are plain names. */
-import { diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import { DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import type { Extent } from "../../ir/extent.ts";
 import type { TensorExpr } from "../../ir/tensor.ts";

@@ -92,13 +92,16 @@ function namesOf(s: Statement): readonly { readonly text: string; readonly span:
 export function statement(cx: Context, s: Statement, scope: Scope, wants: ReadonlyMap<string, Want> = NO_WANTS): void {
   switch (s.kind) {
     case "let":
-      return letStatement(cx, s, scope, wants);
+      letStatement(cx, s, scope, wants);
+      return;
     case "indexed":
-      return indexed(cx, s, scope, wants);
+      indexed(cx, s, scope, wants);
+      return;
     case "scatter":
-      return scattered(cx, s, scope, wants);
+      scattered(cx, s, scope, wants);
+      return;
     default:
-      return s satisfies never;
+      s satisfies never;
   }
 }
 

@@ -105,55 +105,35 @@ export function bindShape(
       { span: type.span, text: `expected ${at < 0 ? fixed : `${fixed} or more`} axes` },
     );
   const leadCount = shape.length - fixed;
-  dims.forEach((d, k) => {
-    if (d.kind === "ellipsis") return bindLead(cx, shape.slice(at, at + leadCount), scope, source, d.span, checks);
+  for (const [k, d] of dims.entries()) {
+    if (d.kind === "ellipsis") {
+      bindLead(cx, shape.slice(at, at + leadCount), scope, source, checks);
+      continue;
+    }
     const axis = at >= 0 && k > at ? k - 1 + leadCount : k;
     const actual = shape[axis]!;
     const name = plainName(d);
     if (name !== undefined && !boundExtent(scope, name)) {
-      const target = functionScope(scope) ?? scope;
-      target.names.delete(name);
-      declare(target, name, {
-        kind: "value",
-        value: { kind: "int", extent: actual, span: source.span },
-        span: source.span,
-      });
-      return undefined;
+      const value: Value = { kind: "int", extent: actual, span: source.span };
+      declare(functionScope(scope) ?? scope, name, { kind: "value", value, span: source.span });
+      continue;
     }
     checks.push(() => {
       const expected = dimExtent(cx, d, scope);
-      const other = name !== undefined ? lookup(scope, name) : undefined;
-      const text = name ?? expected.text;
-      const span =
-        other &&
-        other.span.file === source.span.file &&
-        (other.span.start !== source.span.start || other.kind === "value")
-          ? other.span
-          : d.span;
-      cx.builder.requireEqual(
-        actual,
-        expected,
-        source.span,
-        sameSpan(span, source.span) ? d.span : span,
-        `axis ${axis} of ${source.what} and \`${text}\``,
-      );
+      // The other place is the argument that bound the name, or else the type.
+      const other = name === undefined ? undefined : lookup(scope, name);
+      const bound = other?.kind === "value" && !sameSpan(other.span, source.span) ? other.span : d.span;
+      const what = `axis ${axis} of ${source.what} and \`${name ?? expected.text}\``;
+      cx.builder.requireEqual(actual, expected, source.span, bound, what);
     });
-    return undefined;
-  });
+  }
 }
 
 function sameSpan(a: Span, b: Span): boolean {
   return a.file === b.file && a.start === b.start && a.end === b.end;
 }
 
-function bindLead(
-  cx: Context,
-  shape: readonly Extent[],
-  scope: Scope,
-  source: Source,
-  _at: Span,
-  checks: (() => void)[],
-): void {
+function bindLead(cx: Context, shape: readonly Extent[], scope: Scope, source: Source, checks: (() => void)[]): void {
   const owner = functionScope(scope) ?? scope;
   const old = owner.lead;
   if (!old) {

@@ -67,6 +67,10 @@ export interface FunctionValue {
   readonly parameters: readonly ParameterInfo[];
   call(args: readonly CallArgument[], span: Span): Value;
   readonly span: Span;
+  /** Named arguments that are lists of parameters' names: `wrt: [w1, w2]`. Names in them are text, not values. */
+  readonly quotes?: readonly string[];
+  /** The function whose parameters it has, perhaps with more behind them: what was differentiated. */
+  readonly base?: FunctionValue;
 }
 export interface ParameterInfo {
   readonly name: string;

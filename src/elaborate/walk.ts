@@ -18,17 +18,21 @@ export function eachPart(
     case "error":
       return;
     case "unary":
-      return plain(e.operand);
+      plain(e.operand);
+      return;
     case "binary":
       plain(e.left);
-      return plain(e.right);
+      plain(e.right);
+      return;
     case "conditional":
       plain(e.condition);
       plain(e.then);
-      return plain(e.otherwise);
+      plain(e.otherwise);
+      return;
     case "cast":
     case "field":
-      return plain(e.value);
+      plain(e.value);
+      return;
     case "call":
       plain(e.callee);
       for (const a of e.args) plain(a.value);
@@ -53,25 +57,30 @@ export function eachPart(
     case "for":
     case "reduce":
       ranges(e.indices, plain);
-      return onExpr(e.body, e.indices, []);
+      onExpr(e.body, e.indices, []);
+      return;
     case "scan":
       ranges([e.index], plain);
-      return onExpr(e.body, [e.index], []);
+      onExpr(e.body, [e.index], []);
+      return;
     case "lambda":
-      return onExpr(
+      onExpr(
         e.body,
         [],
         e.params.map((p) => p.text),
       );
+      return;
     case "blockExpr":
-      return onBlock(e.block);
+      onBlock(e.block);
+      return;
     case "iterate":
       plain(e.count);
       plain(e.max);
       for (const c of e.carries) plain(c.init);
-      return onBlock(e.body);
+      onBlock(e.body);
+      return;
     default:
-      return e satisfies never;
+      e satisfies never;
   }
 }
 
@@ -87,14 +96,17 @@ function ranges(indices: readonly IndexBinder[], plain: (x: Expr) => void): void
 export function statementParts(s: Statement, onExpr: (part: Expr, bound: readonly IndexBinder[]) => void): void {
   switch (s.kind) {
     case "let":
-      return onExpr(s.value, []);
+      onExpr(s.value, []);
+      return;
     case "indexed":
       ranges(s.indices, (x) => onExpr(x, []));
-      return onExpr(s.value, s.indices);
+      onExpr(s.value, s.indices);
+      return;
     case "scatter":
       for (const a of s.at) onExpr(a, s.over ?? []);
-      return onExpr(s.value, s.over ?? []);
+      onExpr(s.value, s.over ?? []);
+      return;
     default:
-      return s satisfies never;
+      s satisfies never;
   }
 }

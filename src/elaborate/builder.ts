@@ -30,6 +30,7 @@ import {
 } from "../../ir/tensor.ts";
 import { type Constraints, makeConstraints } from "./constraints.ts";
 import { lift, makeHoister, outerAxes, permutation } from "./lift.ts";
+import { type Argument, splice } from "./splice.ts";
 import type { Builder, TensorValue } from "./value.ts";
 
 /** A tensor that is a result of a definition, read at `prefix` (axes of the surrounding notation) and its own index. */
@@ -42,6 +43,19 @@ interface Backing {
 export interface NamedResult {
   readonly name: string;
   readonly value: TensorValue;
+}
+
+/**
+ * `build` is elaborated over fresh inputs like the given ones; `transform` makes a program of that program; its inputs become the
+ * given tensors, and for names that are not among them, `extra(name)`. The results come back by name.
+ */
+export interface DeriveRequest {
+  readonly name: string;
+  readonly inputs: readonly { readonly name: string; readonly value: TensorValue }[];
+  build(fresh: readonly TensorValue[]): ReadonlyMap<string, TensorValue>;
+  transform(p: Program): Program;
+  extra(name: string): TensorValue | undefined;
+  readonly span: Span;
 }
 
 /** What the elaborator itself needs beyond the builtins' Builder. */
@@ -67,6 +81,8 @@ export interface TensorBuilder extends Builder {
   /** Names for the axes that the next `reduce` binds. */
   nameAxes(names: readonly string[]): void;
   finish(name: string, results: readonly NamedResult[]): Program;
+  /** A program of its own, transformed, in place of a call: see DeriveRequest. */
+  derive(request: DeriveRequest): ReadonlyMap<string, TensorValue>;
   /** Goes back to the state at the time of the call: for finding out shapes without leaving a trace. */
   snapshot(): () => void;
 }
@@ -77,7 +93,7 @@ const LIMIT = 2 ** 31;
 export function makeBuilder(strict: boolean): TensorBuilder {
   const constraints = makeConstraints();
   const backings = new WeakMap<TensorValue, Backing>();
-  const inputs: Input[] = [];
+  let inputs: Input[] = [];
   let steps: Step[] = [];
   const { hoist, atRoot, ...hoister } = makeHoister((d) => steps.push(d));
   let reducedNames: readonly string[] = [];
@@ -268,6 +284,43 @@ export function makeBuilder(strict: boolean): TensorBuilder {
     },
     nameAxes(names) {
       reducedNames = names;
+    },
+    derive(request) {
+      const given = new Map(request.inputs.map((i) => [i.name, this.settle(i.value, i.name)]));
+      const [outerSteps, outerInputs, hoistedBack] = [steps, inputs, hoister.snapshot()];
+      steps = [];
+      inputs = [];
+      let program: Program;
+      try {
+        const fresh = [...given].map(([name, v]) => this.input(name, v.dtype, v.shape, [], v.span));
+        const results = request.build(fresh);
+        const whole = this.finish(
+          request.name,
+          [...results].map(([name, value]) => ({ name, value })),
+        );
+        // Facts stay with the surrounding program.
+        program = request.transform({ ...whole, facts: [] });
+      } finally {
+        steps = outerSteps;
+        inputs = outerInputs;
+        hoistedBack();
+      }
+      const args = program.inputs.map((d): Argument => {
+        const value = given.get(d.name) ?? request.extra(d.name);
+        if (!value) throw new RangeError(`nothing stands for the input ${d.name}`);
+        return {
+          rank: value.shape.length,
+          at: (index) => value.at(index),
+          readOr: (index, fill) => this.readOr(value, index, fill.value),
+        };
+      });
+      return new Map(
+        splice(program, args, (s) => steps.push(s)).map((r) => {
+          const prefix = r.outer.map(axisRef);
+          const shape = r.tensor.axes.slice(prefix.length).map((a) => a.extent);
+          return [r.name, backed({ tensor: r.tensor, slot: r.slot, prefix }, shape, request.span, r.name)];
+        }),
+      );
     },
     finish(name, results) {
       const used = new Set<string>();

@@ -38,7 +38,14 @@ export interface Context {
   readonly calls: Call[];
   /** Statements report and go on; off inside inlined calls and while looking for shapes. */
   recovering: boolean;
+  /** Of nested expressions. */
   depth: number;
+  /** Calls inlined so far. */
+  inlined: number;
+  /** Of elaborations on the side. */
+  sideDepth: number;
+  /** `std/nn` for a name that it exports. */
+  libraryModule(name: string): string | undefined;
   evaluate(e: Expr, scope: Scope, want?: Want): Value;
   block(b: Block, scope: Scope, want?: Want): Value;
   /** Adds the statement's names to the scope. `wants` says what is known of names that the block's result uses. */

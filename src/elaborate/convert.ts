@@ -1,6 +1,6 @@
 /** From values to what builtins need, with the diagnostics that say what was found instead. */
-import { type DiagnosticCode } from "../../grammar/codes.ts";
-import { diagnostic, DiagnosticError, type DiagnosticParts } from "../../grammar/diagnostic.ts";
+import type { DiagnosticCode } from "../../grammar/codes.ts";
+import { DiagnosticError, type DiagnosticParts, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import { type DType, isFloat } from "../../ir/dtype.ts";
 import type { Extent } from "../../ir/extent.ts";
@@ -8,12 +8,24 @@ import { cast, constant, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
 import type { TensorValue, Value } from "./value.ts";
 
 /** Throws the diagnostic; elaboration recovers at the statement. */
-export function fail(code: DiagnosticCode, message: string, span: Span, label = "", parts: DiagnosticParts = {}): never {
+export function fail(
+  code: DiagnosticCode,
+  message: string,
+  span: Span,
+  label = "",
+  parts: DiagnosticParts = {},
+): never {
   throw new DiagnosticError(diagnostic(code, message, { span, text: label }, parts));
 }
 
 /** Two places that disagree, the first being the main one. */
-export function failBoth(code: DiagnosticCode, message: string, first: { span: Span; text: string }, second: { span: Span; text: string }, parts: DiagnosticParts = {}): never {
+export function failBoth(
+  code: DiagnosticCode,
+  message: string,
+  first: { span: Span; text: string },
+  second: { span: Span; text: string },
+  parts: DiagnosticParts = {},
+): never {
   throw new DiagnosticError(diagnostic(code, message, [first, second], parts));
 }
 
@@ -44,7 +56,14 @@ export function describe(v: Value | undefined): string {
 
 /** Literals and extents become scalars of `hint` (default i32 for ints, f32 for floats); tensors pass. */
 export function toTensor(v: Value | undefined, span: Span, hint?: DType): TensorValue {
-  const scalar = (dtype: DType, expr: TensorExpr): TensorValue => ({ kind: "tensor", dtype, shape: [], at: () => expr, span: v?.span ?? span, name: undefined });
+  const scalar = (dtype: DType, expr: TensorExpr): TensorValue => ({
+    kind: "tensor",
+    dtype,
+    shape: [],
+    at: () => expr,
+    span: v?.span ?? span,
+    name: undefined,
+  });
   switch (v?.kind) {
     case "tensor":
       return v;
@@ -53,15 +72,18 @@ export function toTensor(v: Value | undefined, span: Span, hint?: DType): Tensor
       const value = v.extent.value;
       if (dtype === "bool") return fail("EIN1201", "a bool is needed here", v.span, `found ${describe(v)}`);
       if (value !== undefined) {
-        const [low, high] = dtype === "u32" ? [0, 4294967295] : dtype === "i32" ? [-2147483648, 2147483647] : [-Infinity, Infinity];
-        if (value < low || value > high) return fail("EIN1004", `${value} does not fit ${dtype}`, v.span, "this literal");
+        const [low, high] =
+          dtype === "u32" ? [0, 4294967295] : dtype === "i32" ? [-2147483648, 2147483647] : [-Infinity, Infinity];
+        if (value < low || value > high)
+          return fail("EIN1004", `${value} does not fit ${dtype}`, v.span, "this literal");
         return scalar(dtype, constant(dtype, value));
       }
       return scalar(dtype, cast(sizeOf(v.extent), dtype));
     }
     case "float": {
       const dtype = hint ?? "f32";
-      if (!isFloat(dtype)) return fail("EIN1201", `a number of type ${dtype} is needed here`, v.span, `${v.value} is a float literal`);
+      if (!isFloat(dtype))
+        return fail("EIN1201", `a number of type ${dtype} is needed here`, v.span, `${v.value} is a float literal`);
       return scalar(dtype, constant(dtype, v.value));
     }
     case "bool":
@@ -74,13 +96,19 @@ export function toTensor(v: Value | undefined, span: Span, hint?: DType): Tensor
 /** An integer known at compile time, perhaps symbolic. */
 export function toExtent(v: Value | undefined, span: Span, what: string): Extent {
   if (v?.kind === "int") return v.extent;
-  return fail("EIN1502", `${what} must be an integer known when the kernel is made`, v?.span ?? span, `found ${describe(v)}`);
+  return fail(
+    "EIN1502",
+    `${what} must be an integer known when the kernel is made`,
+    v?.span ?? span,
+    `found ${describe(v)}`,
+  );
 }
 
 /** An integer with a known value. */
 export function toInteger(v: Value | undefined, span: Span, what: string): number {
   const value = toExtent(v, span, what).value;
-  if (value === undefined) return fail("EIN1502", `${what} must be a constant integer`, v?.span ?? span, `found ${describe(v)}`);
+  if (value === undefined)
+    return fail("EIN1502", `${what} must be a constant integer`, v?.span ?? span, `found ${describe(v)}`);
   return value;
 }
 
@@ -111,7 +139,12 @@ export function toItems(v: Value | undefined): readonly Value[] {
 export function toAxis(v: Value | undefined, rank: number, span: Span): number {
   const n = toInteger(v, span, "axis");
   if (n < -rank || n >= rank)
-    return fail("EIN1304", `axis ${n} is out of range for a tensor of rank ${rank}`, v?.span ?? span, rank === 0 ? "a scalar has no axes" : `expected ${-rank} to ${rank - 1}`);
+    return fail(
+      "EIN1304",
+      `axis ${n} is out of range for a tensor of rank ${rank}`,
+      v?.span ?? span,
+      rank === 0 ? "a scalar has no axes" : `expected ${-rank} to ${rank - 1}`,
+    );
   return n < 0 ? n + rank : n;
 }
 

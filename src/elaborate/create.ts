@@ -3,10 +3,11 @@ import type { FnItem, LetItem } from "../../grammar/ast.ts";
 import { DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import { DTYPES } from "../../ir/dtype.ts";
-import type { LoadedModule } from "../modules.ts";
+import type { LoadedModule, ModuleGraph } from "../modules.ts";
 import { makeBuilder } from "./builder.ts";
 import { BUILTINS } from "./builtins/index.ts";
 import type { Context, Declaration } from "./context.ts";
+import { DERIVATIVE_NAMES, type DerivativeKind, derivativeFunction, isDerivative } from "./derivatives.ts";
 import { evaluate } from "./expression.ts";
 import { builtinFunction, moduleFunction, unsupportedFunction } from "./function.ts";
 import { declare, lookup, makeScope, type Scope, Silent } from "./scope.ts";
@@ -15,11 +16,9 @@ import type { FunctionValue, Value } from "./value.ts";
 
 /** Part of the language, refused with EIN1107 where nothing implements them. */
 const UNSUPPORTED: ReadonlySet<string> = new Set(["checkpoint", "sort", "argsort", "top_k"]);
-/** Functions of functions: their result has the parameters of the first argument. */
-const DERIVATIVES: ReadonlySet<string> = new Set(["grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian"]);
 const CONSTANTS: ReadonlyMap<string, number> = new Map([["pi", Math.PI]]);
 
-export function makeContext(strict: boolean): Context {
+export function makeContext(strict: boolean, graph: ModuleGraph): Context {
   const scopes = new Map<LoadedModule, Scope>();
   const functions = new Map<FnItem, FunctionValue>();
   const declarations = new WeakMap<FunctionValue, Declaration>();
@@ -30,11 +29,14 @@ export function makeContext(strict: boolean): Context {
     calls: [],
     recovering: true,
     depth: 0,
+    inlined: 0,
+    sideDepth: 0,
+    libraryModule: graph.libraryModule,
     evaluate: (e, scope, want) => evaluate(cx, e, scope, want),
     block: (b, scope, want) => block(cx, b, scope, want),
     statement: (s, scope, wants) => statement(cx, s, scope, wants),
     global: (name, span) => globalValue(cx, builtins, name, span),
-    globalNames: () => [...BUILTINS.keys(), ...UNSUPPORTED, ...DERIVATIVES, ...CONSTANTS.keys()],
+    globalNames: () => [...BUILTINS.keys(), ...UNSUPPORTED, ...DERIVATIVE_NAMES, ...CONSTANTS.keys()],
     moduleScope: (m) => {
       const old = scopes.get(m);
       if (old) return old;
@@ -66,8 +68,8 @@ function globalValue(cx: Context, builtins: Map<string, FunctionValue>, name: st
   const old = builtins.get(name);
   if (old) return old;
   const f = BUILTINS.get(name);
-  if (f || UNSUPPORTED.has(name) || DERIVATIVES.has(name)) {
-    const made = f ? builtinFunction(cx, f) : DERIVATIVES.has(name) ? derivative(name) : unsupportedFunction(name);
+  if (f || UNSUPPORTED.has(name) || isDerivative(name)) {
+    const made = f ? builtinFunction(cx, f) : isDerivative(name) ? derivative(cx, name) : unsupportedFunction(name);
     builtins.set(name, made);
     return made;
   }
@@ -77,9 +79,8 @@ function globalValue(cx: Context, builtins: Map<string, FunctionValue>, name: st
   return DTYPES.some((d) => d === name) ? { kind: "string", value: name, span } : undefined;
 }
 
-/** Whoever implements a derivative puts its function here. */
-function derivative(name: string): FunctionValue {
-  const f = unsupportedFunction(name);
+function derivative(cx: Context, name: DerivativeKind): FunctionValue {
+  const f = derivativeFunction(cx, name);
   return {
     ...f,
     quotes: ["wrt"],

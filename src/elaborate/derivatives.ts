@@ -3,7 +3,7 @@
  * inputs into a program of its own, differentiates that (src/differentiate), and puts the result in place of the call.
  * So they nest: the program of an inner derivative is complete before the outer one sees it.
  */
-import { diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import { DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import { isFloat } from "../../ir/dtype.ts";
 import { type Axis, apply, axis, axisRef, constant, type Program, type TensorExpr } from "../../ir/tensor.ts";
@@ -14,13 +14,18 @@ import type { Context } from "./context.ts";
 import { describe, fail, toItems, toTensor } from "./convert.ts";
 import type { BuiltinParameter, CallArgument, FunctionValue, TensorValue, Value } from "./value.ts";
 
-type Kind = "grad" | "value_and_grad" | "vjp" | "jvp" | "jacobian" | "hessian";
-export const DERIVATIVE_NAMES: ReadonlySet<string> = new Set<Kind>(["grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian"]);
+export type DerivativeKind = "grad" | "value_and_grad" | "vjp" | "jvp" | "jacobian" | "hessian";
+const KINDS: ReadonlySet<DerivativeKind> = new Set(["grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian"]);
+export const DERIVATIVE_NAMES: ReadonlySet<string> = KINDS;
+
+export function isDerivative(name: string): name is DerivativeKind {
+  return DERIVATIVE_NAMES.has(name);
+}
 
 const TRANSFORM_PARAMETERS: readonly BuiltinParameter[] = [{ name: "f" }, { name: "wrt", optional: true }];
 
 /** `grad(f, wrt: [w1, w2])`: the function of functions itself. */
-export function derivativeFunction(cx: Context, kind: Kind): FunctionValue {
+export function derivativeFunction(cx: Context, kind: DerivativeKind): FunctionValue {
   return {
     kind: "function",
     name: kind,
@@ -29,7 +34,8 @@ export function derivativeFunction(cx: Context, kind: Kind): FunctionValue {
     call: (args, span) => {
       const { byName } = bindArguments(kind, TRANSFORM_PARAMETERS, args, span);
       const f = byName.get("f")!;
-      if (f.value.kind !== "function") return fail("EIN1601", `\`${kind}\` takes a function`, f.span, `this is ${describe(f.value)}`);
+      if (f.value.kind !== "function")
+        return fail("EIN1601", `\`${kind}\` takes a function`, f.span, `this is ${describe(f.value)}`);
       const wrt = byName.get("wrt");
       return derived(cx, kind, f.value, wrt && wrtNames(f.value, wrt), span);
     },
@@ -37,10 +43,17 @@ export function derivativeFunction(cx: Context, kind: Kind): FunctionValue {
 }
 
 function wrtNames(f: FunctionValue, wrt: CallArgument): readonly string[] {
-  const names = toItems(wrt.value).map((v) => (v.kind === "string" ? v.value : fail("EIN1601", "`wrt` lists parameters by name", v.span, `this is ${describe(v)}`)));
+  const names = toItems(wrt.value).map((v) =>
+    v.kind === "string" ? v.value : fail("EIN1601", "`wrt` lists parameters by name", v.span, `this is ${describe(v)}`),
+  );
   for (const n of names) {
     if (f.parameters.some((p) => p.name === n)) continue;
-    fail("EIN1601", `\`${f.name}\` has no parameter \`${n}\``, wrt.span, `it has ${f.parameters.map((p) => p.name).join(", ")}`);
+    fail(
+      "EIN1601",
+      `\`${f.name}\` has no parameter \`${n}\``,
+      wrt.span,
+      `it has ${f.parameters.map((p) => p.name).join(", ")}`,
+    );
   }
   if (new Set(names).size !== names.length) fail("EIN1601", "`wrt` names a parameter twice", wrt.span, "here");
   if (names.length === 0) fail("EIN1601", "`wrt` is empty", wrt.span, "name at least one parameter");
@@ -48,19 +61,27 @@ function wrtNames(f: FunctionValue, wrt: CallArgument): readonly string[] {
 }
 
 /** What a derivative takes beside the function's own parameters. */
-function extraParameters(kind: Kind, wrt: readonly string[]): readonly string[] {
+function extraParameters(kind: DerivativeKind, wrt: readonly string[]): readonly string[] {
   if (kind === "vjp") return ["cotangent"];
   if (kind === "jvp") return wrt.length === 1 ? ["tangent"] : wrt.map((n) => `tangent_${n}`);
   return [];
 }
 
-function derived(cx: Context, kind: Kind, f: FunctionValue, given: readonly string[] | undefined, span: Span): FunctionValue {
+function derived(
+  cx: Context,
+  kind: DerivativeKind,
+  f: FunctionValue,
+  given: readonly string[] | undefined,
+  span: Span,
+): FunctionValue {
   // As in JAX, the first parameter if none is named.
   const first = f.parameters.find((p) => !p.isConst)?.name;
   const wrt = given ?? (first === undefined ? [] : [first]);
   if (wrt.length === 0) fail("EIN1601", `\`${f.name}\` has no parameter to differentiate by`, span, "here");
-  if ((kind === "jacobian" || kind === "hessian") && wrt.length !== 1) fail("EIN1601", `\`${kind}\` is by one parameter`, span, `${wrt.length} are named`);
-  if (kind === "hessian") return named(derived(cx, "jacobian", derived(cx, "grad", f, wrt, span), wrt, span), `hessian(${f.name})`);
+  if ((kind === "jacobian" || kind === "hessian") && wrt.length !== 1)
+    fail("EIN1601", `\`${kind}\` is by one parameter`, span, `${wrt.length} are named`);
+  if (kind === "hessian")
+    return named(derived(cx, "jacobian", derived(cx, "grad", f, wrt, span), wrt, span), `hessian(${f.name})`);
   const extra = extraParameters(kind, wrt);
   return {
     kind: "function",
@@ -68,7 +89,10 @@ function derived(cx: Context, kind: Kind, f: FunctionValue, given: readonly stri
     span: f.span,
     parameters: [...f.parameters, ...extra.map((name) => ({ name, isConst: false, optional: false }))],
     call: (args, at) => {
-      const parameters: BuiltinParameter[] = [...f.parameters.map((p) => ({ name: p.name, optional: p.optional })), ...extra.map((name) => ({ name }))];
+      const parameters: BuiltinParameter[] = [
+        ...f.parameters.map((p) => ({ name: p.name, optional: p.optional })),
+        ...extra.map((name) => ({ name })),
+      ];
       // An extra argument may follow the required ones positionally only if nothing optional stands between.
       const { byName } = bindArguments(`${kind}(${f.name})`, parameters, args, at);
       return differentiate(cx, { kind, f, wrt, extra, byName, span: at });
@@ -81,7 +105,7 @@ function named(f: FunctionValue, name: string): FunctionValue {
 }
 
 interface Request {
-  readonly kind: Kind;
+  readonly kind: DerivativeKind;
   readonly f: FunctionValue;
   readonly wrt: readonly string[];
   readonly extra: readonly string[];
@@ -95,12 +119,19 @@ function tensorArguments(r: Request): { readonly name: string; readonly value: T
     const a = r.byName.get(p.name);
     const isWrt = r.wrt.includes(p.name);
     if (!a) {
-      if (isWrt) fail("EIN1601", `the gradient by \`${p.name}\` needs an argument for it`, r.span, "it is left out here");
+      if (isWrt)
+        fail("EIN1601", `the gradient by \`${p.name}\` needs an argument for it`, r.span, "it is left out here");
       return [];
     }
     if (a.value.kind !== "tensor" && !isWrt) return [];
     const value = toTensor(a.value, a.span, isWrt ? "f32" : undefined);
-    if (isWrt && !isFloat(value.dtype)) fail("EIN1602", `\`${p.name}\` is ${describe(value)}: integers and booleans have no gradient`, a.span, "differentiate by a float");
+    if (isWrt && !isFloat(value.dtype))
+      fail(
+        "EIN1602",
+        `\`${p.name}\` is ${describe(value)}: integers and booleans have no gradient`,
+        a.span,
+        "differentiate by a float",
+      );
     return [{ name: p.name, value, span: a.span }];
   });
 }
@@ -114,22 +145,31 @@ function differentiate(cx: Context, r: Request): Value {
   const inputs = tensorArguments(r);
   let shape: Outcome | undefined;
   const build = (fresh: readonly TensorValue[]): ReadonlyMap<string, TensorValue> => {
-    const args = [...r.byName.values()].length === 0 ? [] : r.f.parameters.flatMap((p): CallArgument[] => {
-      const a = r.byName.get(p.name);
-      if (!a) return [];
-      const at = inputs.findIndex((i) => i.name === p.name);
-      return [{ name: p.name, value: at < 0 ? a.value : fresh[at]!, span: a.span }];
-    });
+    const args =
+      [...r.byName.values()].length === 0
+        ? []
+        : r.f.parameters.flatMap((p): CallArgument[] => {
+            const a = r.byName.get(p.name);
+            if (!a) return [];
+            const at = inputs.findIndex((i) => i.name === p.name);
+            return [{ name: p.name, value: at < 0 ? a.value : fresh[at]!, span: a.span }];
+          });
     shape = resultsOf(r.f.call(args, r.span), r.span);
     if (r.kind === "grad" || r.kind === "value_and_grad") requireScalar(shape, r);
     return shape.values;
   };
-  const transform = (p: Program): Program => withDiagnostics(r, () => (r.kind === "jvp" ? forward(p, r.wrt) : reverse(p, { wrt: r.wrt, seed: () => (r.kind === "grad" || r.kind === "value_and_grad" ? "one" : "input") })));
+  const transform = (p: Program): Program =>
+    withDiagnostics(r, () =>
+      r.kind === "jvp"
+        ? forward(p, r.wrt)
+        : reverse(p, { wrt: r.wrt, seed: () => (r.kind === "grad" || r.kind === "value_and_grad" ? "one" : "input") }),
+    );
   let basis: readonly Axis[] = [];
   const extra = (name: string): TensorValue | undefined => {
     const [what, ...rest] = name.split("_");
     const of = rest.join("_");
-    if (what === "tangent") return extraTensor(cx, r, r.wrt.length === 1 ? "tangent" : name, inputs.find((i) => i.name === of)!.value);
+    if (what === "tangent")
+      return extraTensor(cx, r, r.wrt.length === 1 ? "tangent" : name, inputs.find((i) => i.name === of)!.value);
     const result = shape!.values.get(of)!;
     if (r.kind !== "jacobian") return extraTensor(cx, r, "cotangent", result, shape!.isRecord ? of : undefined);
     // One row of the Jacobian a position of the result: its cotangent is 1 there.
@@ -149,17 +189,44 @@ function differentiate(cx: Context, r: Request): Value {
   switch (r.kind) {
     case "grad":
     case "vjp":
-      return r.wrt.length === 1 ? gradient(r.wrt[0]!) : recordOf(r.wrt.map((n) => [n, gradient(n)]), r.span);
+      return r.wrt.length === 1
+        ? gradient(r.wrt[0]!)
+        : recordOf(
+            r.wrt.map((n) => [n, gradient(n)]),
+            r.span,
+          );
     case "value_and_grad": {
       const value = results.get([...shape!.values.keys()][0]!)!;
-      return recordOf([["value", value], ...r.wrt.map((n) => [r.wrt.length === 1 ? "grad" : n, gradient(n)] as const)], r.span);
+      return recordOf(
+        [["value", value], ...r.wrt.map((n) => [r.wrt.length === 1 ? "grad" : n, gradient(n)] as const)],
+        r.span,
+      );
     }
     case "jvp": {
-      if (!shape!.isRecord) return recordOf([["value", results.get("value")!], ["tangent", results.get("tangent_value")!]], r.span);
-      return recordOf([...shape!.values.keys()].flatMap((n) => [[n, results.get(n)!] as const, ...(results.has(`tangent_${n}`) ? [[`tangent_${n}`, results.get(`tangent_${n}`)!] as const] : [])]), r.span);
+      if (!shape!.isRecord)
+        return recordOf(
+          [
+            ["value", results.get("value")!],
+            ["tangent", results.get("tangent_value")!],
+          ],
+          r.span,
+        );
+      return recordOf(
+        [...shape!.values.keys()].flatMap((n) => [
+          [n, results.get(n)!] as const,
+          ...(results.has(`tangent_${n}`) ? [[`tangent_${n}`, results.get(`tangent_${n}`)!] as const] : []),
+        ]),
+        r.span,
+      );
     }
     default: {
-      if (shape!.isRecord) return fail("EIN1602", "`jacobian` needs a function of one result", r.span, `\`${r.f.name}\` has ${shape!.values.size}`);
+      if (shape!.isRecord)
+        return fail(
+          "EIN1602",
+          "`jacobian` needs a function of one result",
+          r.span,
+          `\`${r.f.name}\` has ${shape!.values.size}`,
+        );
       return cx.builder.defineOver(`jacobian_${r.f.name}`, basis, gradient(r.wrt[0]!), r.span);
     }
   }
@@ -171,7 +238,8 @@ function recordOf(fields: readonly (readonly [string, Value])[], span: Span): Va
 
 /** A tensor is called `value`; a record keeps its names. */
 function resultsOf(v: Value, span: Span): Outcome {
-  if (v.kind === "record") return { isRecord: true, values: new Map([...v.fields].map(([k, x]) => [k, toTensor(x, span)])) };
+  if (v.kind === "record")
+    return { isRecord: true, values: new Map([...v.fields].map(([k, x]) => [k, toTensor(x, span)])) };
   return { isRecord: false, values: new Map([["value", toTensor(v, span, v.kind === "int" ? "f32" : undefined)]]) };
 }
 
@@ -180,9 +248,14 @@ function requireScalar(o: Outcome, r: Request): void {
   if (o.values.size === 1 && first && first.shape.length === 0 && isFloat(first.dtype)) return;
   const found = o.values.size !== 1 ? `${o.values.size} results` : describe(first);
   throw new DiagnosticError(
-    diagnostic("EIN1602", `\`${r.kind}\` needs a function whose result is one float`, [{ span: r.span, text: `\`${r.f.name}\` gives ${found}` }], {
-      notes: ["`vjp(f)` takes a cotangent for results of any shape, `jacobian(f)` gives all derivatives"],
-    }),
+    diagnostic(
+      "EIN1602",
+      `\`${r.kind}\` needs a function whose result is one float`,
+      [{ span: r.span, text: `\`${r.f.name}\` gives ${found}` }],
+      {
+        notes: ["`vjp(f)` takes a cotangent for results of any shape, `jacobian(f)` gives all derivatives"],
+      },
+    ),
   );
 }
 
@@ -194,7 +267,9 @@ function extraTensor(cx: Context, r: Request, parameter: string, like: TensorVal
   const value = toTensor(given, a.span, like.dtype);
   if (value.dtype !== like.dtype || value.shape.length !== like.shape.length)
     return fail("EIN1202", `\`${parameter}\` must be ${describe(like)}`, a.span, `this is ${describe(value)}`);
-  value.shape.forEach((e, i) => cx.builder.requireEqual(e, like.shape[i]!, a.span, like.span, `axis ${i} of \`${parameter}\``));
+  value.shape.forEach((e, i) =>
+    cx.builder.requireEqual(e, like.shape[i]!, a.span, like.span, `axis ${i} of \`${parameter}\``),
+  );
   return value;
 }
 

@@ -246,28 +246,3 @@ function resultsOf(value: Value, item: FnItem): readonly NamedResult[] {
   if (value.fields.size === 0) return fail("EIN1204", `\`${item.name.text}\` returns an empty record`, span, "here");
   return [...value.fields].map(([name, v]) => ({ name, value: toTensor(v, span) }));
 }
-
-/** At most one diagnostic of a kind for a place. */
-export function distinct(list: readonly Diagnostic[]): readonly Diagnostic[] {
-  const seen = new Set<string>();
-  return list.filter((d) => {
-    const at = d.labels[0]?.span;
-    const key = `${d.code} ${at?.file}:${at?.start}-${at?.end} ${d.message}`;
-    if (seen.has(key)) return false;
-    seen.add(key);
-    return true;
-  });
-}
-
-/** The diagnostic of what was thrown; errors that are not about the program are thrown on. `null` for what was reported before. */
-export function diagnosticOf(error: unknown, span: Span, isSilent: (e: unknown) => boolean): Diagnostic | null {
-  if (error instanceof DiagnosticError) return error.diagnostic;
-  if (isSilent(error)) return null;
-  if (error instanceof RangeError && /call stack/i.test(error.message))
-    return diagnostic("EIN1003", "the function nests too deeply", { span, text: "in this function" });
-  if (error instanceof RangeError && /safe integer/.test(error.message))
-    return diagnostic("EIN1206", "an extent is too large", { span, text: "in this function" });
-  if (error instanceof RangeError && /by zero/.test(error.message))
-    return diagnostic("EIN1503", "an extent is divided by zero", { span, text: "in this function" });
-  throw error;
-}

@@ -115,15 +115,22 @@ function name(cx: Context, e: NameExpr, scope: Scope): Value {
   }
   const found = cx.global(e.text, e.span);
   if (found) return found;
+  const library = cx.libraryModule(e.text);
+  if (library !== undefined) {
+    const top = { file: e.span.file, start: 0, end: 0 };
+    const line = `import { ${e.text} } from "${library}"\n`;
+    return fail("EIN1101", `there is nothing called \`${e.text}\` here`, e.span, `\`${library}\` exports it`, {
+      notes: [`add ${line.trim()}`],
+      fix: { message: "import it", edits: [{ span: top, text: line }] },
+    });
+  }
   const near = suggest(e.text, [...namesIn(scope), ...cx.globalNames()]);
   return fail(
     "EIN1101",
     `there is nothing called \`${e.text}\` here`,
     e.span,
     near ? `did you mean \`${near}\`?` : "unknown name",
-    {
-      ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: e.span, text: near }] } } : {}),
-    },
+    near ? { fix: { message: `write \`${near}\``, edits: [{ span: e.span, text: near }] } } : {},
   );
 }
 

@@ -16,9 +16,15 @@ import type { Prim } from "../../ir/prim.ts";
 import { describe, fail } from "./convert.ts";
 import type { BoolValue, FloatValue, IntValue, Value } from "./value.ts";
 
+/** More than shapes need; products of sums grow without end. */
+const MAX_TERMS = 64;
+const MAX_TEXT = 4000;
+
 export function intOf(extent: Extent, span: Span): IntValue {
   if (extent.terms.some((t) => !Number.isSafeInteger(t.coefficient)))
     return fail("EIN1206", "an integer is too large", span, "integers must stay below 2^53 while compiling");
+  if (extent.terms.length > MAX_TERMS || extent.text.length > MAX_TEXT)
+    return fail("EIN1206", "an extent is too complicated", span, `a sum of ${extent.terms.length} products`);
   return { kind: "int", extent, span };
 }
 

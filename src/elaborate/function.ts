@@ -38,6 +38,9 @@ export function isConst(p: Param): boolean {
   return p.isConst || p.type === undefined || p.type.kind === "constType";
 }
 
+/** Calls double with every function that calls another twice: this ends what would never end. */
+const MAX_INLINED = 20_000;
+
 function inline(
   cx: Context,
   m: LoadedModule,
@@ -56,6 +59,8 @@ function inline(
       { notes: [names.join(" → "), "functions are inlined, so they may not recurse"] },
     );
   }
+  if (++cx.inlined > MAX_INLINED)
+    return fail("EIN1003", "the program is too large", span, `more than ${MAX_INLINED} calls are inlined`);
   const recovering = cx.recovering;
   cx.calls.push({ item, span });
   cx.recovering = false;

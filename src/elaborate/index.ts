@@ -8,7 +8,6 @@ import type { Context } from "./context.ts";
 import { makeContext } from "./create.ts";
 import { diagnosticOf, distinct, type Entry, type EntryOptions, elaborateEntry, type Target } from "./entry.ts";
 import { isConst } from "./function.ts";
-import { Silent } from "./scope.ts";
 import {
   declaredResults,
   extentNames,
@@ -34,15 +33,21 @@ export function checkModule(graph: ModuleGraph): Checked {
   for (const m of graph.modules) {
     if (m.isStd && m !== graph.entry) continue;
     for (const item of m.items.values()) {
-      const found = item.kind === "fn" ? checkFunction(m, item, diagnostics) : checkLet(m, item, diagnostics);
+      const found =
+        item.kind === "fn" ? checkFunction(graph, m, item, diagnostics) : checkLet(graph, m, item, diagnostics);
       if (found && m === graph.entry && found.exported) functions.push(found);
     }
   }
   return { functions, diagnostics: distinct(diagnostics) };
 }
 
-function checkFunction(m: LoadedModule, item: FnItem, diagnostics: Diagnostic[]): FunctionSignature {
-  const run = checkParameters(item, (o) => attempt(o, true, () => ({ module: m, item, call: undefined })));
+function checkFunction(
+  graph: ModuleGraph,
+  m: LoadedModule,
+  item: FnItem,
+  diagnostics: Diagnostic[],
+): FunctionSignature {
+  const run = checkParameters(item, (o) => attempt(graph, o, true, () => ({ module: m, item, call: undefined })));
   diagnostics.push(...run.diagnostics);
   return signatureOf(m, item, run.entry, true);
 }
@@ -80,16 +85,21 @@ function signatureOf(m: LoadedModule, item: FnItem, entry: Entry | undefined, de
 }
 
 /** `export let f = g`, `export let step = grad(loss)`: a function under another name; other values are only evaluated. */
-function checkLet(m: LoadedModule, item: LetItem, diagnostics: Diagnostic[]): FunctionSignature | undefined {
+function checkLet(
+  graph: ModuleGraph,
+  m: LoadedModule,
+  item: LetItem,
+  diagnostics: Diagnostic[],
+): FunctionSignature | undefined {
   let target: Target | undefined;
-  const value = attempt({}, true, (cx) => {
+  const value = attempt(graph, {}, true, (cx) => {
     target = targetOf(cx, m, item);
     return undefined;
   });
   diagnostics.push(...value.diagnostics);
   if (!target) return undefined;
   const found: Target = target;
-  const run = checkParameters(found.item, (o) => attempt(o, true, (cx) => targetOf(cx, m, item)));
+  const run = checkParameters(found.item, (o) => attempt(graph, o, true, (cx) => targetOf(cx, m, item)));
   diagnostics.push(...run.diagnostics);
   const s = signatureOf(found.module, found.item, run.entry, found.call === undefined);
   return { ...s, name: item.name.text, doc: item.doc ?? found.item.doc, exported: item.exported, span: item.name.span };
@@ -150,12 +160,13 @@ interface Attempt {
 }
 
 function attempt(
+  graph: ModuleGraph,
   o: EntryOptions,
   symbolicConstants: boolean,
   target: (cx: Context) => Target | undefined,
   strict = false,
 ): Attempt {
-  const cx = makeContext(strict);
+  const cx = makeContext(strict, graph);
   let at: Span = { file: "", start: 0, end: 0 };
   try {
     const found = target(cx);
@@ -165,7 +176,8 @@ function attempt(
     const entry = elaborateEntry(cx, found, o, symbolicConstants);
     return { entry: cx.diagnostics.length > 0 ? undefined : entry, diagnostics: distinct(cx.diagnostics) };
   } catch (error) {
-    const d = diagnosticOf(error, at, (e) => e instanceof Silent);
+    const d = diagnosticOf(error, at);
+    if (d === undefined) throw error;
     return { entry: undefined, diagnostics: distinct(d ? [...cx.diagnostics, d] : cx.diagnostics) };
   }
 }

@@ -15,6 +15,7 @@ import { eachPart, statementParts } from "./walk.ts";
 
 /** Beyond this the evaluator refuses the expression anyhow. */
 const MAX_DEPTH = 1500;
+const MAX_SIDE_DEPTH = 4;
 
 /** A plain use: item `item` of the subscript is just the index. `inside` is what is bound between the binder and here. */
 interface Use {
@@ -189,10 +190,12 @@ function sideRange(
   scope: Scope,
   names: ReadonlySet<string>,
 ): IndexRange | undefined {
-  if (uses.length === 0) return undefined;
+  // What is inside is looked at again for each enclosing index without a range.
+  if (uses.length === 0 || cx.sideDepth >= MAX_SIDE_DEPTH) return undefined;
   const restore = cx.builder.snapshot();
   const [recovering, calls, depth] = [cx.recovering, cx.calls.length, cx.depth];
   cx.recovering = false;
+  cx.sideDepth++;
   try {
     return firstRange(uses, (u) => {
       try {
@@ -204,6 +207,7 @@ function sideRange(
       }
     });
   } finally {
+    cx.sideDepth--;
     cx.recovering = recovering;
     cx.calls.length = calls;
     cx.depth = depth;

@@ -1,11 +1,26 @@
 /**
- * Puts a program into the one that is being built: its inputs become given tensors, its steps are made anew. Where the given
- * tensors depend on axes of the surrounding index notation, every step gets those axes as leading ones: a gradient inside
- * `for` is taken for each position.
+ * Puts a program into the one that is being built: its inputs become given tensors, its steps are made anew. Where a given
+ * tensor depends on axes of the surrounding index notation, every step that depends on it gets those axes as leading ones: a
+ * gradient inside `for` is taken for each position, and what does not depend on the position is computed once.
  */
 import { ONE } from "../../ir/extent.ts";
 import {
-  type Axis, axis, axisRef, type Const, type Definition, freeAxes, mapChildren, mapDef, type Program, read, scanDef, scatterDef, type Step, substituteAxes, type TensorExpr,
+  type Axis,
+  axis,
+  axisRef,
+  type Const,
+  type Definition,
+  freeAxes,
+  mapChildren,
+  mapDef,
+  type Program,
+  read,
+  readsOf,
+  type Step,
+  scanDef,
+  scatterDef,
+  substituteAxes,
+  type TensorExpr,
 } from "../../ir/tensor.ts";
 
 /** What stands for an input: its element at an index, or with a fill outside. */
@@ -16,25 +31,35 @@ export interface Argument {
   readonly rank: number;
 }
 
-export interface Spliced {
-  /** For each result of the program: the definition, and the surrounding axes that are its leading ones. */
-  readonly results: readonly { readonly name: string; readonly tensor: Definition; readonly slot: number }[];
+export interface SplicedResult {
+  readonly name: string;
+  readonly tensor: Definition;
+  readonly slot: number;
+  /** The surrounding axes that are the definition's leading ones. */
+  readonly outer: readonly Axis[];
+}
+
+interface Made {
+  readonly tensor: Definition;
   readonly outer: readonly Axis[];
 }
 
 /**
- * Emits the program's steps with `args[i]` for input i. Results that are inputs are copied. Loops are refused by RangeError: what
- * is spliced is a derivative, and loops have none yet.
+ * Emits the program's steps with `args[i]` for input i. Results that are inputs are copied. Throws RangeError for loops: what is
+ * spliced is a derivative, and loops have none yet.
  */
-export function splice(p: Program, args: readonly Argument[], emit: (s: Step) => void): Spliced {
-  const outer = capturedAxes(args);
-  const made = new Map<Definition, Definition>();
+export function splice(p: Program, args: readonly Argument[], emit: (s: Step) => void): readonly SplicedResult[] {
+  const made = new Map<Definition, Made>();
   const given = new Map<Definition, Argument>(p.inputs.map((d, i) => [d, args[i]!]));
+  const captured = new Map<Definition, readonly Axis[]>(p.inputs.map((d, i) => [d, capturedAxes(args[i]!)]));
+  const outerOf = (d: Definition): readonly Axis[] => {
+    const found = new Set(readsOf(d).flatMap((r) => captured.get(r) ?? made.get(r)?.outer ?? []));
+    return [...found].sort((a, b) => a.id - b.id);
+  };
 
-  /** Rewrites expressions of one definition, whose own copies of the outer axes are `own`. */
-  const rewriter = (own: readonly Axis[]): ((e: TensorExpr) => TensorExpr) => {
-    const lead = own.map(axisRef);
-    const bind = new Map(outer.map((a, i) => [a, lead[i]!]));
+  /** Rewrites expressions of a definition whose own copies of `outer` are `own`. */
+  const rewriter = (outer: readonly Axis[], own: readonly Axis[]): ((e: TensorExpr) => TensorExpr) => {
+    const bind = new Map(outer.map((a, i) => [a, axisRef(own[i]!)]));
     const memo = new Map<TensorExpr, TensorExpr>();
     const go = (e: TensorExpr): TensorExpr => {
       const old = memo.get(e);
@@ -44,7 +69,7 @@ export function splice(p: Program, args: readonly Argument[], emit: (s: Step) =>
         const argument = given.get(x.tensor);
         const to = made.get(x.tensor);
         if (argument) x = substituteAxes(x.fill ? argument.readOr(x.at, x.fill) : argument.at(x.at), bind);
-        else if (to) x = read(to, x.slot, [...lead, ...x.at], x.fill);
+        else if (to) x = read(to.tensor, x.slot, [...to.outer.map((a) => bind.get(a)!), ...x.at], x.fill);
       }
       memo.set(e, x);
       return x;
@@ -52,10 +77,27 @@ export function splice(p: Program, args: readonly Argument[], emit: (s: Step) =>
     return go;
   };
 
+  /** The tensor over `outer` and its own axes, whatever it depends on itself. */
+  const spread = (d: Definition, slot: number, axes: readonly Axis[], outer: readonly Axis[]): Definition => {
+    const copies = copiesOf(outer);
+    const inner = copiesOf(axes);
+    const bind = new Map(outer.map((a, i) => [a, axisRef(copies[i]!)]));
+    const index = inner.map(axisRef);
+    const to = made.get(d);
+    const value = to
+      ? read(to.tensor, slot, [...to.outer.map((a) => bind.get(a)!), ...index])
+      : substituteAxes(given.get(d)!.at(index), bind);
+    const copy = mapDef([...copies, ...inner], [value], { name: d.name });
+    emit(copy);
+    return copy;
+  };
+
   for (const d of p.steps) {
-    if (d.kind === "loop" || d.kind === "input" || d.kind === "carry") throw new RangeError("only definitions can be spliced");
-    const own = outer.map((a) => axis(a.name, a.extent));
-    const go = rewriter(own);
+    if (d.kind === "loop" || d.kind === "input" || d.kind === "carry")
+      throw new RangeError("only definitions can be spliced");
+    const outer = outerOf(d);
+    const own = copiesOf(outer);
+    const go = rewriter(outer, own);
     const o = { name: d.name, span: d.span, epoch: d.epoch };
     let copy: Definition;
     if (d.kind === "map") copy = mapDef([...own, ...d.axes], d.results.map(go), o);
@@ -63,43 +105,44 @@ export function splice(p: Program, args: readonly Argument[], emit: (s: Step) =>
     else {
       const into = d.into?.map((r) => {
         const to = made.get(r.tensor);
-        if (to) return { tensor: to, slot: r.slot };
-        const start = given.get(r.tensor);
-        return start ? { tensor: copied(start, d.axes, outer, r.tensor.name, emit), slot: 0 } : r;
+        const whole = to && to.outer.length === outer.length;
+        return whole
+          ? { tensor: to.tensor, slot: r.slot }
+          : { tensor: spread(r.tensor, r.slot, d.axes, outer), slot: 0 };
       });
-      // One domain for all positions outside: the leading axes are scattered plainly.
-      const lead = outer.map((a) => axis(a.name, a.extent));
-      const inside = rewriter(lead);
-      copy = scatterDef([...own, ...d.axes], d.monoid, [...lead, ...d.domain], [...lead.map(axisRef), ...d.at.map(inside)], d.values.map(inside), d.initial, into, o);
+      // The surrounding axes are part of the domain and scattered plainly.
+      const lead = copiesOf(outer);
+      const inside = rewriter(outer, lead);
+      copy = scatterDef(
+        [...own, ...d.axes],
+        d.monoid,
+        [...lead, ...d.domain],
+        [...lead.map(axisRef), ...d.at.map(inside)],
+        d.values.map(inside),
+        d.initial,
+        into,
+        o,
+      );
     }
-    made.set(d, copy);
+    made.set(d, { tensor: copy, outer });
     emit(copy);
   }
-  const results = p.results.map((r) => {
+  return p.results.map((r) => {
     const to = made.get(r.tensor);
-    if (to) return { name: r.name, tensor: to, slot: r.slot };
-    return { name: r.name, tensor: copied(given.get(r.tensor)!, r.tensor.axes, outer, r.name, emit), slot: 0 };
+    if (to) return { name: r.name, slot: r.slot, ...to };
+    const outer = captured.get(r.tensor) ?? [];
+    return { name: r.name, tensor: spread(r.tensor, r.slot, r.tensor.axes, outer), slot: 0, outer };
   });
-  return { results, outer };
 }
 
-function copied(from: Argument, axes: readonly Axis[], outer: readonly Axis[], name: string, emit: (s: Step) => void): Definition {
-  const own = outer.map((a) => axis(a.name, a.extent));
-  const inner = axes.map((a) => axis(a.name, a.extent));
-  const bind = new Map(outer.map((a, i) => [a, axisRef(own[i]!)]));
-  const made = mapDef([...own, ...inner], [substituteAxes(from.at(inner.map(axisRef)), bind)], { name });
-  emit(made);
-  return made;
+function copiesOf(axes: readonly Axis[]): readonly Axis[] {
+  return axes.map((a) => axis(a.name, a.extent));
 }
 
-/** Axes of the surrounding notation that the arguments use, outermost first. */
-function capturedAxes(args: readonly Argument[]): Axis[] {
-  const found = new Set<Axis>();
-  for (const a of args) {
-    const probes = Array.from({ length: a.rank }, (_, i) => axis(`p${i}`, ONE));
-    const free = freeAxes(a.at(probes.map(axisRef)));
-    for (const p of probes) free.delete(p);
-    for (const f of free) found.add(f);
-  }
-  return [...found].sort((a, b) => a.id - b.id);
+/** Axes of the surrounding notation that the argument uses, outermost first. */
+function capturedAxes(a: Argument): readonly Axis[] {
+  const probes = Array.from({ length: a.rank }, (_, i) => axis(`p${i}`, ONE));
+  const free = freeAxes(a.at(probes.map(axisRef)));
+  for (const p of probes) free.delete(p);
+  return [...free].sort((x, y) => x.id - y.id);
 }

@@ -1,10 +1,11 @@
 /** Blocks and their statements. A statement that fails is reported; what uses its names is then silent. */
 import type { Block, IndexedDefinition, LetStatement, ScatterStatement, Statement } from "../../grammar/ast.ts";
-import { type Diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import { DiagnosticError } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import { suggest } from "../../grammar/suggest.ts";
 import type { Context, Want } from "./context.ts";
 import { describe, fail } from "./convert.ts";
+import { diagnosticOf } from "./errors.ts";
 import { indexedDefinition } from "./index-notation.ts";
 import { scatter } from "./scatter.ts";
 import { declare, lookup, makeScope, type Scope, Silent } from "./scope.ts";
@@ -21,6 +22,7 @@ export function block(cx: Context, b: Block, outer: Scope, want: Want | undefine
     if (
       !recoverable(
         cx,
+        s.span,
         () => cx.statement(s, scope, wants),
         () => poison(s, scope),
       )
@@ -61,23 +63,18 @@ function wantsOf(b: Block, want: Want | undefined): ReadonlyMap<string, Want> {
 }
 
 /** False if it failed. Rethrows where the context does not recover. */
-export function recoverable(cx: Context, run: () => void, onFailure: () => void): boolean {
+function recoverable(cx: Context, at: Span, run: () => void, onFailure: () => void): boolean {
   try {
     run();
     return true;
   } catch (error) {
-    const d = reported(error);
-    if (d === undefined || !cx.recovering) throw error;
+    const d = diagnosticOf(error, at);
+    if (d === undefined) throw error;
+    if (!cx.recovering) throw d ? new DiagnosticError(d) : error;
     if (d) cx.diagnostics.push(d);
     onFailure();
     return false;
   }
-}
-
-/** The diagnostic of a failure, `null` for one that was reported before, undefined for anything that is not about the program. */
-export function reported(error: unknown): Diagnostic | null | undefined {
-  if (error instanceof Silent) return null;
-  return error instanceof DiagnosticError ? error.diagnostic : undefined;
 }
 
 function poison(s: Statement, scope: Scope): void {

@@ -9,7 +9,8 @@ import type { Resolve } from "../modules.ts";
 export function fileResolver(root: string): Resolve {
   const real = realpathSync(root);
   return (specifier, importer) => {
-    if (!specifier.startsWith("./") && !specifier.startsWith("../")) return { error: `${JSON.stringify(specifier)} is neither std/… nor a relative path` };
+    if (!specifier.startsWith("./") && !specifier.startsWith("../"))
+      return { error: `${JSON.stringify(specifier)} is neither std/… nor a relative path` };
     const path = resolve(dirname(resolve(importer)), specifier.endsWith(".ein") ? specifier : `${specifier}.ein`);
     if (!existsSync(path)) return { error: `there is no file ${relative(process.cwd(), path)}` };
     const inside = relative(real, realpathSync(path));
@@ -22,5 +23,8 @@ export function fileResolver(root: string): Resolve {
 export async function compileFile(file: string, root?: string): Promise<Program> {
   const source = readSource(file);
   const outside = relative(process.cwd(), resolve(file)).startsWith("..");
-  return compile(source, { fileName: file, resolve: fileResolver(root ?? (outside ? dirname(resolve(file)) : process.cwd())) });
+  return compile(source, {
+    fileName: file,
+    resolve: fileResolver(root ?? (outside ? dirname(resolve(file)) : process.cwd())),
+  });
 }

@@ -90,9 +90,9 @@ function decompose(e: TensorExpr): Linear {
   }
 }
 
-/** Symbolic divisors come from extents; where one is 0 the tensor is empty and nothing is evaluated. */
+/** Symbolic divisors are extents; where one is 0 the tensor is empty and nothing is evaluated. */
 function isPositive(c: Extent): boolean {
-  return c.value !== undefined ? c.value > 0 : proveNonNegative(c) === "proved";
+  return c.value !== undefined ? c.value > 0 : c.terms.every((t) => t.coefficient > 0);
 }
 
 /** An extent as c·q + r, term by term, r holding what c does not divide (a constant r lies in 0…c-1 for constant c). */

@@ -6,6 +6,7 @@ import type { DType } from "../../ir/dtype.ts";
 import type { Prim } from "../../ir/prim.ts";
 import { type Axis, childrenOf, type Definition, type TensorExpr, type TensorRef } from "../../ir/tensor.ts";
 import { estimate } from "../passes/affine.ts";
+import { axesIn, hasRead } from "../passes/rewrite.ts";
 
 /** Operations done while a byte moves. */
 export const OPS_PER_BYTE = 8;
@@ -38,11 +39,16 @@ export function costOf(
       for (const i of x.at) for (const r of loadsIn(i)) if (!seen.has(r)) go(r);
       return;
     }
+    // What is the same everywhere is computed once.
+    if (x.kind === "apply" && !hasRead(x) && axesIn(x).size === 0 && !hasArg(x)) return;
     if (x.kind === "apply") sum += WEIGHT[x.prim];
     for (const c of childrenOf(x)) go(c);
   };
   for (const e of list) go(e);
   return sum;
+}
+function hasArg(e: TensorExpr): boolean {
+  return e.kind === "arg" || childrenOf(e).some(hasArg);
 }
 function loadsIn(e: TensorExpr): readonly TensorExpr[] {
   if (e.kind === "read") return [e];

@@ -8,6 +8,14 @@ import { axesIn, countNodes, readersOf, readsIn } from "../passes/rewrite.ts";
 import { bytesOf, costOf, elementsOf, LOAD, OPS_PER_BYTE, points, sizeOfType } from "./cost.ts";
 import { directReads, find, type Group, type Grouping, MOST_NODES } from "./fuse-group.ts";
 
+/**
+ * Beside memory traffic a few operations an element cost nothing: a map of no more is evaluated again however often, by
+ * readers that are not contractions, rather than have a kernel and a buffer of its own.
+ */
+const HIDDEN = 16;
+/** Operations done in the time of one dispatch. */
+const DISPATCH = 1 << 17;
+
 /** A contraction evaluates an operand once a tile of the other side. */
 const TILE = 64;
 
@@ -77,7 +85,10 @@ export function placeMaps(g: Grouping, anchors: ReadonlyMap<Definition, Readonly
     const saved = (width * elements - extra) * (1 + kernels);
     const fits = n <= MOST_NODES / 2;
     const free = c <= LOAD + 1 && extra === 0;
-    const inline = fits && (free || (extra < width * elements && opsAdded <= OPS_PER_BYTE * saved));
+    const hidden = c <= HIDDEN && others.every((r) => isStreaming(groupOf(g, r)));
+    const spared = own?.kind === "elementwise" ? DISPATCH : 0;
+    const pays = hidden || opsAdded <= OPS_PER_BYTE * saved + spared;
+    const inline = fits && (free || (extra < width * elements && pays));
     if (inline) {
       for (const x of needs) inMemory.add(x);
       const code = opsAdded > 0 ? "recompute" : "fused";
@@ -100,6 +111,11 @@ export function placeMaps(g: Grouping, anchors: ReadonlyMap<Definition, Readonly
     }
   }
   return { stored, readers };
+}
+
+/** Does it move a few bytes for each element that it evaluates? */
+function isStreaming(group: Group | undefined): boolean {
+  return group?.kind === "elementwise" || group?.kind === "row";
 }
 
 function groupOf(g: Grouping, d: Definition): Group | undefined {

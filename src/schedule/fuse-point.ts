@@ -42,20 +42,22 @@ export function place(
       bind.set(a, i32(0));
       continue;
     }
-    list.sort((x, y) => estimate(x.stride) - estimate(y.stride));
     const parts: { readonly stride: Extent; readonly value: TensorExpr }[] = [];
     let cursor = ONE;
     const fill = (upTo: Extent): boolean => {
       if (cursor === upTo) return true;
       if (modExtent(upTo, cursor) !== ZERO) return false;
-      const rest = divExtent(upTo, cursor);
-      const e = axis(a.name, rest);
+      const e = axis(a.name, divExtent(upTo, cursor));
       extra.push(e);
       parts.push({ stride: cursor, value: axisRef(e) });
       return true;
     };
-    for (const d of list) {
-      if (!fill(d.stride)) return undefined;
+    // From the least digit up; estimates alone would not order strides of unknown size.
+    const rest = [...list].sort((x, y) => estimate(x.stride) - estimate(y.stride));
+    while (rest.length > 0) {
+      const exact = rest.findIndex((d) => d.stride === cursor);
+      const [d] = rest.splice(Math.max(0, exact), 1);
+      if (!d || !fill(d.stride)) return undefined;
       parts.push(d);
       cursor = mulExtent(d.stride, d.count);
     }

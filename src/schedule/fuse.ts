@@ -135,7 +135,8 @@ function joinSiblings(g: Grouping, placing: Placing): void {
     let joined = false;
     for (const other of bucket.slice(-6)) {
       const shares = [...group.reads].some((r) => other.reads.has(r));
-      if (!shares || dependsOn(other, group) || dependsOn(group, other)) continue;
+      // Maps that share nothing still spare a dispatch.
+      if ((!shares && group.kind === "row") || dependsOn(other, group) || dependsOn(group, other)) continue;
       const stores = [...other.members, ...group.members].filter((m) => placing.stored.has(m.def) || m.root).length;
       const reads = new Set([...group.reads, ...other.reads]).size;
       if (stores + reads > g.limits.maxStorageBuffers) continue;

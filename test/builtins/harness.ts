@@ -1,9 +1,11 @@
 /** Calls builtins as the elaborator does, on arrays, and evaluates the program with the interpreter. */
+import { expect } from "vitest";
 import { DiagnosticError } from "../../grammar/diagnostic.ts";
 import { NO_SPAN } from "../../grammar/span.ts";
 import type { DType } from "../../ir/dtype.ts";
 import { type Extent, size, sizeSymbol } from "../../ir/extent.ts";
 import { interpret } from "../../ir/interpret.ts";
+import { verifyProgram } from "../../ir/verify-tensor.ts";
 import { makeBuilder, type TensorBuilder } from "../../src/elaborate/builder.ts";
 import { BUILTINS } from "../../src/elaborate/builtins/index.ts";
 import type { StringValue, TensorValue, Value } from "../../src/elaborate/value.ts";
@@ -119,6 +121,7 @@ export class Session {
       "test",
       values.map((value, k) => ({ name: `r${k}`, value })),
     );
+    expect(verifyProgram(program)).toEqual([]);
     return interpret(program, this.inputs).map((r) => ({ dtype: r.dtype, shape: r.shape, data: [...r.data] }));
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { FnItem, ImportItem, Item, LetItem, Module } from "../grammar/ast.ts";
 import { type Diagnostic, diagnostic, type Label } from "../grammar/diagnostic.ts";
-import { parseModule } from "../grammar/parser.ts";
+import { type Parsed, parseModule } from "../grammar/parser.ts";
 import type { Span } from "../grammar/span.ts";
 import { suggest } from "../grammar/suggest.ts";
 
@@ -46,7 +46,12 @@ export interface ModuleGraph {
   readonly diagnostics: readonly Diagnostic[];
   /** Texts by file name. */
   readonly sources: ReadonlyMap<string, string>;
+  /** The library's module that exports a name, for suggestions. */
+  libraryModule(name: string): string | undefined;
 }
+
+/** Where a name that nobody imported is looked for, so that the error can say so. */
+const LIBRARY: readonly string[] = ["std/nn", "std/linalg", "std/array", "std/math", "std/image"];
 
 interface Loading {
   readonly options: LoadOptions;
@@ -61,13 +66,34 @@ interface Loading {
 export function loadModules(source: string, fileName: string, options: LoadOptions = {}): ModuleGraph {
   const state: Loading = { options, loaded: new Map(), stack: [], diagnostics: [], sources: new Map() };
   const entry = load(state, source, fileName, false);
-  return { entry, modules: [...state.loaded.values()], diagnostics: state.diagnostics, sources: state.sources };
+  return {
+    entry,
+    modules: [...state.loaded.values()],
+    diagnostics: state.diagnostics,
+    sources: state.sources,
+    libraryModule: (name) => {
+      if (!/^[A-Za-z_]\w*$/.test(name)) return undefined;
+      const pattern = new RegExp(`^export (?:fn|let|const) ${name}\\b`, "m");
+      return LIBRARY.find((m) => pattern.test(options.std?.(m) ?? ""));
+    },
+  };
+}
+
+/** The library's modules are parsed once. */
+const library = new Map<string, Parsed>();
+
+function parseLibrary(source: string, file: string): Parsed {
+  const old = library.get(file);
+  if (old && old.module.source === source) return old;
+  const made = parseModule(source, file);
+  library.set(file, made);
+  return made;
 }
 
 function load(state: Loading, source: string, file: string, isStd: boolean): LoadedModule {
   state.sources.set(file, source);
   state.stack.push(file);
-  const { module, diagnostics } = parseModule(source, file);
+  const { module, diagnostics } = isStd ? parseLibrary(source, file) : parseModule(source, file);
   state.diagnostics.push(...diagnostics);
   const names = new Map<string, Span>();
   const items = new Map<string, NamedItem>();

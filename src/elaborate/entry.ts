@@ -1,6 +1,5 @@
 /** Elaborating one function as a program: its tensor parameters become inputs, its constants are given or take their defaults. */
 import type { FnItem, Param, TensorType } from "../../grammar/ast.ts";
-import { type Diagnostic, DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import { suggest } from "../../grammar/suggest.ts";
 import { type Extent, size, sizeSymbol } from "../../ir/extent.ts";

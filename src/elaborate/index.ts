@@ -6,7 +6,8 @@ import type { Program } from "../../ir/tensor.ts";
 import type { LoadedModule, ModuleGraph } from "../modules.ts";
 import type { Context } from "./context.ts";
 import { makeContext } from "./create.ts";
-import { diagnosticOf, distinct, type Entry, type EntryOptions, elaborateEntry, type Target } from "./entry.ts";
+import { type Entry, type EntryOptions, elaborateEntry, type Target } from "./entry.ts";
+import { diagnosticOf, distinct } from "./errors.ts";
 import { isConst } from "./function.ts";
 import {
   declaredResults,
@@ -138,6 +139,7 @@ export function elaborate(graph: ModuleGraph, name: string, o: ElaborateOptions 
   const found = m.items.get(name);
   const made = found
     ? attempt(
+        graph,
         o,
         false,
         (cx) => (found.kind === "fn" ? { module: m, item: found, call: undefined } : targetOf(cx, m, found)),

@@ -171,8 +171,17 @@ describe("calls", () => {
     expectError("fn g(x: f32[N]) { { a: x } }\nexport fn f(x: f32[N]) { g(x).aa }", "EIN1101", ["aa"]);
     expectError("export fn f(x: f32[N]) -> (a: f32[N], b: f32[N]) { { a: x } }", "EIN1204", ["{ a: x }", "b"]);
   });
+  it("make functions of functions, also as module values", () => {
+    const source = "fn g(w: f32[N], x: f32[N]) { sum(w * x) }\nexport let f = grad(g, wrt: [x])";
+    expect(run(source, { w: [3, 4], x: [1, 2] })).toEqual([3, 4]);
+    expect(signatureOf(source)).toMatchObject({
+      parameters: [{ name: "w" }, { name: "x" }],
+      extents: ["N"],
+      results: [{ shape: ["N"] }],
+    });
+  });
   it("refuse what is not supported yet", () => {
-    expectError("fn g(x: f32[N]) { sum(x) }\nexport let f = grad(g)", "EIN1107", ["grad(g)"]);
+    expectError("fn g(x: f32[N]) { sort(x) }", "EIN1107", ["sort(x)"]);
     expectError("export fn f(x: f32[N]) { iterate 3 from x as v { v + 1 } }", "EIN1107", [
       "iterate 3 from x as v { v + 1 }",
     ]);
@@ -183,6 +192,12 @@ describe("names", () => {
   it("suggest what was meant", () => {
     const e = expectError("export fn f(x: f32[N]) { let width = x + 1; widht * 2 }", "EIN1101", ["widht"]);
     expect(e.fixed).toContain("width * 2");
+  });
+  it("say which library module exports them", () => {
+    const e = expectError("export fn f(x: f32[N]) { softmax(x) }", "EIN1101", ["softmax"], {
+      "std/nn": "export fn softmax(x: f32[..., D]) { x }",
+    });
+    expect(e.fixed).toMatch(/^import \{ softmax \} from "std\/nn"\n/);
   });
   it("stay silent about what depends on a failed definition", () => {
     const errors = errorsOf("export fn f(x: f32[N]) { let a = nope; let b = a + 1; let c = nada; b + c }");

@@ -7,6 +7,11 @@
  */
 import { type Helper, INFINITE, MAGNITUDE, polynomial, QUIET, SIGN } from "./helper.ts";
 
+/** log(1 + x) = x - x^2 / 2 + x^3 p(x) for sqrt(1/2) <= 1 + x < sqrt(2). */
+const LOG: readonly number[] = [
+  7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+  2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+];
 const NAN_OF_A = (F: string, U: string): string => `bitcast<${F}>(bitcast<${U}>(a) | ${U}(${QUIET}))`;
 
 export const FLOAT: Readonly<Record<string, Helper>> = {
@@ -20,15 +25,35 @@ export const FLOAT: Readonly<Record<string, Helper>> = {
     result: "F",
     body: ({ use }) => `return select(exp2(a), a, ${use("is_nan")}(a));`,
   },
+  /** -infinity of zeros, NaN of negative numbers; what else is valid has bits 1 … infinity's. */
+  log_special: {
+    params: ["F", "F"],
+    result: "F",
+    body: ({ F, U }) => `let u = bitcast<${U}>(a);
+let special = u | select(${U}(${QUIET}), ${U}(0xff800000u), (u & ${U}(${MAGNITUDE})) == ${U}(0u));
+return select(bitcast<${F}>(special), b, u - ${U}(1u) < ${U}(${INFINITE}));`,
+  },
   log_ieee: {
     params: ["F"],
     result: "F",
-    body: ({ F, U }) => `return select(${NAN_OF_A(F, U)}, log(a), a >= ${F}(0.0));`,
+    body: ({ use }) => `return ${use("log_special")}(a, log(a));`,
   },
   log2_ieee: {
     params: ["F"],
     result: "F",
-    body: ({ F, U }) => `return select(${NAN_OF_A(F, U)}, log2(a), a >= ${F}(0.0));`,
+    body: ({ use }) => `return ${use("log_special")}(a, log2(a));`,
+  },
+  /** log to 2 ULP everywhere: WGSL's may be wrong by 2^-21 near 1. Not for subnormals. */
+  log_precise: {
+    params: ["F"],
+    result: "F",
+    body: ({ F, I, U, use }) => `let u = bitcast<${U}>(a) - ${U}(0x3f3504f3u);
+let e = ${F}(bitcast<${I}>(u) >> ${U}(23u));
+let m = bitcast<${F}>((u & ${U}(0x7fffffu)) + ${U}(0x3f3504f3u)) - 1.0;
+let z = m * m;
+let p = ${polynomial("m", LOG)};
+let r = m + (m * z * (p) - e * 2.12194440e-4 - 0.5 * z) + e * 0.693359375;
+return ${use("log_special")}(a, select(r, a, bitcast<${U}>(a) == ${U}(${INFINITE})));`,
   },
   sqrt_ieee: {
     params: ["F"],
@@ -62,22 +87,22 @@ return select(${use("scale")}(p * r * r + r + 1.0, ${I}(n)), a, ${use("is_nan")}
     params: ["F"],
     result: "F",
     body: ({ F, use }) => `let p = ${polynomial("a", [1 / 40320, 1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2])};
-return select(a + (a * a) * (p), ${use("exp_precise")}(a) - 1.0, abs(a) > ${F}(0.5));`,
+return select(a * (1.0 + a * (p)), ${use("exp_precise")}(a) - 1.0, abs(a) > ${F}(0.5));`,
   },
   log1p_ieee: {
     params: ["F"],
     result: "F",
     body: ({ F, use }) => `let z = a * a;
-let p = ${polynomial("a", [7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1])};
+let p = ${polynomial("a", LOG)};
 let near = a + (a * z * (p) - 0.5 * z);
-return select(${use("log_ieee")}(1.0 + a), near, abs(a - 0.06066017) < ${F}(0.35355339));`,
+return select(${use("log_precise")}(1.0 + a), near, abs(a - 0.06066017) < ${F}(0.35355339));`,
   },
   /** 1 - 2 / (exp(2|a|) + 1) has nothing to cancel from 5/8 on, and no overflow: exp may become infinite. */
   tanh_ieee: {
     params: ["F"],
     result: "F",
     body: ({ F, use }) => `let z = a * a;
-let near = a + a * z * (${polynomial("z", [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1])});
+let near = a * (1.0 + z * (${polynomial("z", [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1])}));
 let far = 1.0 - 2.0 / (exp(2.0 * abs(a)) + 1.0);
 return select(near, ${use("with_sign")}(far, a), abs(a) >= ${F}(0.625));`,
   },
@@ -101,7 +126,7 @@ return (0.5 * h) * h + 0.5 / (h * h);`,
     result: "F",
     body: ({ F, use }) => `let x = abs(a);
 let near = ${use("log1p_ieee")}(x + x * x / (1.0 + sqrt(x * x + 1.0)));
-let far = ${use("log_ieee")}(x) + 0.693147180560;
+let far = ${use("log_precise")}(x) + 0.693147180560;
 return ${use("with_sign")}(select(near, far, x > ${F}(1e6)), a);`,
   },
   acosh_ieee: {
@@ -109,7 +134,7 @@ return ${use("with_sign")}(select(near, far, x > ${F}(1e6)), a);`,
     result: "F",
     body: ({ F, U, use }) => `let t = a - 1.0;
 let near = ${use("log1p_ieee")}(t + sqrt(t * t + 2.0 * t));
-let inside = select(near, ${use("log_ieee")}(a) + 0.693147180560, a > ${F}(1e6));
+let inside = select(near, ${use("log_precise")}(a) + 0.693147180560, a > ${F}(1e6));
 return select(${NAN_OF_A(F, U)}, inside, a >= ${F}(1.0));`,
   },
   atanh_ieee: {
@@ -224,14 +249,14 @@ let r = (f32(fraction) + f32(low << 2u) * 2.3283064365386963e-10) * ${Math.froun
 let negative = bits >= ${SIGN};
 return vec2f(select(r, -r, negative), f32(select(quadrant, 4u - quadrant, negative) & 3u));`,
   },
-  /** a less multiples of pi/2, within pi/4, and their number modulo 4. */
+  /** a less multiples of pi/2, within pi/4, and their number modulo 4; pi/2 in four parts whose products are exact but for the last. */
   angle: {
     params: ["f32"],
     result: "vec2f",
     scalar: true,
     body: ({ use }) => `if (abs(a) < 8192.0) {
   let n = round(a * 0.636619772368);
-  let r = ((a - n * 1.5703125) - n * 4.837512969970703e-4) - n * 7.549789948768648e-8;
+  let r = (((a - n * 1.5703125) - n * 4.837512969970703e-4) - n * 7.549533620476723e-8) - n * 2.5633440682570896e-12;
   return vec2f(select(r, a, n == 0.0), n - 4.0 * floor(n * 0.25));
 }
 return ${use("far_angle")}(a);`,

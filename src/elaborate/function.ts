@@ -39,7 +39,9 @@ export function isConst(p: Param): boolean {
 }
 
 /** Calls double with every function that calls another twice: this ends what would never end. */
-const MAX_INLINED = 20_000;
+const MAX_INLINED = 10_000;
+/** Functions that passed the limit: what calls them need not find out again. */
+const tooLarge = new WeakSet<FnItem>();
 
 function inline(
   cx: Context,
@@ -59,8 +61,11 @@ function inline(
       { notes: [names.join(" → "), "functions are inlined, so they may not recurse"] },
     );
   }
-  if (++cx.inlined > MAX_INLINED)
+  if (++cx.inlined > MAX_INLINED || tooLarge.has(item)) {
+    const root = cx.calls[0]?.item;
+    if (root) tooLarge.add(root);
     return fail("EIN1003", "the program is too large", span, `more than ${MAX_INLINED} calls are inlined`);
+  }
   const recovering = cx.recovering;
   cx.calls.push({ item, span });
   cx.recovering = false;

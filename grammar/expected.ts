@@ -18,6 +18,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   "fnItem Call": "`(` and the parameters",
   "fnItem BlockTree": "the function's body in braces",
   "fnItem Fn": "`fn`",
+  fnItem: "a result type such as `f32[N]`",
   "param Name": "a parameter's name",
   "param Colon": "`:` and the parameter's type",
   "letItem Assign": "`=` and a value",
@@ -29,6 +30,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   "iterate From": "`from` as in `iterate 10 from x0 as x { … }`",
   "iterate CarryAs": "`as` and the name of the carried value",
   "iterate BlockTree": "the loop's body in braces",
+  "binders RSquare": "`,` or `]` after the name of an index",
   binders: "the name of an index",
   primary: "an expression",
   type: "a type such as `f32[N]`",
@@ -66,7 +68,7 @@ export function explainFailure(error: IRecognitionException, unit: Unit, kind: U
       : found && inBrackets(found, unit)
         ? "an operator, `,` or a closing bracket"
         : kind === "declaration"
-          ? "the end of the declaration"
+          ? "an operator or the end of the declaration"
           : "an operator or a new line";
   const foundText = found
     ? describeToken(found)

@@ -194,7 +194,15 @@ class LayoutPass {
 
   #endsBefore(at: number): boolean {
     const [frame, previous, ended] = [this.#top, this.#previous, this.#ended];
-    return endsBefore({ frame, previous, ended, tokens: this.#tokens, startsLine: this.#startsLine, match: this.#match, at });
+    return endsBefore({
+      frame,
+      previous,
+      ended,
+      tokens: this.#tokens,
+      startsLine: this.#startsLine,
+      match: this.#match,
+      at,
+    });
   }
 
   #warnMisleading(t: IToken): void {

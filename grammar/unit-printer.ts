@@ -15,7 +15,15 @@ export interface BlockPrinter {
 type Gap = "none" | "space" | "line" | "softline";
 const GAP: Readonly<Record<Gap, Doc>> = { none: "", space: " ", line, softline };
 
-const OPENERS: ReadonlySet<TokenType> = new Set([T.LParen, T.Call, T.LSquare, T.Subscript, T.Binder, T.RecordOpen, T.LambdaOpen]);
+const OPENERS: ReadonlySet<TokenType> = new Set([
+  T.LParen,
+  T.Call,
+  T.LSquare,
+  T.Subscript,
+  T.Binder,
+  T.RecordOpen,
+  T.LambdaOpen,
+]);
 const CLOSERS: ReadonlySet<TokenType> = new Set([T.RParen, T.RSquare, T.RCurly, T.LambdaClose]);
 const BINARY: ReadonlySet<TokenType> = new Set([T.Binary, T.Sign, T.Power, T.Compare, T.Fill, T.OrOr, T.Bar]);
 /** Their operand extends as far right as it can. */
@@ -85,7 +93,10 @@ export class UnitPrinter {
     let at = from;
     for (const c of comments) {
       const first = at === from;
-      parts.push(this.#host.hasLineBreak(at, c.start) ? hardline : first && c.text.startsWith("//") ? "  " : " ", comment(c.text.trimEnd()));
+      parts.push(
+        this.#host.hasLineBreak(at, c.start) ? hardline : first && c.text.startsWith("//") ? "  " : " ",
+        comment(c.text.trimEnd()),
+      );
       at = c.end;
     }
     return parts;

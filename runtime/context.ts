@@ -107,6 +107,11 @@ function lostFor(error: DeviceError, kernel: string | undefined): DeviceError {
   return new DeviceError("lost", kernel ? `${kernel}: ${error.message}` : error.message, { kernel, cause: error });
 }
 
+/** Dawn adds where in its own sources a message comes from: nothing that a user could do anything with. */
+function withoutPlaces(message: string): string {
+  return message.replace(/\n {4}at .*/g, "").trimEnd();
+}
+
 function fromScope(filter: GPUErrorFilter, error: GPUError, what: string, parts: DeviceErrorParts): DeviceError {
   if (filter === "out-of-memory") {
     return new DeviceError("out-of-memory", `${what}: the device is out of memory`, {
@@ -114,12 +119,15 @@ function fromScope(filter: GPUErrorFilter, error: GPUError, what: string, parts:
       detail: error.message,
     });
   }
-  return new DeviceError("validation", `${what}: WebGPU reports an error`, { ...parts, detail: error.message });
+  return new DeviceError("validation", `${what}: WebGPU reports an error`, {
+    ...parts,
+    detail: withoutPlaces(error.message),
+  });
 }
 
 /** What a rejected WebGPU promise or a thrown WebGPU exception means. */
 export function fromWebGPU(cause: unknown, what: string, parts: DeviceErrorParts = {}): DeviceError {
-  const detail = cause instanceof Error ? cause.message : String(cause);
+  const detail = withoutPlaces(cause instanceof Error ? cause.message : String(cause));
   const memory = /out of memory|VK_ERROR_OUT_OF|array buffer allocation/i.test(detail);
   return new DeviceError(memory ? "out-of-memory" : "validation", what, { ...parts, detail, cause });
 }

@@ -126,3 +126,32 @@ describe.runIf(noGpu)("the cache of the software adapter", () => {
     expect((await node(unpack, env)).err).toMatch(/belongs to somebody else/);
   });
 });
+
+describe.runIf(noGpu)("memory that there is not", () => {
+  it("is an error that names the program, and what fits still runs", async () => {
+    const source = `
+      import { openDevice } from "./runtime/node.ts";
+      import { affine, buffer, dispatch, f32, kernel, N, plan } from "./test/runtime/plans.ts";
+      const device = await openDevice({ adapter: "software" });
+      const temporaries = Array.from({ length: 24 }, () => buffer("temporary", { op: "mul", left: N, right: 250_000_000 }));
+      const big = await device.loadPlan(plan("big", {
+        buffers: [buffer("param"), buffer("result"), ...temporaries],
+        kernels: [kernel("copy", ["f32", "f32"], "b1[i] = b0[i];")],
+        steps: [dispatch(0, [0, 2]), ...temporaries.map((_, i) => dispatch(0, [2 + i, i === 23 ? 1 : 3 + i]))],
+      }));
+      const error = await big.run({ x: f32(1) }).catch((e) => e);
+      console.log(error.name, error.kind, error.kernel, error.message.split("\\n")[0]);
+      const small = await device.loadPlan(affine);
+      console.log((await small.run({ x: f32(1, 2) })).y.data.join());
+      device.close();`;
+    // Twenty-four gigabytes are asked for; the process may have sixteen, and what is not touched costs nothing.
+    const { VK_DRIVER_FILES: _, VK_ICD_FILENAMES: __, ...env } = process.env;
+    const child = spawn(
+      "bash",
+      ["-c", 'ulimit -v 16000000 && exec "$0" --input-type=module-typescript -e "$1"', process.execPath, source],
+      { cwd: root, env },
+    );
+    const out = (await child.stdout.toArray()).join("");
+    expect(out).toBe("DeviceError out-of-memory big big: the device is out of memory\n3,5\n");
+  });
+});

@@ -1,5 +1,6 @@
 /** The suites by the name of their file. */
 import { einsumDivergentSuite, einsumErrorsSuite, einsumSuite } from "./einsum.ts";
+import { gradEinsumSuite } from "./grad-einsum.ts";
 import type { Suite } from "./job.ts";
 import { tcErrorsSuite, tcSuite } from "./tc/suite.ts";
 
@@ -9,6 +10,7 @@ export const SUITES: ReadonlyMap<string, { readonly suite: Suite; readonly rejec
     { suite: einsumSuite, rejects: false },
     { suite: einsumErrorsSuite, rejects: true },
     { suite: einsumDivergentSuite, rejects: false },
+    { suite: gradEinsumSuite, rejects: false },
     { suite: tcSuite, rejects: false },
     { suite: tcErrorsSuite, rejects: true },
   ].map((s) => [s.suite.name, s]),

@@ -15,7 +15,7 @@ export const gradEinsumSuite: Suite = {
   name: "grad-einsum",
   translate(raw): Job[] {
     const c = raw as unknown as GradCase;
-    const value = einsumProgram(c.equation, c.inputs.map(decode));
+    const value = einsumProgram(c.equation, c.inputs.map(decode), true);
     const cotangent = decode(c.cotangent);
     const names = c.inputs.map((_, i) => `a${i}`);
     const params = `${/\(([^)]*)\)/.exec(value.source)?.[1] ?? ""}, ct: f32[${cotangent.shape.join(", ")}]`;

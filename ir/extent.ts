@@ -347,7 +347,7 @@ function boundWithin(e: Extent, atLeast: ReadonlyMap<string, number>): number | 
 }
 
 /** Relaxing multiplies terms, so a proof gets so many steps; what needs more is unknown. */
-const PROOF_STEPS = 32;
+const PROOF_STEPS = 12;
 const PROOF_TERMS = 16;
 const PROOF_TEXT = 400;
 let stepsLeft = 0;

@@ -1,4 +1,3 @@
-/// <reference types="@webgpu/types" preserve="true" />
 /** A device with everything that runs on it. Imports nothing of the compiler: programs come as something that makes plans. */
 import { describeAdapter } from "./adapter.ts";
 import { Context, type Wait } from "./context.ts";

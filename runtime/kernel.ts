@@ -1,4 +1,3 @@
-/// <reference types="@webgpu/types" preserve="true" />
 /** A plan on a device, ready to run. */
 import { COPY_KERNEL, FILL_KERNEL } from "./builtin.ts";
 import { type Binding, type Command, encodeCommands, type Pipelines } from "./commands.ts";

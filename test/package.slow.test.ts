@@ -1,5 +1,5 @@
 /** The package as users get it: packed, linted, installed into an empty folder, run there. */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -11,9 +11,12 @@ const folder = mkdtempSync(join(tmpdir(), "fusum-package-"));
 const app = join(folder, "app");
 let tarball: string;
 
-/** Standard output of a program; its standard error is in the error's message if it fails. */
+/** Standard output of a program; everything that it printed is in the error if it fails. */
 function run(command: string, args: readonly string[], cwd: string): string {
-  return execFileSync(command, args, { cwd, encoding: "utf8", stdio: "pipe", env: { ...process.env, NODE_PATH: "" } });
+  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
+  if (error) throw error;
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${status}\n${stdout}\n${stderr}`);
+  return stdout;
 }
 const node = (args: readonly string[]): string => run(process.execPath, args, app);
 const fusum = (...args: readonly string[]): string => node(["node_modules/fusum/dist/src/cli/main.js", ...args]);
@@ -27,7 +30,7 @@ function addPeers(): void {
 }
 
 beforeAll(() => {
-  const out = run("npm", ["pack", "--json", "--silent", "--pack-destination", folder], root);
+  const out = run("npm", ["pack", "--json", "--pack-destination", folder], root);
   const [packed] = JSON.parse(out.slice(out.indexOf("["))) as readonly { readonly filename: string }[];
   tarball = join(folder, packed!.filename);
   mkdirSync(app);

@@ -1,4 +1,5 @@
 /** The suites by the name of their file. */
+import { einopsErrorsSuite, einopsSuite } from "./einops.ts";
 import { einsumDivergentSuite, einsumErrorsSuite, einsumSuite } from "./einsum.ts";
 import { gradEinsumSuite } from "./grad-einsum.ts";
 import type { Suite } from "./job.ts";
@@ -10,6 +11,8 @@ export const SUITES: ReadonlyMap<string, { readonly suite: Suite; readonly rejec
     { suite: einsumSuite, rejects: false },
     { suite: einsumErrorsSuite, rejects: true },
     { suite: einsumDivergentSuite, rejects: false },
+    { suite: einopsSuite, rejects: false },
+    { suite: einopsErrorsSuite, rejects: true },
     { suite: gradEinsumSuite, rejects: false },
     { suite: tcSuite, rejects: false },
     { suite: tcErrorsSuite, rejects: true },

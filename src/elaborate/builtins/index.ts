@@ -10,10 +10,11 @@ import { EINSUM } from "./einsum.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
 import { GATHER } from "./gather.ts";
 import { JOIN } from "./join.ts";
+import { ownReduce } from "./own-monoid.ts";
 import { RANDOM } from "./random.ts";
 import { REDUCTIONS } from "./reductions.ts";
 import { reshape } from "./reshape.ts";
-import { ownReduce, SCANS } from "./scans.ts";
+import { SCANS } from "./scans.ts";
 import { repeatEach } from "./shape.ts";
 import { SHAPE } from "./shape-table.ts";
 

@@ -3,21 +3,12 @@ import type { Span } from "../../../grammar/span.ts";
 import { type DType, isFloat } from "../../../ir/dtype.ts";
 import { type Extent, ONE, subExtent } from "../../../ir/extent.ts";
 import { addMonoid, extreme, maxMonoid, minMonoid, mulMonoid } from "../../../ir/monoid.ts";
-import {
-  apply,
-  arg,
-  type Const,
-  cast,
-  childrenOf,
-  constant,
-  i32,
-  type Monoid,
-  type TensorExpr,
-} from "../../../ir/tensor.ts";
-import { describe, fail, toAxes, toAxis, toBoolean, toNumber, toTensor } from "../convert.ts";
-import type { Builder, Builtin, FunctionValue, RecordValue, TensorValue, Value } from "../value.ts";
+import { apply, arg, type Const, cast, constant, i32, type Monoid, type TensorExpr } from "../../../ir/tensor.ts";
+import { describe, fail, toAxis, toBoolean, toNumber, toTensor } from "../convert.ts";
+import type { Builder, Builtin, TensorValue } from "../value.ts";
 import { type Args, builtin, convert, operand, present, table, unify } from "./common.ts";
 import { subIndex } from "./index-arithmetic.ts";
+import { ownFold, packSlots } from "./own-monoid.ts";
 import { add, mul, select, sub } from "./scalar.ts";
 import { flip } from "./shape.ts";
 
@@ -138,154 +129,7 @@ function logSumMonoid(d: DType): Monoid {
   };
 }
 
-// ---- Functions of one's own ---------------------------------------------------------------------------------------
-
-/** A tensor is one slot, a record of tensors one a field. */
-function slotsOf(
-  v: Value | undefined,
-  span: Span,
-  what: string,
-): { readonly names: readonly string[] | undefined; readonly tensors: readonly Value[] } {
-  if (v?.kind === "record") return { names: [...v.fields.keys()], tensors: [...v.fields.values()] };
-  if (v === undefined) return fail("EIN1501", `${what} is missing`, span);
-  return { names: undefined, tensors: [v] };
-}
-
-function pack(names: readonly string[] | undefined, values: readonly TensorValue[], span: Span): Value {
-  if (!names) return values[0] as TensorValue;
-  return {
-    kind: "record",
-    fields: new Map(names.map((n, k) => [n, values[k] as TensorValue])),
-    span,
-  } satisfies RecordValue;
-}
-
-/** Calls the function on slots once; its body must be made of its parameters and constants alone. */
-function monoidOf(
-  f: FunctionValue,
-  names: readonly string[] | undefined,
-  types: readonly DType[],
-  init: Value | undefined,
-  span: Span,
-): Monoid {
-  const side = (from: number): Value =>
-    pack(
-      names,
-      types.map(
-        (dtype, k): TensorValue => ({
-          kind: "tensor",
-          dtype,
-          shape: [],
-          at: () => arg(from + k, dtype),
-          span,
-          name: undefined,
-        }),
-      ),
-      span,
-    );
-  const result = slotsOf(
-    f.call(
-      [0, types.length].map((from) => ({ name: undefined, value: side(from), span })),
-      f.span,
-    ),
-    span,
-    "its result",
-  );
-  const pick = (
-    v: { readonly names: readonly string[] | undefined; readonly tensors: readonly Value[] },
-    k: number,
-  ): Value | undefined => (names ? v.tensors[v.names?.indexOf(names[k] as string) ?? -1] : v.tensors[k]);
-  const combine = types.map((dtype, k) => {
-    const v = pick(result, k);
-    const t = toTensor(v, span, dtype);
-    if (t.dtype !== dtype || t.shape.length > 0)
-      fail("EIN1201", `the function must give ${dtype}, as its arguments are`, f.span, `it gives ${describe(t)}`);
-    const e = t.at([]);
-    closed(e, f);
-    return e;
-  });
-  const start = slotsOf(init, span, "init");
-  const identity = types.map((dtype, k) => {
-    const v = pick(start, k);
-    return constant(dtype, v?.kind === "bool" ? Number(v.value) : toNumber(v, span, "init"));
-  });
-  return { name: f.name, slots: types, identity, combine, commutative: false, exact: types.every((d) => !isFloat(d)) };
-}
-
-function closed(e: TensorExpr, f: FunctionValue): void {
-  const seen = new Set<TensorExpr>();
-  const go = (x: TensorExpr): void => {
-    if (seen.has(x)) return;
-    seen.add(x);
-    if (x.kind === "read" || x.kind === "axis" || x.kind === "reduce")
-      fail("EIN1501", "this function may use only its parameters and constants", f.span, "it reads something else");
-    for (const c of childrenOf(x)) go(c);
-  };
-  go(e);
-}
-
-interface OwnFold {
-  readonly monoid: Monoid;
-  readonly names: readonly string[] | undefined;
-  readonly values: readonly TensorValue[];
-}
-/** `scan(f, init, x, axis:)`: init is f's identity. */
-export function ownFold(
-  b: Builder,
-  f: FunctionValue,
-  init: Value | undefined,
-  x: Value | undefined,
-  span: Span,
-): OwnFold {
-  const { names, tensors } = slotsOf(x, span, "x");
-  const values = tensors.map((v) => toTensor(v, span));
-  const first = values[0] as TensorValue;
-  for (const t of values) {
-    if (t.shape.length !== first.shape.length)
-      fail("EIN1202", "the fields of the record have different ranks", t.span, describe(t));
-    t.shape.forEach((n, k) => {
-      b.requireEqual(first.shape[k] as Extent, n, first.span, t.span, `axis ${k} of the fields`);
-    });
-  }
-  return {
-    monoid: monoidOf(
-      f,
-      names,
-      values.map((t) => t.dtype),
-      init,
-      span,
-    ),
-    names,
-    values,
-  };
-}
-
-/** `reduce(|p, q| p * q, 1.0, x, axis: 0)` */
-export function ownReduce(
-  b: Builder,
-  f: FunctionValue,
-  init: Value | undefined,
-  x: Value | undefined,
-  a: Args,
-  span: Span,
-): Value {
-  const { monoid, names, values } = ownFold(b, f, init, x, span);
-  const first = values[0] as TensorValue;
-  const axes = toAxes(a["axis"], first.shape.length, span);
-  const kept = first.shape.map((_, k) => k).filter((k) => !axes.includes(k));
-  const made = b.reduce(
-    "reduce",
-    monoid,
-    kept.map((k) => first.shape[k] as Extent),
-    axes.map((k) => first.shape[k] as Extent),
-    (o, i) =>
-      values.map((t) =>
-        t.at(first.shape.map((_, k) => (axes.includes(k) ? i[axes.indexOf(k)] : o[kept.indexOf(k)]) as TensorExpr)),
-      ),
-    span,
-  );
-  return pack(names, made, span);
-}
+// ---- Others ----------------------------------------------------------------------------------------------------
 
 /** Differences of neighbours, n times over. */
 function diff(b: Builder, x: TensorValue, axis: number, span: Span): TensorValue {
@@ -327,10 +171,10 @@ export const SCANS: ReadonlyMap<string, Builtin> = table([
       const f = a["f"];
       if (f?.kind !== "function")
         return fail("EIN1501", "scan needs a function", f?.span ?? span, `found ${describe(f)}`);
-      const { monoid, names, values } = ownFold(b, f, a["init"], a["x"], span);
-      return pack(
+      const { monoid, names, values, skip } = ownFold(b, f, a["init"], a["x"], span);
+      return packSlots(
         names,
-        run(b, "scan", monoid, values, scanAxis(a, values[0] as TensorValue, "scan", span), a, span),
+        run(b, "scan", monoid, values, scanAxis(a, values[0] as TensorValue, "scan", span), a, span).slice(skip),
         span,
       );
     },

@@ -66,6 +66,9 @@ function make(terms: readonly Term[]): Extent {
   const kept = [...sums.entries()].filter(([, t]) => t.coefficient !== 0);
   // Symbols first, the constant last, so that the text reads as people write it.
   kept.sort(([a], [b]) => (a === "" ? 1 : b === "" ? -1 : a < b ? -1 : a > b ? 1 : 0));
+  // And not a minus sign in front where it can be helped: `W - S + 1`.
+  const positive = kept.findIndex(([key, t]) => t.coefficient > 0 && key !== "");
+  if (positive > 0) kept.unshift(...kept.splice(positive, 1));
   let text = "";
   for (const [key, t] of kept) {
     const magnitude = Math.abs(t.coefficient);
@@ -90,10 +93,21 @@ function make(terms: readonly Term[]): Extent {
   return made;
 }
 
+const constants = new Map<number, Extent>();
+
+/** As size, with a table of the small ones; a constant past 2^53 has no meaning as a size and is kept by its text. */
+function constantExtent(n: number): Extent {
+  const old = constants.get(n);
+  if (old) return old;
+  const made = make(n === 0 ? [] : [{ coefficient: n, atoms: [] }]);
+  if (constants.size < 4096) constants.set(n, made);
+  return made;
+}
+
 /** The constant extent `n`, an integer. */
 export function size(n: number): Extent {
   if (!Number.isSafeInteger(n)) throw new RangeError(`extent ${n} is not a safe integer`);
-  return make(n === 0 ? [] : [{ coefficient: n, atoms: [] }]);
+  return constantExtent(n);
 }
 
 export function sizeSymbol(name: string): Extent {
@@ -103,12 +117,34 @@ export function sizeSymbol(name: string): Extent {
 export const ZERO: Extent = size(0);
 export const ONE: Extent = size(1);
 
+/** Results by operands: the same sums and products are asked for again and again while a kernel's indices are made. */
+function memoised(f: (a: Extent, b: Extent) => Extent): (a: Extent, b: Extent) => Extent {
+  const memo = new WeakMap<Extent, WeakMap<Extent, Extent>>();
+  return (a, b) => {
+    let row = memo.get(a);
+    if (!row) {
+      row = new WeakMap();
+      memo.set(a, row);
+    }
+    let made = row.get(b);
+    if (!made) {
+      made = f(a, b);
+      row.set(b, made);
+    }
+    return made;
+  };
+}
+
+const addTerms = memoised((a, b) => make([...a.terms, ...b.terms]));
+
 export function addExtent(a: Extent, b: Extent): Extent {
   if (a === ZERO) return b;
   if (b === ZERO) return a;
-  return make([...a.terms, ...b.terms]);
+  if (a.value !== undefined && b.value !== undefined) return constantExtent(a.value + b.value);
+  return addTerms(a, b);
 }
 export function negExtent(a: Extent): Extent {
+  if (a.value !== undefined) return constantExtent(a.value === 0 ? 0 : -a.value);
   return make(a.terms.map((t) => ({ coefficient: -t.coefficient, atoms: t.atoms })));
 }
 export function subExtent(a: Extent, b: Extent): Extent {
@@ -117,6 +153,12 @@ export function subExtent(a: Extent, b: Extent): Extent {
 export function mulExtent(a: Extent, b: Extent): Extent {
   if (a === ONE) return b;
   if (b === ONE) return a;
+  if (a === ZERO || b === ZERO) return ZERO;
+  if (a.value !== undefined && b.value !== undefined) return constantExtent(a.value * b.value);
+  return mulTerms(a, b);
+}
+
+const mulTerms = memoised((a, b) => {
   const terms: Term[] = [];
   for (const s of a.terms)
     for (const t of b.terms) {
@@ -124,7 +166,7 @@ export function mulExtent(a: Extent, b: Extent): Extent {
       terms.push({ coefficient: s.coefficient * t.coefficient, atoms });
     }
   return make(terms);
-}
+});
 
 function opAtom(kind: SizeAtomOp["kind"], left: Extent, right: Extent): Extent {
   return make([{ coefficient: 1, atoms: [{ kind, left, right }] }]);

@@ -461,24 +461,30 @@ export class Placer {
   }
 
   private constant(dtype: DType, value: number): LegalExpr {
-    if (Number.isFinite(value)) return atom(literalText(dtype, value));
-    // WGSL has no literal for these, and refuses constant expressions that make them.
-    const [hint, bits] = Number.isNaN(value) ? ["nan", "0x7fc00000u"] : ["inf", "0x7f800000u"];
-    const name = this.hoisted(hint, () => {
-      const source = this.context.names.fresh(`${hint}_bits`);
-      this.head.push({ kind: "var", name: source, type: "u32", value: atom(bits) });
-      return call("bitcast<f32>", atom(source));
-    });
-    const wide: LegalExpr = value < 0 ? { kind: "unary", op: "-", value: atom(name) } : atom(name);
+    const float = dtype === "f32" || dtype === "f16";
+    if (Number.isFinite(value) && !(float && Object.is(value, -0))) return atom(literalText(dtype, value));
+    // WGSL has no literals for infinities and NaN, and compilers lose the sign of -0.
+    const [hint, bits] = Number.isNaN(value)
+      ? ["nan", "0x7fc00000u"]
+      : value === 0
+        ? ["minus_zero", "0x80000000u"]
+        : ["inf", "0x7f800000u"];
+    const name = atom(this.opaque(hint, bits));
+    const wide: LegalExpr = value < 0 ? { kind: "unary", op: "-", value: name } : name;
     return dtype === "f16" ? convert("f16", 1, wide) : wide;
   }
 
-  /** The sign bit of a workgroup's number, which never has one. */
+  /**
+   * An f32 by its bits that no compiler knows: optimisers of SPIR-V take x * 0 for 0, x + 0 for x, x / inf for 0 wherever they see
+   * the constant. The sign bit of a workgroup's number, which never has one, hides it.
+   */
+  private opaque(hint: string, bits: string): string {
+    const hidden = binary("&", member(atom(this.context.builtin("workgroup_id")), "x"), atom("0x80000000u"));
+    return this.hoisted(hint, () => call("bitcast<f32>", binary("^", hidden, atom(bits))));
+  }
+
   private opaqueZero(): LegalExpr {
-    const id = this.context.builtin("workgroup_id");
-    return atom(
-      this.hoisted("zero", () => call("bitcast<f32>", binary("&", member(atom(id), "x"), atom("0x80000000u")))),
-    );
+    return atom(this.opaque("zero", "0u"));
   }
 
   private hoisted(hint: string, build: () => LegalExpr): string {

@@ -58,7 +58,7 @@ export function convert(to: DType, lanes: Lanes, value: LegalExpr): LegalExpr {
 
 /** A helper of f32 operands and result; f16 is computed in f32 and rounded once. */
 function float(name: string): Spelling {
-  return (c) => throughF32(c, (args) => call(c.helpers.use(name, c.lanes), ...args));
+  return (c) => throughF32({ ...c, args: guardZero(c, [0, 1]) }, (args) => call(c.helpers.use(name, c.lanes), ...args));
 }
 function throughF32(c: SpellContext, build: (args: readonly LegalExpr[]) => LegalExpr): LegalExpr {
   if (c.from !== "f16") return build(c.args);
@@ -79,22 +79,19 @@ function helper(name: string): Spelling {
   return (c) => call(c.helpers.use(name, c.lanes), ...c.args);
 }
 /** Compilers take x + 0, 0 - x, x * 0 and 0 / x for x, -x, 0 and 0, which loses -0 and NaN: they must not see the zero. */
-function guardZero(c: SpellContext, which: readonly (0 | 1)[], also: (v: number) => boolean): readonly LegalExpr[] {
+function guardZero(c: SpellContext, which: readonly (0 | 1)[]): readonly LegalExpr[] {
   if (!isFloat(c.from)) return c.args;
   return c.args.map((a, i) => {
     const v = c.values[i];
-    const k = v && uniformConstant(v);
-    if (k !== 0 || !which.includes(i as 0 | 1) || !also(k)) return a;
+    // -0 is hidden already.
+    if (!v || !Object.is(uniformConstant(v), 0) || !which.some((w) => w === i)) return a;
     const zero = c.from === "f16" ? call("f16", c.opaqueZero()) : c.opaqueZero();
-    const signed = Object.is(k, -0) ? { kind: "unary" as const, op: "-" as const, value: zero } : zero;
-    return c.lanes === 1 ? signed : call(typeName(c.from, c.lanes), signed);
+    return c.lanes === 1 ? zero : call(typeName(c.from, c.lanes), zero);
   });
 }
-const anyZero = (): boolean => true;
-const plusZero = (v: number): boolean => !Object.is(v, -0);
-function arithmetic(op: BinaryOp, which: readonly (0 | 1)[], also: (v: number) => boolean): Spelling {
+function arithmetic(op: BinaryOp, which: readonly (0 | 1)[]): Spelling {
   return (c) => {
-    const [a = NAUGHT, b = NAUGHT] = guardZero(c, which, also);
+    const [a = NAUGHT, b = NAUGHT] = guardZero(c, which);
     return binary(op, a, b);
   };
 }
@@ -179,6 +176,7 @@ function extremum(which: "max" | "min"): Spelling {
     const k = constant && uniformConstant(constant);
     return throughF32({ ...c, args }, (wide) => {
       const [x = NAUGHT, y = NAUGHT] = wide;
+      // NaN and -0 come as hidden constants, which the general form takes.
       if (Object.is(k, 0)) return call(c.helpers.use(`${which}_zero`, c.lanes), x);
       const plain = k !== undefined && k !== 0 && !Number.isNaN(k);
       return call(c.helpers.use(plain ? `${which}_constant` : `${which}_ieee`, c.lanes), x, y);
@@ -196,7 +194,7 @@ const powFloat: Spelling = (c) => {
     if (k === 2) return binary("*", x, x);
     if (k === 3) return binary("*", binary("*", x, x), x);
   }
-  return throughF32(c, (args) => call(c.helpers.use("pow_f32", c.lanes), ...args));
+  return float("pow_f32")(c);
 };
 const cast: Spelling = (c) => {
   const a = arg(c, 0);
@@ -213,10 +211,10 @@ const cast: Spelling = (c) => {
 };
 
 const SPELL = {
-  add: arithmetic("+", [0, 1], plusZero),
-  sub: arithmetic("-", [0], anyZero),
-  mul: arithmetic("*", [0, 1], anyZero),
-  div: arithmetic("/", [0], anyZero),
+  add: arithmetic("+", [0, 1]),
+  sub: arithmetic("-", [0]),
+  mul: arithmetic("*", [0, 1]),
+  div: arithmetic("/", [0]),
   floordiv: by(float("floordiv_f32"), floordivInt, floordivInt),
   mod: by(float("mod_f32"), modInt, modInt),
   rem: by(float("rem_f32"), remInt, remInt),

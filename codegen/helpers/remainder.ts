@@ -57,8 +57,8 @@ return round(q);`,
     result: "f32",
     scalar: true,
     body: ({ use }) => `let ua = bitcast<u32>(a);
-if (ua == 0u) { return select(0.0, bitcast<f32>(${use("infinity_bits")}()), b < 0.0); }
-if (ua == ${INFINITE}) { return select(bitcast<f32>(ua), 0.0, b < 0.0); }
+if (ua == 0u) { return bitcast<f32>(select(0u, ${INFINITE}, bitcast<u32>(b) >= ${SIGN})); }
+if (ua == ${INFINITE}) { return select(a, 0.0, bitcast<u32>(b) >= ${SIGN}); }
 if (ua == 0x3f800000u) { return 1.0; }
 var normal = ua;
 var n = 0;
@@ -109,7 +109,7 @@ let y_high = ${cut("y")};
 let w_low = (y - y_high) * log_high + y * log_low;
 let w_high = y_high * log_high;
 let z = w_low + w_high;
-if (z >= 129.0) { return bitcast<f32>(${use("infinity_bits")}()); }
+if (z >= 129.0) { return bitcast<f32>(${INFINITE} | (ua & ${SIGN})); }
 if (z <= -151.0) { return 0.0; }
 let whole = round(z);
 let q = (w_high - whole) + w_low;
@@ -127,14 +127,6 @@ let y = x + low;
 let p = y * y * (0.5 + y * (0.16666667 + y * (0.041666668 + y * (0.008333334 + y * (0.0013888889 + y * 0.00019841270)))));
 return 1.0 + (x + (low + p));`,
   },
-  /** The bits of infinity, not as a constant, which WGSL would refuse to cast. */
-  infinity_bits: {
-    params: [],
-    result: "u32",
-    scalar: true,
-    body: () => `var bits = ${INFINITE};
-return bits;`,
-  },
   pow_f32: {
     params: ["F", "F"],
     result: "F",
@@ -146,7 +138,7 @@ if (ua > ${INFINITE} || ub > ${INFINITE}) { return a + b; }
 let size = bitcast<f32>(ua);
 if (ub == ${INFINITE}) {
   if (ua == 0x3f800000u) { return 1.0; }
-  return select(0.0, bitcast<f32>(ub), (ua > 0x3f800000u) == (b > 0.0));
+  return select(0.0, bitcast<f32>(ub), (ua > 0x3f800000u) == (bitcast<u32>(b) < ${SIGN}));
 }
 let r = ${use("pow_positive")}(size, b);
 if (bitcast<u32>(a) < ${SIGN}) { return r; }

@@ -1,5 +1,5 @@
 /** Hand-written kernels on the embedded software adapter: what they compute, and that null-backend Dawn accepts all that we emit. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { emitKernel } from "../../codegen/emit.ts";
 import { legalise } from "../../codegen/legalise.ts";
 import { printWgsl } from "../../codegen/wgsl.ts";
@@ -10,6 +10,9 @@ import { verifyKernel } from "../../ir/verify-kernel.ts";
 import type { Device } from "../../runtime/index.ts";
 import { cellsFor, randomFrom, SAMPLES } from "../kernel/samples.ts";
 import { bytesOf, makePipeline, openNull, openSoftware, runDispatch } from "./device.ts";
+
+// Drivers compile on the processor that everything else runs on.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let device: Device;
 let nothing: Device;

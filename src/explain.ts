@@ -186,10 +186,14 @@ const REASON: Readonly<Record<Decision["code"], string>> = {
 export function renderExplain(e: Explanation): string {
   const lines: string[] = [];
   const kernels = `${e.kernels.length} kernel${e.kernels.length === 1 ? "" : "s"}`;
-  lines.push(`${e.name}: ${kernels}, ${quantity(e.flops)} flops, ${quantity(e.elementwise)} elementwise, ${bytesText(e.bytes)} moved, ${e.intensity.toFixed(1)} operations a byte`);
+  lines.push(
+    `${e.name}: ${kernels}, ${quantity(e.flops)} flops, ${quantity(e.elementwise)} elementwise, ${bytesText(e.bytes)} moved, ${e.intensity.toFixed(1)} operations a byte`,
+  );
   if (e.assumed.length > 0) lines.push(`  sizes not given, taken as ${ASSUMED}: ${e.assumed.join(", ")}`);
   for (const k of e.kernels) {
-    lines.push(`  ${k.name} (${k.kind}): ${quantity(k.flops)} flops, ${quantity(k.elementwise)} elementwise, reads ${bytesText(k.bytesRead)}, writes ${bytesText(k.bytesWritten)}, ${k.intensity.toFixed(1)} operations a byte`);
+    lines.push(
+      `  ${k.name} (${k.kind}): ${quantity(k.flops)} flops, ${quantity(k.elementwise)} elementwise, reads ${bytesText(k.bytesRead)}, writes ${bytesText(k.bytesWritten)}, ${k.intensity.toFixed(1)} operations a byte`,
+    );
     lines.push(`    reads ${k.reads.map(tensorText).join(", ") || "nothing"}`);
     lines.push(`    writes ${k.stores.map(tensorText).join(", ")}`);
     if (k.held.length > 0) lines.push(`    on chip: ${k.held.join(", ")}`);
@@ -199,7 +203,8 @@ export function renderExplain(e: Explanation): string {
   for (const d of fused) lines.push(`    ${decisionText(d)}`);
   if (apart.length > 0) lines.push("  kept apart");
   for (const d of apart) lines.push(`    ${decisionText(d)}`);
-  if (e.intermediates.length > 0) lines.push(`  intermediates: ${e.intermediates.map((t) => `${tensorText(t)} ${bytesText(t.bytes)}`).join(", ")}`);
+  if (e.intermediates.length > 0)
+    lines.push(`  intermediates: ${e.intermediates.map((t) => `${tensorText(t)} ${bytesText(t.bytes)}`).join(", ")}`);
   lines.push(`  peak memory: ${bytesText(e.peakBytes)}`);
   return `${lines.join("\n")}\n`;
 }
@@ -213,7 +218,10 @@ function decisionText(d: Decision): string {
     const more = d.opsAdded > 0 ? `, ${quantity(d.opsAdded)} operations more` : "";
     return `${edge}: ${d.kind}${d.code === "recompute" ? `, ${REASON.recompute}` : ""}${d.bytesSaved > 0 ? `, saves ${bytesText(d.bytesSaved)}` : ""}${more}`;
   }
-  const why = d.kind === "cut" && d.code === "recompute" ? `evaluating it again would cost ${quantity(d.opsAdded)} operations` : REASON[d.code];
+  const why =
+    d.kind === "cut" && d.code === "recompute"
+      ? `evaluating it again would cost ${quantity(d.opsAdded)} operations`
+      : REASON[d.code];
   return `${edge}: ${why} [${d.code}]`;
 }
 function tensorText(t: ExplainedTensor): string {

@@ -11,12 +11,16 @@ import {
   type Extent,
   evaluateExtent,
   lowerBound,
+  maxExtent,
+  minExtent,
   modExtent,
   mulExtent,
   negExtent,
   ONE,
   proveNonNegative,
+  type SizeAtom,
   size,
+  sizeSymbol,
   subExtent,
   symbolsOf,
   ZERO,
@@ -95,6 +99,20 @@ function isPositive(c: Extent): boolean {
   return c.value !== undefined ? c.value > 0 : c.terms.every((t) => t.coefficient > 0);
 }
 
+/**
+ * Is it at least 1 wherever an expression over these axes is evaluated? Modulo 0 is 0, which is not below 0: what is said of
+ * a remainder holds of a positive divisor only.
+ */
+function isAtLeastOne(c: Extent, over: Iterable<TensorExpr>): boolean {
+  if (c.value !== undefined) return c.value > 0;
+  for (const e of over) {
+    if (proveNonNegative(subExtent(c, ONE), atLeastOf(e)) === "proved") return true;
+    // A factor of an extent that is not 0 is not 0.
+    for (const a of axesIn(e)) if (isPositive(c) && modExtent(a.extent, c) === ZERO) return true;
+  }
+  return false;
+}
+
 /** An extent as c·q + r, term by term, r holding what c does not divide (a constant r lies in 0…c-1 for constant c). */
 function divide(e: Extent, c: Extent): readonly [Extent, Extent] {
   if (e.value !== undefined && c.value !== undefined) {
@@ -150,11 +168,12 @@ function remainder(a: Linear, c: Extent): Linear {
   const [, rest] = separate(a, c);
   if (isWithin(rest, c)) return rest;
   const f = factored(rest, c);
-  if (f) return plus(f.r, times(remainder(f.x, f.a), f.g));
+  if (f && isAtLeastOne(f.a, rest.terms.keys())) return plus(f.r, times(remainder(f.x, f.a), f.g));
   const only = lone(rest);
   if (only?.kind === "apply" && only.prim === "mod" && only.args[0] && only.args[1]) {
     const inner = linearOf(only.args[1]);
-    if (inner.terms.size === 0 && modExtent(inner.rest, c) === ZERO) return remainder(linearOf(only.args[0]), c);
+    if (inner.terms.size === 0 && modExtent(inner.rest, c) === ZERO && isAtLeastOne(inner.rest, [only]))
+      return remainder(linearOf(only.args[0]), c);
   }
   return single(apply("mod", expressionOf(rest), sizeOf(c)));
 }
@@ -165,24 +184,63 @@ function lone(a: Linear): TensorExpr | undefined {
   return undefined;
 }
 
-/** The expression of a linear form: equal forms give the same node. */
+/** The expression of a linear form: equal forms give the same node. Sizes in it are sums of what is not negative. */
 export function expressionOf(a: Linear): TensorExpr {
-  const sorted = [...a.terms].sort(([x, c], [y, d]) => Number(isMinus(c)) - Number(isMinus(d)) || x.id - y.id);
+  const parts: { readonly atom: TensorExpr | undefined; readonly by: Extent; readonly minus: boolean }[] = [];
+  const add = (atom: TensorExpr | undefined, c: Extent): void => {
+    const [above, below] = bySign(c);
+    if (above !== ZERO) parts.push({ atom, by: above, minus: false });
+    if (below !== ZERO) parts.push({ atom, by: below, minus: true });
+  };
+  for (const [atom, c] of [...a.terms].sort(([x], [y]) => x.id - y.id)) add(atom, c);
+  add(undefined, a.rest);
+  // What is added first, constants last: a sum reads as people write it.
+  const rank = (p: { readonly atom: TensorExpr | undefined; readonly minus: boolean }): number =>
+    (p.minus ? 1 : 0) + (p.atom ? 0 : 2);
+  parts.sort((x, y) => rank(x) - rank(y));
   let sum: TensorExpr | undefined;
-  for (const [atom, c] of sorted) {
-    const minus = isMinus(c);
-    const magnitude = minus ? negExtent(c) : c;
-    const term = magnitude === ONE ? atom : apply("mul", atom, sizeOf(magnitude));
-    if (sum) sum = apply(minus ? "sub" : "add", sum, term);
-    else sum = minus ? apply("neg", term) : term;
+  for (const p of parts) {
+    const term = !p.atom ? sizeOf(p.by) : p.by === ONE ? p.atom : apply("mul", p.atom, sizeOf(p.by));
+    if (sum) sum = apply(p.minus ? "sub" : "add", sum, term);
+    else sum = p.minus ? negated(term) : term;
   }
-  if (!sum) return sizeOf(a.rest);
-  if (a.rest === ZERO) return sum;
-  const minus = isMinus(a.rest);
-  return apply(minus ? "sub" : "add", sum, sizeOf(minus ? negExtent(a.rest) : a.rest));
+  return sum ?? sizeOf(ZERO);
 }
-function isMinus(c: Extent): boolean {
-  return c.terms.length === 1 && (c.terms[0]?.coefficient ?? 0) < 0;
+function negated(e: TensorExpr): TensorExpr {
+  return e.kind === "const" ? i32(-e.value) : apply("neg", e);
+}
+const signs = new WeakMap<Extent, readonly [Extent, Extent]>();
+/** An extent as a difference of two whose terms are all positive. */
+function bySign(e: Extent): readonly [Extent, Extent] {
+  if (e.value !== undefined) return e.value < 0 ? [ZERO, size(-e.value)] : [e, ZERO];
+  const old = signs.get(e);
+  if (old) return old;
+  let [above, below] = [ZERO, ZERO];
+  for (const t of e.terms) {
+    let product = size(Math.abs(t.coefficient));
+    for (const atom of t.atoms) product = mulExtent(product, extentOf(atom));
+    if (t.coefficient < 0) below = addExtent(below, product);
+    else above = addExtent(above, product);
+  }
+  const made = [above, below] as const;
+  signs.set(e, made);
+  return made;
+}
+function extentOf(a: SizeAtom): Extent {
+  switch (a.kind) {
+    case "symbol":
+      return sizeSymbol(a.name);
+    case "div":
+      return divExtent(a.left, a.right);
+    case "mod":
+      return modExtent(a.left, a.right);
+    case "min":
+      return minExtent(a.left, a.right);
+    case "max":
+      return maxExtent(a.left, a.right);
+    default:
+      return a satisfies never;
+  }
 }
 
 // ---- Ranges ---------------------------------------------------------------------------------------------------------
@@ -196,7 +254,7 @@ function atomRange(e: TensorExpr): Range {
   if (e.kind === "axis") return { low: ZERO, high: subExtent(e.axis.extent, ONE) };
   if (e.kind === "apply" && e.args[0] && e.args[1]) {
     const c = linearOf(e.args[1]);
-    if (e.prim === "mod" && c.terms.size === 0 && isPositive(c.rest))
+    if (e.prim === "mod" && c.terms.size === 0 && isAtLeastOne(c.rest, [e]))
       return { low: ZERO, high: subExtent(c.rest, ONE) };
     if (e.prim === "floordiv" && c.terms.size === 0 && isPositive(c.rest)) {
       const r = rangeOf(linearOf(e.args[0]));

@@ -37,7 +37,8 @@ export interface Build {
 }
 
 /** The region of a group, or undefined if nothing of it is needed in memory. */
-export function buildRegion(b: Build, group: Group, members: readonly Member[] = group.members): Region | undefined {
+export function buildRegion(b: Build, group: Group): Region | undefined {
+  const { members } = group;
   const stores: TensorRef[] = [];
   for (const m of members)
     m.def.types.forEach((_, slot) => {

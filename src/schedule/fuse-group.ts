@@ -49,6 +49,8 @@ export interface Group {
   operands: Operands | undefined;
   /** What members read from outside, direct reads only. */
   reads: Set<Definition>;
+  /** The same by result: what would be bound. */
+  refs: ReadonlyMap<string, Definition>;
   /** Groups that those belong to. */
   deps: Set<Group>;
   nodes: number;
@@ -125,7 +127,7 @@ function begin(g: Grouping, d: Computed, kind: Group["kind"], root: Reduce | und
   const member: Member = { def: d, root, placement: identityPlacement(d.axes) };
   const reads = directReads(d);
   const group: Group = {
-    id: at, kind, axes: d.axes, members: [member], operands, reads, deps: new Set(), nodes: countNodes(expressionsOf(d)),
+    id: at, kind, axes: d.axes, members: [member], operands, reads, refs: directRefs(d), deps: new Set(), nodes: countNodes(expressionsOf(d)),
     first: at, last: at, into: undefined,
   }; // biome-ignore format: one record
   for (const r of reads) {
@@ -137,9 +139,22 @@ function begin(g: Grouping, d: Computed, kind: Group["kind"], root: Reduce | und
 }
 
 export function directReads(d: Definition): Set<Definition> {
-  const found = new Set<Definition>();
-  for (const e of expressionsOf(d)) for (const r of readsIn(e)) found.add(r.tensor);
-  if (d.kind === "scatter") for (const r of d.into ?? []) found.add(r.tensor);
+  return new Set(directRefs(d).values());
+}
+/** Every result that `d` reads, by `definition.slot`: a storage buffer each. */
+export function directRefs(d: Definition): Map<string, Definition> {
+  const found = new Map<string, Definition>();
+  for (const e of expressionsOf(d)) for (const r of readsIn(e)) found.set(`${r.tensor.id}.${r.slot}`, r.tensor);
+  if (d.kind === "scatter") for (const r of d.into ?? []) found.set(`${r.tensor.id}.${r.slot}`, r.tensor);
+  return found;
+}
+/** Without what the members of a group compute themselves. */
+function outside(
+  refs: Iterable<readonly [string, Definition]>,
+  isOwn: (d: Definition) => boolean,
+): Map<string, Definition> {
+  const found = new Map<string, Definition>();
+  for (const [key, d] of refs) if (!isOwn(d)) found.set(key, d);
   return found;
 }
 
@@ -248,7 +263,8 @@ function join(g: Grouping, d: MapDef, root: Reduce | undefined, c: Candidate): b
   const nodes = countNodes(d.results);
   const external = new Set(group.reads);
   for (const r of reads) if (!isMember(g, r, group)) external.add(r);
-  if (external.size + 1 > g.limits.maxStorageBuffers) {
+  const refs = outside([...group.refs, ...directRefs(d)], (r) => isMember(g, r, group));
+  if (refs.size + 1 > g.limits.maxStorageBuffers) {
     force(g, d, group);
     return refuse("bindings");
   }
@@ -265,6 +281,7 @@ function join(g: Grouping, d: MapDef, root: Reduce | undefined, c: Candidate): b
   const member: Member = { def: d, root, placement: c.placement };
   group.members.push(member);
   group.reads = external;
+  group.refs = refs;
   group.nodes += nodes;
   group.last = Math.max(group.last, at);
   for (const r of external) {
@@ -345,7 +362,8 @@ export function mergeGroups(
   if (throughOthers(group, h) || throughOthers(h, group)) return refuse("cycle");
   const reads = new Set<Definition>();
   for (const r of [...group.reads, ...h.reads]) if (!isMember(g, r, group) && !isMember(g, r, h)) reads.add(r);
-  if (reads.size + 1 > g.limits.maxStorageBuffers) return refuse("bindings");
+  const refs = outside([...group.refs, ...h.refs], (r) => isMember(g, r, group) || isMember(g, r, h));
+  if (refs.size + 1 > g.limits.maxStorageBuffers) return refuse("bindings");
   if (group.nodes + h.nodes > MOST_NODES) return refuse("size");
   const shared = [...h.reads].filter((r) => group.reads.has(r)).reduce((sum, r) => sum + elementsOf(r) * 4, 0);
   const rename = new Map<Axis, TensorExpr>();
@@ -361,6 +379,7 @@ export function mergeGroups(
     (x, y) => (g.position.get(x.def) ?? 0) - (g.position.get(y.def) ?? 0),
   );
   group.reads = reads;
+  group.refs = refs;
   group.nodes += h.nodes;
   group.first = Math.min(group.first, h.first);
   group.last = Math.max(group.last, h.last);

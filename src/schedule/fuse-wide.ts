@@ -7,6 +7,7 @@ import {
   axisRef,
   childrenOf,
   type Definition,
+  expressionsOf,
   type MapDef,
   mapChildren,
   mapDef,
@@ -26,7 +27,7 @@ import {
   slotsOf,
 } from "../passes/rewrite.ts";
 import { points } from "./cost.ts";
-import { directReads, type FuseLimits } from "./fuse-group.ts";
+import { directRefs, type FuseLimits } from "./fuse-group.ts";
 
 export function splitWide(p: Program, limits: FuseLimits): Program {
   if (!p.steps.some((d) => d.kind !== "loop" && isWide(d, limits))) return p;
@@ -42,7 +43,8 @@ function roomOf(d: Definition, limits: FuseLimits): number {
   return Math.max(2, limits.maxStorageBuffers - d.types.length);
 }
 function isWide(d: Definition, limits: FuseLimits): boolean {
-  return d.kind !== "input" && d.kind !== "carry" && directReads(d).size > roomOf(d, limits);
+  if (d.kind === "input" || d.kind === "carry") return false;
+  return directRefs(d).size > roomOf(d, limits);
 }
 
 /** Cuts subexpressions out until the rest fits. */
@@ -51,16 +53,11 @@ function narrow(d: Definition, limits: FuseLimits, emit: Emit): Definition {
   let made = d;
   for (let guard = 0; guard < 4096 && isWide(made, limits); guard++) {
     const root = reductionOf(made);
-    const from = root
-      ? root.values
-      : made.kind === "map"
-        ? made.results
-        : made.kind === "scan"
-          ? made.values
-          : made.kind === "scatter"
-            ? [...made.at, ...made.values]
-            : [];
-    const cut = bestCut(from, room);
+    // A map's own result cannot be cut out of it; a value that is combined can.
+    const whole = root ? root.values : made.kind === "map" ? [] : expressionsOf(made);
+    const inside =
+      made.kind === "map" && !root ? made.results.flatMap((e) => (e.kind === "read" ? [] : childrenOf(e))) : [];
+    const cut = bestCut([...whole, ...inside], room);
     if (!cut) return made;
     const to = new Map<Axis, Axis>();
     const used = axesIn(cut);
@@ -84,36 +81,33 @@ function narrow(d: Definition, limits: FuseLimits, emit: Emit): Definition {
 
 /** The subexpression with the most tensors that still fits; of equal ones that over the fewest points, then the first. */
 function bestCut(roots: readonly TensorExpr[], room: number): TensorExpr | undefined {
-  const sets = new Map<TensorExpr, ReadonlySet<Definition>>();
-  const tensors = (x: TensorExpr): ReadonlySet<Definition> => {
+  const sets = new Map<TensorExpr, ReadonlySet<string>>();
+  const tensors = (x: TensorExpr): ReadonlySet<string> => {
     const old = sets.get(x);
     if (old) return old;
-    let found: Set<Definition>;
-    if (!hasRead(x)) found = new Set();
-    else {
-      found = new Set();
+    const found = new Set<string>();
+    if (hasRead(x)) {
       for (const c of childrenOf(x)) for (const t of tensors(c)) if (found.size <= room) found.add(t);
-      if (x.kind === "read") found.add(x.tensor);
+      if (x.kind === "read") found.add(`${x.tensor.id}.${x.slot}`);
     }
     sets.set(x, found);
     return found;
   };
   let best: { readonly e: TensorExpr; readonly count: number; readonly size: number } | undefined;
   const seen = new Set<TensorExpr>();
-  const go = (x: TensorExpr): void => {
+  // One read with more data-dependent indices than fit cannot be split: it is at least left alone.
+  let least: { readonly e: TensorExpr } | undefined;
+  const go = (x: TensorExpr, top: boolean): void => {
     if (seen.has(x) || !hasRead(x)) return;
     seen.add(x);
     const count = tensors(x).size;
+    if (count > room && !top && x.kind === "read") least ??= { e: x };
     if (count >= 2 && count <= room && x.kind !== "reduce") {
       const size = points(axesIn(x));
       if (!best || count > best.count || (count === best.count && size < best.size)) best = { e: x, count, size };
     }
-    for (const c of childrenOf(x)) go(c);
+    for (const c of childrenOf(x)) go(c, false);
   };
-  for (const r of roots) {
-    tensors(r);
-    // The root itself is what is being narrowed.
-    if (r.kind !== "read") for (const c of childrenOf(r)) go(c);
-  }
-  return best?.e;
+  for (const r of roots) go(r, true);
+  return best?.e ?? least?.e;
 }

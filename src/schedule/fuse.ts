@@ -31,6 +31,7 @@ import { type Build, buildRegion, keyOf, nodesOfRegion } from "./fuse-build.ts";
 import {
   dependsOn,
   directReads,
+  directRefs,
   type FuseLimits,
   find,
   type Group,
@@ -109,7 +110,7 @@ function inlineIntoPushes(p: Program, g: Grouping, placing: Placing, limits: Fus
             return body ? readThrough(body, t.axes, n.at, n.fill) : n;
           }),
         );
-        if (directReads(opened).size + opened.types.length <= limits.maxStorageBuffers) made = opened;
+        if (directRefs(opened).size + opened.types.length <= limits.maxStorageBuffers) made = opened;
       }
       emit(made);
       return slotsOf(made);
@@ -138,7 +139,7 @@ function joinSiblings(g: Grouping, placing: Placing): void {
       // Maps that share nothing still spare a dispatch.
       if ((!shares && group.kind === "row") || dependsOn(other, group) || dependsOn(group, other)) continue;
       const stores = [...other.members, ...group.members].filter((m) => placing.stored.has(m.def) || m.root).length;
-      const reads = new Set([...group.reads, ...other.reads]).size;
+      const reads = new Set([...group.refs.keys(), ...other.refs.keys()]).size;
       if (stores + reads > g.limits.maxStorageBuffers) continue;
       if (rows.length > 0 && !sameOrder(other, group)) continue;
       const from = other.members[0]?.def;
@@ -194,9 +195,9 @@ function build(p: Program, g: Grouping, placing: Placing, limits: FuseLimits): F
   const regions: Region[] = [];
   const groups = [...sorted(g)];
   for (let group = groups.pop(); group; group = groups.pop()) {
-    let members: readonly Member[] = group.members;
+    const { members } = group;
     for (;;) {
-      const region = buildRegion(b, group, members);
+      const region = buildRegion(b, group);
       if (!region) break;
       const bindings = region.reads.length + region.stores.length;
       const tooMany = bindings > limits.maxStorageBuffers;
@@ -205,14 +206,9 @@ function build(p: Program, g: Grouping, placing: Placing, limits: FuseLimits): F
         if (storeSubtree(b, region, members, code)) continue;
         const out = tooMany || region.kind === "elementwise" ? giveAway(b, group, members, region, code) : undefined;
         if (out) {
-          members = members.filter((m) => m !== out.member);
-          // Its own region comes after what remains here.
-          const own = buildRegion(b, out.group);
-          if (own) {
-            regions.push(own);
-            for (const r of own.reads) need(b, r);
-          }
-          continue;
+          // Its own region comes after what remains here, so it is built before.
+          groups.push({ ...group, members: group.members.filter((m) => m !== out.member) }, out.group);
+          break;
         }
       }
       regions.push(region);
@@ -262,8 +258,6 @@ function storeSubtree(b: Build, region: Region, members: readonly Member[], code
       stack.push(c);
     }
   let best: { readonly def: Definition; readonly spared: number; readonly bytes: number } | undefined;
-  const counts = new Map<Definition, number>();
-  for (const d of reached) for (const x of leavesOf(d)) counts.set(x, (counts.get(x) ?? 0) + 1);
   for (const d of reached) {
     const below = new Set<Definition>([d]);
     const down = [d];
@@ -282,6 +276,13 @@ function storeSubtree(b: Build, region: Region, members: readonly Member[], code
     if (!useful) continue;
     if (!best || spared / bytes > best.spared / best.bytes) best = { def: d, spared, bytes };
   }
+  // Where no single one helps, as with inputs that producers share: those that the region reads itself, the widest first.
+  if (!best && code === "bindings")
+    for (const m of members)
+      for (const d of directReads(m.def)) {
+        const count = reached.has(d) ? leavesOf(d).size : 0;
+        if (count >= 2 && (!best || count > best.spared)) best = { def: d, spared: count, bytes: 0 };
+      }
   if (!best) return false;
   b.stored.add(best.def);
   b.grouping.decisions.push({ edge: [best.def.name, region.name], kind: "cut", code, bytesSaved: 0, opsAdded: 0 });

@@ -56,10 +56,10 @@ describe("einsum strings", () => {
   });
   it("refuses 10^5 terms for one operand at once", () => {
     const text = `${"ab,".repeat(100000)}ab`;
-    const start = performance.now();
+    const start = process.cpuUsage();
     expect(einsumError(text, [2])).toMatch(/^EIN1402 the string has 100001 terms for 1 operand/);
     expect(parseEinsum(text, new Array<number>(100001).fill(2)).output.length).toBe(0);
-    expect(performance.now() - start).toBeLessThan(1000);
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(1000);
   });
 });
 

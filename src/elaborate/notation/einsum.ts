@@ -27,6 +27,10 @@ export interface EinsumOptions {
   readonly diagonal?: boolean;
 }
 
+function isSpace(c: string): boolean {
+  return c === " " || ((c < "a" || c > "z") && /\s/.test(c));
+}
+
 interface Term {
   readonly letters: EinsumLabel[];
   /** Number of letters before the ellipsis. */
@@ -37,6 +41,12 @@ interface Term {
 
 const ELLIPSIS = "...";
 const LETTER = /^\p{L}$/u;
+
+/** ASCII letters without the regular expression: strings may be long. */
+function isLetter(c: string): boolean {
+  const lower = c.charCodeAt(0) | 32;
+  return c.length === 1 && c < "\u0080" ? lower >= 97 && lower <= 122 : LETTER.test(c);
+}
 
 function fail(message: string, offset: number, length: number, text: string, notes: readonly string[] = []): never {
   throw new NotationError("EIN1401", message, [{ offset, length, text }], notes);
@@ -85,13 +95,13 @@ function scan(equation: string): { readonly inputs: readonly Term[]; readonly ou
   let term: Term = { letters: [], ellipsis: undefined, start: 0, end: 0 };
   let i = 0;
   const skip = (): void => {
-    while (i < equation.length && /\s/.test(equation[i] as string)) i++;
+    while (i < equation.length && isSpace(equation[i] as string)) i++;
   };
   for (skip(); i < equation.length; skip()) {
     const at = i;
     const c = String.fromCodePoint(equation.codePointAt(i) as number);
     i += c.length;
-    if (LETTER.test(c)) term.letters.push({ name: c, offset: at, length: c.length });
+    if (isLetter(c)) term.letters.push({ name: c, offset: at, length: c.length });
     else if (c === ".") {
       for (let n = 1; n < 3; n++) {
         skip();

@@ -1,114 +1,103 @@
 /**
- * The error of the device's own functions: how far what codegen emits may be from the exact result, for every primitive. Where
- * the function is WGSL's, the bound is WGSL's; where it is one of codegen/helpers, the bound follows from its formula with
- * additions and multiplications rounded in either direction and division to 2.5 ULP, and the tests hold it against a device.
+ * What the device's float functions promise: the column that ir/bounds.ts adds to what it propagates, and that codegen's
+ * spellings must keep. A promise is relative (in units of 2^-23, twice float32's unit roundoff, which is at least one ULP) plus absolute.
  *
- * Beyond these, any operand or result below 2^-126 (2^-14 in f16) may be flushed to zero: FLUSH.
+ * WGSL rounds + - × in either direction (1), divides within 2.5 ULP, and gives exp, exp2, log, log2, sqrt and inverseSqrt the
+ * errors written beside them. The rest is our own code in codegen/helpers/float.ts; its promises follow from the operations that it is
+ * made of, each at WGSL's worst, as the reasons say.
  */
-import type { DType } from "./dtype.ts";
-import { FORMATS } from "./float.ts";
 import type { Prim } from "./prim.ts";
 
 export interface Accuracy {
-  /** Units in the last place of the exact result, in f32. */
-  readonly ulp: number;
-  /** As many ULP more for each unit of the operand's magnitude. */
-  readonly ulpPerMagnitude?: number;
-  /** Where the operand lies between low and high, an absolute error instead. */
-  readonly near?: { readonly low: number; readonly high: number; readonly absolute: number };
-  readonly reason: string;
+  /** In units of 2^-23, for arguments of at most this magnitude. */
+  relative(magnitude: number): number;
+  /** For arguments between low and high. */
+  absolute(low: number, high: number): number;
+  readonly why: string;
 }
 
-const exact: Accuracy = { ulp: 0, reason: "exact" };
-const rounded: Accuracy = { ulp: 1, reason: "WGSL: correctly rounded, in either direction" };
-const ours = (ulp: number, reason: string): Accuracy => ({ ulp, reason });
+function promise(
+  relative: number | ((magnitude: number) => number),
+  why: string,
+  absolute: (low: number, high: number) => number = () => 0,
+): Accuracy {
+  return { relative: typeof relative === "number" ? () => relative : relative, absolute, why };
+}
 
-/** For f32; integers and bool are exact. See `accuracyOf` for f16. */
-export const PRIM_ACCURACY: Readonly<Record<Prim, Accuracy>> = {
-  add: rounded,
-  sub: rounded,
-  mul: rounded,
-  div: { ulp: 2.5, reason: "WGSL" },
-  floordiv: ours(5, "a division of the exact multiple; the integer is right while it has 22 digits"),
-  mod: ours(1, "an exact remainder and one addition"),
-  rem: exact,
-  neg: exact,
-  abs: exact,
-  sign: exact,
-  min: exact,
-  max: exact,
-  pow: ours(4, "a logarithm in two words"),
-  exp: { ulp: 3, ulpPerMagnitude: 2, reason: "WGSL" },
-  exp2: { ulp: 3, ulpPerMagnitude: 2, reason: "WGSL" },
-  expm1: ours(5, "a series within 1/2, exp to 2 ULP outside"),
-  log: { ulp: 3, near: { low: 0.5, high: 2, absolute: 2 ** -21 }, reason: "WGSL" },
-  log2: { ulp: 3, near: { low: 0.5, high: 2, absolute: 2 ** -21 }, reason: "WGSL" },
-  log1p: ours(6, "a series between -0.29 and 0.41, the logarithm of the rounded sum outside"),
-  sqrt: { ulp: 5, reason: "WGSL: that of 1 / inverseSqrt" },
-  rsqrt: { ulp: 2, reason: "WGSL" },
-  sin: ours(6, "reduced by pi/2 in four parts, from 8192 on by 96 digits of 1/(2 pi)"),
-  cos: ours(6, "as sin"),
-  tan: ours(14, "the quotient of sin and cos"),
-  asin: ours(10, "a series within 1/2, through a square root outside"),
-  acos: ours(10, "as asin"),
-  atan: ours(7, "a division and a series"),
-  atan2: ours(10, "atan of a quotient"),
-  sinh: ours(9, "a series within 1, the square of exp(x / 2) outside"),
-  cosh: ours(8, "the square of exp(x / 2)"),
-  tanh: ours(9, "a series within 5/8, 1 - 2 / (exp(2x) + 1) outside"),
-  asinh: ours(14, "log1p of a sum with a square root and a division"),
-  acosh: ours(14, "as asinh"),
-  atanh: ours(10, "log1p of a quotient"),
-  erf: ours(4, "a polynomial within 0.93, 1 - exp outside"),
-  erfc: ours(12, "a polynomial in (x - 2) / (x + 2) times exp in two parts"),
-  floor: exact,
-  ceil: exact,
-  round: exact,
-  trunc: exact,
-  eq: exact,
-  ne: exact,
-  lt: exact,
-  le: exact,
-  gt: exact,
-  ge: exact,
-  and: exact,
-  or: exact,
-  not: exact,
-  bitand: exact,
-  bitor: exact,
-  bitxor: exact,
-  bitnot: exact,
-  shl: exact,
-  shr: exact,
-  popcount: exact,
-  clz: exact,
-  select: exact,
-  cast: rounded,
-  bitcast: exact,
-  isnan: exact,
-  isinf: exact,
-  threefry0: exact,
-  threefry1: exact,
-  stopGradient: exact,
+/** log and log2 are within 2^-21 for arguments in [1/2, 2]. */
+const nearOne = (low: number, high: number): number => (low <= 2 && high >= 0.5 ? 2 ** -21 : 0);
+/** log1p reads log(1 + x) outside (-0.29, 0.41): the rounded sum and log's own error. */
+const farFromZero = (low: number, high: number): number => (low < -0.29 || high > 0.41 ? 2 ** -20 : 0);
+/** What is left of an angle after multiples of pi/2 in three parts, then 96 bits of 1/(2 pi). */
+export function angleError(magnitude: number): number {
+  return Math.min(magnitude, 8192) * 2 ** -46 + 2 ** -50;
+}
+const angle = (low: number, high: number): number => angleError(Math.max(Math.abs(low), Math.abs(high)));
+
+export type FunctionPrim = Extract<
+  Prim,
+  | "exp"
+  | "exp2"
+  | "expm1"
+  | "log"
+  | "log2"
+  | "log1p"
+  | "sqrt"
+  | "rsqrt"
+  | "sin"
+  | "cos"
+  | "tan"
+  | "asin"
+  | "acos"
+  | "atan"
+  | "atan2"
+  | "sinh"
+  | "cosh"
+  | "tanh"
+  | "asinh"
+  | "acosh"
+  | "atanh"
+  | "erf"
+  | "erfc"
+  | "pow"
+  | "div"
+  | "add"
+  | "sub"
+  | "mul"
+>;
+
+export const ACCURACY: Readonly<Record<FunctionPrim, Accuracy>> = {
+  add: promise(1, "WGSL: correctly rounded, in either direction"),
+  sub: promise(1, "WGSL: correctly rounded, in either direction"),
+  mul: promise(1, "WGSL: correctly rounded, in either direction"),
+  div: promise(2.5, "WGSL: 2.5 ULP"),
+  exp: promise((x) => 3 + 2 * x, "WGSL: 3 + 2|x| ULP"),
+  exp2: promise((x) => 3 + 2 * x, "WGSL: 3 + 2|x| ULP"),
+  log: promise(3, "WGSL: 3 ULP, and 2^-21 near 1", nearOne),
+  log2: promise(3, "WGSL: 3 ULP, and 2^-21 near 1", nearOne),
+  sqrt: promise(5, "WGSL: 1 / inverseSqrt(x), 2.5 + 2 ULP"),
+  rsqrt: promise(2, "WGSL: 2 ULP"),
+  expm1: promise(
+    18,
+    "6 units of exp where it exceeds the result 2.54 times at most, then a subtraction; a series within 1/2",
+  ),
+  log1p: promise(6, "a polynomial around 0; outside the rounded 1 + x and WGSL's log", farFromZero),
+  sin: promise(8, "a polynomial within pi/4 of a multiple of pi/2", angle),
+  cos: promise(8, "a polynomial within pi/4 of a multiple of pi/2", angle),
+  tan: promise(19, "the quotient of the two; ir/bounds.ts multiplies the angle's error by 1 + tan²"),
+  asin: promise(18, "pi/2 - 2p cancels to a third; p is within 8 units"),
+  acos: promise(10, "2p within 8 units, or sums that do not cancel"),
+  atan: promise(10, "the reduced argument within 4.5 units, and a sum that cancels by half"),
+  atan2: promise(15, "a quotient, atan, and sums that do not cancel"),
+  sinh: promise(21, "half of exp - 1/exp, each within 14 units, from 1 on; a series within 1"),
+  cosh: promise(19, "half of exp + 1/exp"),
+  tanh: promise(8, "1 - 2/(exp(2x) + 1) from 5/8 on, where exp's error weighs less than half; a polynomial within"),
+  asinh: promise(13, "log1p of an argument within 7 units", (low, high) => (low < -0.25 || high > 0.25 ? 2 ** -20 : 0)),
+  acosh: promise(14, "log1p of an argument within 8 units", (_, high) => (high > 1.05 ? 2 ** -20 : 0)),
+  atanh: promise(10, "half of log1p of an argument within 3.5 units", (low, high) =>
+    low < -0.1 || high > 0.1 ? 2 ** -20 : 0,
+  ),
+  erf: promise(6, "a polynomial, or 1 - exp of one with at most a fifth of the result"),
+  erfc: promise(28, "a quotient times two exponentials of split arguments"),
+  pow: promise(16, "logarithm and exponent in two words"),
 };
-
-/** Functions that f16 has of its own; all others are computed in f32 and rounded once. */
-const NATIVE_F16: ReadonlySet<Prim> = new Set<Prim>(["add", "sub", "mul", "div"]);
-
-/** The bounds for results of a dtype, in ULP of that dtype. */
-export function accuracyOf(prim: Prim, dtype: DType): Accuracy {
-  const a = PRIM_ACCURACY[prim];
-  if (dtype === "f32" || a.ulp === 0) return a;
-  if (dtype !== "f16") return exact;
-  if (NATIVE_F16.has(prim) || prim === "cast") return a;
-  const narrow = FORMATS.f16.unit / FORMATS.f32.unit;
-  return {
-    ulp: 1 + a.ulp / narrow,
-    reason: `computed in f32 and rounded (${a.reason})`,
-    ...(a.ulpPerMagnitude !== undefined ? { ulpPerMagnitude: a.ulpPerMagnitude / narrow } : {}),
-    ...(a.near ? { near: { ...a.near, absolute: a.near.absolute + FORMATS.f16.unit * 2 } } : {}),
-  };
-}
-
-/** The magnitude below which operands and results may become zero. */
-export const FLUSH: Readonly<Record<"f32" | "f16", number>> = { f32: FORMATS.f32.normal, f16: FORMATS.f16.normal };

@@ -51,6 +51,11 @@ export interface Compiled {
   step(): void;
   /** Runs `body` for every position of the own axes in row-major order. */
   forEach(body: () => void): void;
+  /** Further expressions of the same roots, and loops over axes bound in them, for other analyses (ir/bounds.ts). */
+  thunk(e: TensorExpr): Thunk;
+  loop(axes: readonly Axis[]): { readonly count: number; run(body: () => void): void };
+  /** Says, once for each change, that what the expression depends on has moved. */
+  moved(e: TensorExpr): () => boolean;
 }
 
 /** A read without fill that left its tensor: the verifier should have refused the program. */
@@ -123,6 +128,18 @@ export function compileExpressions(
         stamp = newest;
       }
       return value;
+    };
+  };
+
+  const moved = (e: TensorExpr): (() => boolean) => {
+    const on = clocksOf(e);
+    let stamp = -1;
+    return () => {
+      let newest = 0;
+      for (const c of on) newest = Math.max(newest, clocks[c] ?? 0);
+      if (stamp === newest) return false;
+      stamp = newest;
+      return true;
     };
   };
 
@@ -259,22 +276,22 @@ export function compileExpressions(
     };
   };
 
+  const loop: Compiled["loop"] = (bound) => {
+    const slots = bound.map(slot);
+    const counts = slots.map((s) => extents[s] ?? 0);
+    const ticks = bound.map((a) => clockOf.get(a) ?? 0);
+    const tick = (i: number): void => {
+      clocks[ticks[i]!] = ++now;
+    };
+    return {
+      count: counts.reduce((a, b) => a * b, 1),
+      run: (body) => loopNest(env, slots, counts, tick, body),
+    };
+  };
   /** Runs the reduction, leaves its tuple in `results` and returns slot 0. */
   const reduction = (e: Reduce, results: Float64Array): Thunk => {
     const values = e.values.map((v) => go(v, e));
-    const slots = e.axes.map(slot);
-    const counts = slots.map((s) => extents[s] ?? 0);
-    const ticks = e.axes.map((a) => clockOf.get(a) ?? 0);
-    const nest = (body: () => void): void =>
-      loopNest(
-        env,
-        slots,
-        counts,
-        (i) => {
-          clocks[ticks[i]!] = ++now;
-        },
-        body,
-      );
+    const nest = loop(e.axes).run;
     const body = monoidFunction(e.monoid, mode, device);
     if (device && !e.monoid.exact) {
       return () => {
@@ -324,6 +341,7 @@ export function compileExpressions(
     };
   };
 
+  let made: readonly Thunk[] | undefined;
   const slots = axes.map(slot);
   const counts = axes.map((a) => extents[slot(a)] ?? 0);
   const step = (): void => {
@@ -333,7 +351,13 @@ export function compileExpressions(
     env,
     slots,
     step,
-    results: expressions.map((e) => go(e)),
+    thunk: (e) => go(e),
+    loop,
+    moved,
+    get results() {
+      made ??= expressions.map((e) => go(e));
+      return made;
+    },
     forEach: (body) => {
       loopNest(
         env,

@@ -59,7 +59,7 @@ function spend(budget: Budget, steps: number): void {
   if (budget.left < 0) throw new InputError("budget", `sampling \`${budget.name}\` takes more steps than allowed`);
 }
 
-function onDemand(d: Definition, state: State, budget: Budget): Source {
+export function onDemand(d: Definition, state: State, budget: Budget): Source {
   const shape = shapeIn(d, state);
   const total = product(shape);
   if (d.kind === "map") {

@@ -8,7 +8,7 @@ import type { Buffer, Kernel } from "../ir/kernel.ts";
 import type { VerifiedKernel } from "../ir/verify-kernel.ts";
 import { launchOf, workgroupSizeOf } from "../ir/visit-kernel.ts";
 import { expandKernel } from "./expand.ts";
-import { HelperLibrary, helperNames } from "./helpers/index.ts";
+import { HELPER_NAMES, HelperLibrary } from "./helpers/index.ts";
 import { dispatchOf, type GridDispatch, MAX_GROUPS } from "./launch.ts";
 import {
   atom,
@@ -36,7 +36,7 @@ const MAX_STATIC = 2 ** 28;
 const AXES = ["x", "y", "z"] as const;
 
 export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}): LegalKernel {
-  const names = new Names(helperNames());
+  const names = new Names(HELPER_NAMES);
   const entry = names.fresh(kernel.name === "main" ? "main_kernel" : kernel.name);
   const buffers = new Map<Buffer, string>(
     kernel.buffers.filter((b) => b.space !== "private").map((b) => [b, names.fresh(b.name)]),

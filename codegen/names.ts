@@ -26,12 +26,20 @@ subgroupMin subgroupMax subgroupAnd subgroupOr subgroupAll subgroupAny subgroupB
     /\s+/,
   );
 
+const BLOCKED: ReadonlySet<string> = new Set([...RESERVED, ...PREDECLARED]);
+const NONE: ReadonlySet<string> = new Set();
+
 export class Names {
-  private readonly taken: Set<string>;
+  private readonly taken = new Set<string>();
+  /** Names beyond WGSL's own that are not to be given. */
+  private readonly blocked: ReadonlySet<string>;
   /** Where to go on counting, by hint. */
   private readonly last = new Map<string, number>();
-  constructor(taken: Iterable<string> = []) {
-    this.taken = new Set([...RESERVED, ...PREDECLARED, ...taken]);
+  constructor(blocked: ReadonlySet<string> = NONE) {
+    this.blocked = blocked;
+  }
+  private isTaken(name: string): boolean {
+    return this.taken.has(name) || this.blocked.has(name) || BLOCKED.has(name);
   }
 
   /** A name not given before: ASCII letters, digits and single underscores, beginning with a letter. */
@@ -45,7 +53,7 @@ export class Names {
     const base = /^[A-Za-z]/.test(ascii) ? ascii : `v${ascii === "" ? "" : `_${ascii}`}`;
     let name = base;
     let i = this.last.get(base) ?? 1;
-    for (; this.taken.has(name); i++) name = /\d$/.test(base) ? `${base}_${i}` : `${base}${i}`;
+    for (; this.isTaken(name); i++) name = /\d$/.test(base) ? `${base}_${i}` : `${base}${i}`;
     this.last.set(base, i);
     this.taken.add(name);
     return name;

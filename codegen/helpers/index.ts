@@ -45,6 +45,4 @@ export class HelperLibrary {
 }
 
 /** Every name that a helper can have: kernels keep clear of them. */
-export function helperNames(): string[] {
-  return Object.keys(HELPERS).flatMap((n) => [n, `${n}2`, `${n}4`]);
-}
+export const HELPER_NAMES: ReadonlySet<string> = new Set(Object.keys(HELPERS).flatMap((n) => [n, `${n}2`, `${n}4`]));

@@ -1,0 +1,89 @@
+/**
+ * `grad-opinfo`: PyTorch operators by a table of signatures and templates. The value is one program; where the case has gradients,
+ * `vjp` of it by every tensor that has one is a second.
+ */
+import { decode, type FileTensor, languageType, type Tolerance, type Values } from "../arrays.ts";
+import { type Job, type RunJob, type Suite, unsupported } from "../job.ts";
+import { importsFor } from "../std-names.ts";
+import { type Arg, bindCall, type Raw, type TorchCall, UnsupportedCall } from "./call.ts";
+import { RULES } from "./rules.ts";
+
+interface OpinfoCase {
+  readonly op: string;
+  readonly variant?: string;
+  readonly call: { readonly input: Raw; readonly args: readonly Raw[]; readonly kwargs: Readonly<Record<string, Raw>> };
+  readonly tensors: readonly FileTensor[];
+  readonly outputs: readonly FileTensor[];
+  readonly cotangents?: readonly (FileTensor | null)[];
+  readonly grads?: Readonly<Record<string, FileTensor>>;
+}
+
+const TOLERANCE: Tolerance = { exact: false, atol: 1e-5, rtol: 1e-4 };
+
+/** `$name` in a template stands for the bound argument. */
+export function fill(template: string, bound: Readonly<Record<string, Arg>>): string {
+  return template.replaceAll(/\$(\w+)/g, (_, name: string) => {
+    const arg = bound[name];
+    if (!arg) throw new TypeError(`the template ${template} has no argument ${name}`);
+    return String(arg);
+  });
+}
+
+/** The body of `fn f(t0, t1, …)` for the call. Throws UnsupportedCall. */
+export function bodyOf(call: TorchCall): string {
+  const rule = RULES.get(call.op);
+  if (!rule) throw new UnsupportedCall("no rule");
+  const bound = bindCall(call, rule.signature);
+  return typeof rule.body === "string" ? fill(rule.body, bound) : rule.body(bound, call);
+}
+
+function inputsOf(tensors: readonly Values[]): { params: string; inputs: RunJob["inputs"] } {
+  const inputs: Record<string, RunJob["inputs"][string]> = {};
+  const params = tensors.map((v, i) => {
+    const dtype = languageType(v.dtype);
+    if (!dtype) throw new UnsupportedCall(`tensors of ${v.dtype}`);
+    inputs[`t${i}`] = { values: v, dtype };
+    return `t${i}: ${dtype}${v.shape.length > 0 ? `[${v.shape.join(", ")}]` : ""}`;
+  });
+  return { params: params.join(", "), inputs };
+}
+
+export const opinfoSuite: Suite = {
+  name: "grad-opinfo",
+  translate(raw): readonly Job[] {
+    const c = raw as unknown as OpinfoCase;
+    const call: TorchCall = { op: c.op, variant: c.variant ?? "", ...c.call, tensors: c.tensors.map(decode) };
+    try {
+      const body = bodyOf(call);
+      const { params, inputs } = inputsOf(call.tensors);
+      const head = `${importsFor(body)}export fn f(${params}) {\n  ${body}\n}\n`;
+      const value: RunJob = { kind: "run", source: head, fn: "f", inputs, expected: c.outputs.map(decode), tolerance: TOLERANCE };
+      const gradient = gradientJob(c, head, params, inputs);
+      return gradient ? [value, gradient] : [value];
+    } catch (error) {
+      if (error instanceof UnsupportedCall) return [unsupported(c.op, error.message)];
+      throw error;
+    }
+  },
+};
+
+/** Σ outputs · cotangents as a scalar function, so that operators of several results need nothing special. */
+function gradientJob(c: OpinfoCase, head: string, params: string, inputs: RunJob["inputs"]): RunJob | undefined {
+  const wrt = Object.keys(c.grads ?? {});
+  const cotangents = (c.cotangents ?? []).map((t) => (t ? decode(t) : undefined));
+  if (wrt.length === 0 || cotangents.length === 0) return undefined;
+  const all: Record<string, RunJob["inputs"][string]> = { ...inputs };
+  const extra = cotangents.flatMap((t, i) => {
+    if (!t) return [];
+    all[`c${i}`] = { values: t, dtype: "f32" };
+    return [`c${i}: f32${t.shape.length > 0 ? `[${t.shape.join(", ")}]` : ""}`];
+  });
+  const names = Object.keys(inputs);
+  const several = c.outputs.length > 1;
+  const terms = cotangents.flatMap((t, i) => (t ? [`sum(${several ? `r.y${i}` : "r"} * c${i})`] : []));
+  const signature = [params, ...extra].filter((p) => p !== "").join(", ");
+  const args = [...names, ...Object.keys(all).filter((n) => !names.includes(n))].join(", ");
+  const by = wrt.map((i) => `t${i}`).join(", ");
+  const source = `${head}fn weighted(${signature}) -> f32 {\n  let r = f(${names.join(", ")})\n  ${terms.join(" + ")}\n}\nexport fn g(${signature}) {\n  grad(weighted, wrt: [${by}])(${args})\n}\n`;
+  return { kind: "run", source, fn: "g", inputs: all, expected: wrt.map((i) => decode(c.grads![i]!)), tolerance: TOLERANCE };
+}

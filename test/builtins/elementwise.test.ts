@@ -121,7 +121,7 @@ describe("functions of several numbers", () => {
     expect(errorCode("maximum", [array([1], "i32"), array([1])])).toBe("EIN1201");
     expect(errorCode("maximum", [array([1, 2]), array([1, 2, 3])])).toBe("EIN1203");
     expect(errorCode("clamp", [array([1])])).toBe("EIN1501");
-    expect(errorCode("sort", [array([1])])).toBe("EIN1107");
+    expect(errorCode("unique", [array([1])])).toBe("EIN1107");
     expect(errorCode("max", [array([1]), array([1])], { axis: 0 })).toBe("EIN1501");
   });
 });

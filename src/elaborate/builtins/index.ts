@@ -17,6 +17,7 @@ import { reshape } from "./reshape.ts";
 import { SCANS } from "./scans.ts";
 import { repeatEach } from "./shape.ts";
 import { SHAPE } from "./shape-table.ts";
+import { SORT } from "./sort.ts";
 
 export { REDUCERS, reduceIndexed } from "./reductions.ts";
 
@@ -156,9 +157,6 @@ const CONTROL: ReadonlyMap<string, Builtin> = table([
       return { kind: "list", items, span };
     },
   ),
-  later("sort", "elements in order along an axis"),
-  later("argsort", "the order that sorts"),
-  later("top_k", "the k largest along an axis"),
   later("unique", "each value once"),
 ]);
 
@@ -182,6 +180,7 @@ export const BUILTINS: ReadonlyMap<string, Builtin> = merge(
   SCANS,
   EINSUM,
   EINOPS,
+  SORT,
   RANDOM,
   CONTROL,
 );

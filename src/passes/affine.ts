@@ -250,7 +250,15 @@ export interface Range {
   readonly high: Extent | undefined;
 }
 
+const atomRanges = new WeakMap<TensorExpr, Range>();
 function atomRange(e: TensorExpr): Range {
+  const old = atomRanges.get(e);
+  if (old) return old;
+  const made = rangeOfAtom(e);
+  atomRanges.set(e, made);
+  return made;
+}
+function rangeOfAtom(e: TensorExpr): Range {
   if (e.kind === "axis") return { low: ZERO, high: subExtent(e.axis.extent, ONE) };
   if (e.kind === "apply" && e.args[0] && e.args[1]) {
     const c = linearOf(e.args[1]);
@@ -327,8 +335,10 @@ function isWithin(a: Linear, c: Extent): boolean {
   );
 }
 
+const INSIDE = { low: false, high: false };
 /** Which of the two tests `0 <= e` and `e < extent` an index needs; neither if it is proved inside. */
 export function testsNeeded(e: TensorExpr, extent: Extent): { readonly low: boolean; readonly high: boolean } {
+  if (e.kind === "axis" && e.axis.extent === extent) return INSIDE;
   const a = linearOf(e);
   const r = rangeOf(a);
   const least = atLeastOfAll(a);
@@ -375,7 +385,8 @@ export function digitOf(e: TensorExpr): Digit | undefined {
   if (e.kind !== "apply" || (e.prim !== "floordiv" && e.prim !== "mod") || !e.args[0] || !e.args[1]) return undefined;
   const inner = digitOf(e.args[0]);
   const by = linearOf(e.args[1]);
-  if (!inner || by.terms.size > 0 || modExtent(inner.count, by.rest) !== ZERO) return undefined;
+  if (!inner || by.terms.size > 0 || by.rest === ZERO || !isPositive(by.rest)) return undefined;
+  if (modExtent(inner.count, by.rest) !== ZERO) return undefined;
   if (e.prim === "mod") return { axis: inner.axis, stride: inner.stride, count: by.rest };
   return { axis: inner.axis, stride: mulExtent(inner.stride, by.rest), count: divExtent(inner.count, by.rest) };
 }

@@ -20,6 +20,7 @@ import {
   type TensorExpr,
 } from "../../ir/tensor.ts";
 import { estimate } from "./affine.ts";
+import { leaving } from "./inline.ts";
 import { orderContraction } from "./contract-order.ts";
 import { factorsOf, isAddition } from "./hoist.ts";
 import {
@@ -219,9 +220,10 @@ function define(
   // In the order in which the operands have them.
   const free = [...axes];
   const to = new Map<Axis, Axis>();
+  const behind = [...d.axes, ...r.axes].filter((a) => !axes.has(a) && !sum.includes(a));
   const own = freshAxes(free, to);
   const reduced = freshAxes(sum, to);
-  const made: MapDef = mapDef(own, [reduce(r.monoid, reduced, [renameAxes(value, to)], 0)], {
+  const made: MapDef = mapDef(own, [reduce(r.monoid, reduced, [renameAxes(leaving(value, behind), to)], 0)], {
     name: `${d.name}_part`, span: d.span, epoch: d.epoch,
   }); // biome-ignore format: one definition
   emit(made);

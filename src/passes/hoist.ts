@@ -19,7 +19,7 @@ import {
   sizeOf,
   type TensorExpr,
 } from "../../ir/tensor.ts";
-import { readThrough } from "./inline.ts";
+import { leaving, readThrough } from "./inline.ts";
 import { reductionOf } from "./lift.ts";
 import { anchorsOf, axesIn, freshAxes, hasRead, renameAxes, rewriteProgram, slotsOf } from "./rewrite.ts";
 
@@ -103,8 +103,9 @@ export function hoistFactors(p: Program, o: HoistOptions = {}): Program {
       emit(d);
       return slotsOf(d);
     }
-    const sum = product(kept);
-    const inside = d.axes.filter((a) => axesIn(sum).has(a));
+    const whole = product(kept);
+    const inside = d.axes.filter((a) => axesIn(whole).has(a));
+    const sum = leaving(whole, d.axes.filter((a) => !inside.includes(a)), atLeast);
     const to = new Map<Axis, Axis>();
     const own = freshAxes(inside, to);
     const bound = freshAxes(root.axes, to);

@@ -2,7 +2,7 @@
  * Reads through definitions: a producer's expression at the reader's index. Index maps (transposes, slices, broadcasts,
  * pads, concatenations, reshapes, iota, casts) are always read through; nothing of them is ever stored for a reader.
  */
-import { addExtent, type Extent, negExtent, ONE, proveNonNegative, size, subExtent } from "../../ir/extent.ts";
+import { addExtent, type Extent, lowerBound, negExtent, ONE, proveNonNegative, size, subExtent } from "../../ir/extent.ts";
 import {
   type Axis,
   apply,
@@ -71,8 +71,11 @@ export function normaliseReads(e: TensorExpr, memo: Map<TensorExpr, TensorExpr> 
   return go(e);
 }
 
-/** Gives a fill to every read that is not proved inside: for expressions that will stand under a test of their own. */
-function totalise(e: TensorExpr): TensorExpr {
+/**
+ * Gives a fill to every read that is not proved inside by its own axes: for expressions that will stand under a test of
+ * their own, or that leave an axis behind, which, empty, had kept them from being evaluated.
+ */
+export function totalise(e: TensorExpr): TensorExpr {
   const memo = new Map<TensorExpr, TensorExpr>();
   const go = (x: TensorExpr): TensorExpr => {
     if (!hasRead(x)) return x;
@@ -149,6 +152,12 @@ function impliedTests(r: Read, a: Axis): { readonly low: boolean; readonly high:
     }
   });
   return { low, high };
+}
+
+/** `totalise`, if one of the axes that an expression leaves behind may be empty. */
+export function leaving(e: TensorExpr, behind: Iterable<Axis>, atLeast: ReadonlyMap<string, number> = new Map()): TensorExpr {
+  for (const a of behind) if ((lowerBound(a.extent, atLeast) ?? 0) < 1) return totalise(e);
+  return e;
 }
 
 // ---- Index maps -----------------------------------------------------------------------------------------------------

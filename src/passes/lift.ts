@@ -6,7 +6,9 @@
 import {
   type Axis,
   axisRef,
+  childrenOf,
   type Definition,
+  expressionsOf,
   type MapDef,
   mapChildren,
   mapDef,
@@ -18,6 +20,7 @@ import {
   type TensorExpr,
   type TensorRef,
 } from "../../ir/tensor.ts";
+import { leaving } from "./inline.ts";
 import {
   axesIn,
   type Emit,
@@ -88,6 +91,8 @@ function lifter(d: Definition, emit: Emit): (e: TensorExpr) => TensorExpr {
     keys.set(x, keys.size);
     return keys.size - 1;
   };
+  // Whatever may stand around a reduction: the definition's axes, a scatter's domain, what other reductions bind.
+  const around = [...d.axes, ...(d.kind === "scatter" ? d.domain : []), ...expressionsOf(d).flatMap((e) => [...boundIn(e)])];
   const go = (x: TensorExpr): TensorExpr => {
     if (!hasReduce(x)) return x;
     const old = memo.get(x);
@@ -114,7 +119,8 @@ function lifter(d: Definition, emit: Emit): (e: TensorExpr) => TensorExpr {
       const to = new Map<Axis, Axis>();
       const axes = freshAxes(free, to);
       const reduced = freshAxes(r.axes, to);
-      const values = r.values.map((v) => renameAxes(v, to));
+      const behind = around.filter((a) => !used.has(a) && !bound.has(a));
+      const values = r.values.map((v) => renameAxes(leaving(v, behind), to));
       const results = r.monoid.slots.map((_, s) => reduce(r.monoid, reduced, values, s));
       const name =
         d.kind === "map" && d.results.length === 1 && d.results[0]?.kind === "reduce"
@@ -127,4 +133,18 @@ function lifter(d: Definition, emit: Emit): (e: TensorExpr) => TensorExpr {
     return read(entry.def, r.slot, entry.free.map(axisRef));
   };
   return go;
+}
+
+/** Axes that reduces in an expression bind. */
+function boundIn(e: TensorExpr): ReadonlySet<Axis> {
+  const found = new Set<Axis>();
+  const seen = new Set<TensorExpr>();
+  const go = (x: TensorExpr): void => {
+    if (seen.has(x) || !hasReduce(x)) return;
+    seen.add(x);
+    if (x.kind === "reduce") for (const a of x.axes) found.add(a);
+    for (const c of childrenOf(x)) go(c);
+  };
+  go(e);
+  return found;
 }

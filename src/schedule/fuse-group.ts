@@ -48,7 +48,7 @@ export interface Group {
   /** Of a contraction. */
   operands: Operands | undefined;
   /** What members read from outside, direct reads only. */
-  reads: Set<Definition>;
+  reads: ReadonlySet<Definition>;
   /** The same by result: what would be bound. */
   refs: ReadonlyMap<string, Definition>;
   /** Groups that those belong to. */
@@ -138,14 +138,23 @@ function begin(g: Grouping, d: Computed, kind: Group["kind"], root: Reduce | und
   g.memberOf.set(d, member);
 }
 
-export function directReads(d: Definition): Set<Definition> {
-  return new Set(directRefs(d).values());
+const refsMemo = new WeakMap<Definition, ReadonlyMap<string, Definition>>();
+const readsMemo = new WeakMap<Definition, ReadonlySet<Definition>>();
+export function directReads(d: Definition): ReadonlySet<Definition> {
+  const old = readsMemo.get(d);
+  if (old) return old;
+  const found = new Set(directRefs(d).values());
+  readsMemo.set(d, found);
+  return found;
 }
 /** Every result that `d` reads, by `definition.slot`: a storage buffer each. */
-export function directRefs(d: Definition): Map<string, Definition> {
+export function directRefs(d: Definition): ReadonlyMap<string, Definition> {
+  const old = refsMemo.get(d);
+  if (old) return old;
   const found = new Map<string, Definition>();
   for (const e of expressionsOf(d)) for (const r of readsIn(e)) found.set(`${r.tensor.id}.${r.slot}`, r.tensor);
   if (d.kind === "scatter") for (const r of d.into ?? []) found.set(`${r.tensor.id}.${r.slot}`, r.tensor);
+  refsMemo.set(d, found);
   return found;
 }
 /** Without what the members of a group compute themselves. */

@@ -15,6 +15,7 @@ import {
   read,
   type TensorExpr,
 } from "../../ir/tensor.ts";
+import { leaving } from "../passes/inline.ts";
 import { reductionOf } from "../passes/lift.ts";
 import {
   axesIn,
@@ -62,8 +63,10 @@ function narrow(d: Definition, limits: FuseLimits, emit: Emit): Definition {
     const to = new Map<Axis, Axis>();
     const used = axesIn(cut);
     const order = [...made.axes.filter((a) => used.has(a)), ...[...used].filter((a) => !made.axes.includes(a))];
+    const around = [...made.axes, ...(made.kind === "scatter" ? made.domain : []), ...(root?.axes ?? [])];
+    const behind = around.filter((a) => !used.has(a));
     const axes = freshAxes(order, to);
-    const part: MapDef = mapDef(axes, [renameAxes(cut, to)], { name: `${d.name}_part`, span: d.span, epoch: d.epoch });
+    const part: MapDef = mapDef(axes, [renameAxes(leaving(cut, behind), to)], { name: `${d.name}_part`, span: d.span, epoch: d.epoch });
     emit(part);
     const stand = read(part, 0, order.map(axisRef));
     const memo = new Map<TensorExpr, TensorExpr>([[cut, stand]]);

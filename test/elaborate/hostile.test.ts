@@ -1,14 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { errorsOf } from "./helper.ts";
 
-/** Milliseconds; generous, since the machine may be busy, but far from what exponential work would take. */
-const SOON = 3000;
-
+/** Exponential work would pass the runner's timeout. */
 function codes(source: string): readonly string[] {
-  const start = performance.now();
-  const found = errorsOf(source).map((e) => e.code);
-  expect(performance.now() - start).toBeLessThan(SOON);
-  return found;
+  return errorsOf(source).map((e) => e.code);
 }
 
 describe("hostile modules end soon with a diagnostic", () => {

@@ -6,9 +6,11 @@ import { addExtent, type Extent, lowerBound, negExtent, ONE, proveNonNegative, s
 import {
   type Axis,
   apply,
+  childrenOf,
   type Const,
   constant,
   type Definition,
+  expressionsOf,
   i32,
   type MapDef,
   mapChildren,
@@ -20,7 +22,7 @@ import {
   type TensorRef,
 } from "../../ir/tensor.ts";
 import { linearOf, simplifyIndex, testsNeeded } from "./affine.ts";
-import { axesIn, countNodes, hasRead, hasReduce, mapExpressions, rewriteProgram, slotsOf } from "./rewrite.ts";
+import { axesIn, countNodes, definitionsOf, hasRead, hasReduce, mapExpressions, rewriteProgram, slotsOf } from "./rewrite.ts";
 
 /** Replaces axes by index expressions and brings the indices of reads into normal form. Bound axes are never captured. */
 export function substitute(e: TensorExpr, bind: ReadonlyMap<Axis, TensorExpr>): TensorExpr {
@@ -231,6 +233,13 @@ export function inlineIndexMaps(p: Program): Program {
 
 /** `stopGradient` is the identity once derivatives have been taken. */
 export function dropStopGradient(p: Program): Program {
+  const seen = new Set<TensorExpr>();
+  const stops = (x: TensorExpr): boolean => {
+    if (seen.has(x)) return false;
+    seen.add(x);
+    return (x.kind === "apply" && x.prim === "stopGradient") || childrenOf(x).some(stops);
+  };
+  if (!definitionsOf(p).some((d) => expressionsOf(d).some(stops))) return p;
   const memo = new Map<TensorExpr, TensorExpr>();
   const go = (x: TensorExpr): TensorExpr => {
     const old = memo.get(x);

@@ -218,14 +218,17 @@ export function slotsOf(d: Definition): readonly TensorRef[] {
  * producers, emits the steps to keep, and says what stands for its slots. `through`, if given, may replace a redirected
  * read by another expression (inlining). Results and loops are redirected likewise.
  */
-export function rewriteProgram(p: Program, visit: Visit, through: (r: Read) => TensorExpr = (r) => r): Program {
+export function rewriteProgram(p: Program, visit: Visit, through?: (r: Read) => TensorExpr): Program {
   const stands = new Map<Definition, readonly TensorRef[]>();
   const memo = new Map<TensorExpr, TensorExpr>();
   const onRef = (r: TensorRef): TensorRef => stands.get(r.tensor)?.[r.slot] ?? r;
   const onRead = (r: Read): TensorExpr => {
     const to = stands.get(r.tensor)?.[r.slot];
-    return through(to && (to.tensor !== r.tensor || to.slot !== r.slot) ? read(to.tensor, to.slot, r.at, r.fill) : r);
+    const made = to && (to.tensor !== r.tensor || to.slot !== r.slot) ? read(to.tensor, to.slot, r.at, r.fill) : r;
+    return through ? through(made) : made;
   };
+  // Until something stands for another there is nothing to redirect.
+  let moved = through !== undefined;
   const onExpr = (e: TensorExpr): TensorExpr => mapReads(e, onRead, memo);
   const onSteps = (steps: readonly Step[]): readonly Step[] => {
     const out: Step[] = [];

@@ -54,8 +54,11 @@ export function arithmetic(prim: "add" | "sub" | "mul" | "div", image: (x: Box, 
       if (isEmpty(x) || isEmpty(y)) return setPoint(out, Number.NaN);
       image(x, y, out);
       out.nan ||= x.nan || y.nan;
-      // An exact zero of a product or a sum is no flushed number.
-      if (out.low === 0 && out.high === 0) return;
+      // An exact zero of a product or a sum is no flushed number, but its sign is known for points only.
+      if (out.low === 0 && out.high === 0) {
+        if (!isPoint(x) || !isPoint(y)) setBox(out, -0, 0, out.nan);
+        return;
+      }
       widen(out, error, 0, format);
     };
   };

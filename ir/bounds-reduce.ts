@@ -116,8 +116,9 @@ function sum(dtype: DType, identity: Const): SlotAccumulator {
     low += a;
     high += b;
     size += Math.max(Math.abs(a), Math.abs(b));
-    if (b > 0) up += b;
-    if (a < 0) down += a;
+    // Of an end that is infinite the finite one is all that is sure.
+    up += Math.max(0, x.high === INF ? a : b);
+    down += Math.min(0, x.low === -INF ? b : a);
   };
   return {
     reset: () => {
@@ -145,7 +146,7 @@ function sum(dtype: DType, identity: Const): SlotAccumulator {
       if (surePlus) [l, h] = [INF, INF];
       if (sureMinus) [l, h] = surePlus ? [INF, -INF] : [-INF, -INF];
       if (onlyNaN || (surePlus && sureMinus)) setPoint(out, Number.NaN);
-      else setBox(out, l, h, invalid);
+      else setBox(out, l === 0 ? -0 : l, h, invalid);
     },
   };
 }
@@ -182,6 +183,7 @@ function product(dtype: DType, identity: Const): SlotAccumulator {
       const depth = Math.min(order?.depth ?? count, count);
       const gamma = Math.expm1(depth * Math.log1p(unit)) + (order?.relative ?? 0) + count * 2 ** -52;
       out.nan = nan;
+      if (out.low === 0) out.low = -0;
       if (Number.isFinite(out.low)) out.low -= gamma * Math.abs(out.low);
       if (Number.isFinite(out.high)) out.high += gamma * Math.abs(out.high);
       const under = smallest < format.normal * 2;

@@ -36,9 +36,9 @@ export function joinBox(b: Box, other: Box): void {
 export function isEmpty(b: Box): boolean {
   return b.low > b.high;
 }
-/** One number and nothing else. */
+/** One number and nothing else. Zero of either sign (low -0, high 0) is none: its reciprocals are far apart. */
 export function isPoint(b: Box): boolean {
-  return b.low === b.high && !b.nan;
+  return b.low === b.high && !b.nan && (b.low !== 0 || Object.is(b.low, b.high));
 }
 /** Anything at all of the dtype. */
 export function setAnything(b: Box, dtype: DType): void {

@@ -41,7 +41,8 @@ function mischievous(r: Random): PlayedDevice {
         const exact =
           !accuracy &&
           (!isFloat(from ?? "f32") ? from === "bool" : prim !== "cast" && prim !== "floordiv" && prim !== "mod");
-        if (exact || !Number.isFinite(v)) return flush(v, result);
+        // Zeros of zeros are exact.
+        if (exact || !Number.isFinite(v) || (v === 0 && args[0] === 0)) return flush(v, result);
         const units = accuracy ? accuracy.relative(Math.min(Math.abs(args[0]!), 1e4)) : prim === "floordiv" ? 2.5 : 1;
         const far = r.pick([-1, 1, r.unit() * 2 - 1]);
         // One unit is left for the last rounding.
@@ -204,21 +205,21 @@ describe("a device that keeps its promises is never outside", () => {
     return { checked, open };
   };
   test("on tame programs", () => {
-    const { checked, open } = run(0, 150, { dtypes: ["f32", "f32", "i32", "bool"], nested: true });
+    const { checked, open } = run(0, 60, { dtypes: ["f32", "f32", "i32", "bool"], nested: true });
     expect(checked).toBeGreaterThan(1000);
     expect(open / checked).toBeLessThan(0.5);
   });
   test("with arithmetic alone most bounds are finite", () => {
-    const { checked, open } = run(0, 100, { dtypes: ["f32", "f32", "f32", "i32", "bool"], functions: false });
+    const { checked, open } = run(0, 40, { dtypes: ["f32", "f32", "f32", "i32", "bool"], functions: false });
     expect(open / checked).toBeLessThan(0.3);
   });
   test("with infinities, NaN, subnormals and f16", () => {
-    run(1000, 1150, { dtypes: ["f32", "f32", "f16", "i32", "u32", "bool"], specials: true });
+    run(1000, 1060, { dtypes: ["f32", "f32", "f16", "i32", "u32", "bool"], specials: true });
   });
 });
 
 test("sampled bounds are those of the whole", () => {
-  for (let seed = 0; seed < 60; seed++) {
+  for (let seed = 0; seed < 30; seed++) {
     const g = generateProgram(seed, { specials: true });
     for (const b of errorBounds(g.program, g.inputs, { sizes: g.sizes })) {
       const some = [...b.exact.keys()].filter((i) => i % 2 === 0);

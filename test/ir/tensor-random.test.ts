@@ -8,7 +8,7 @@ import type { Program } from "../../ir/tensor.ts";
 import { unprovedReads, verifyProgram } from "../../ir/verify-tensor.ts";
 import { type GeneratedProgram, generateProgram } from "../generate/programs.ts";
 
-const SEEDS = 300;
+const SEEDS = 120;
 function each(f: (g: GeneratedProgram) => void, options: Parameters<typeof generateProgram>[1] = {}): void {
   for (let seed = 0; seed < SEEDS; seed++) {
     const g = generateProgram(seed, options);

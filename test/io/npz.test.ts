@@ -31,32 +31,34 @@ describe("npz", () => {
     expect(readNpz(zipSync({}), "x.npz").size).toBe(0);
   });
   it("large arrays arrive in many pieces", () => {
-    const data = Float32Array.from({ length: 300_000 }, (_, i) => Math.sin(i));
-    const array: HostArray = { dtype: "f32", shape: [300, 1000], data };
+    const data = Float32Array.from({ length: 60_000 }, (_, i) => Math.sin(i));
+    const array: HostArray = { dtype: "f32", shape: [300, 200], data };
     const packed = zipSync({ "a.npy": writeNpy(array) }, { level: 6 });
-    expect(readNpz(packed, "x.npz").get("a")).toEqual(array);
+    const found = readNpz(packed, "x.npz").get("a");
+    expect(found?.shape).toEqual(array.shape);
+    expect(Buffer.from(found!.data.buffer).equals(Buffer.from(data.buffer))).toBe(true);
   });
 });
 
 describe("hostile archives", () => {
   it("a bomb of zeros that is no array", () => {
-    const bomb = zipSync({ "a.npy": new Uint8Array(64 << 20) }, { level: 9 });
+    const bomb = zipSync({ "a.npy": new Uint8Array(4 << 20) }, { level: 1 });
     expect(hostile(() => readNpz(bomb, "x.npz")).code).toBe("EIN2002");
   });
   it("a bomb behind an honest header", () => {
     const small = writeNpy(vector(1));
-    const long = new Uint8Array(64 << 20);
+    const long = new Uint8Array(4 << 20);
     long.set(small);
-    const bomb = zipSync({ "a.npy": long }, { level: 9 });
+    const bomb = zipSync({ "a.npy": long }, { level: 1 });
     expect(hostile(() => readNpz(bomb, "x.npz")).code).toBe("EIN2002");
   });
   it("a header that claims more than is unpacked", () => {
     const claim = writeNpy(vector(...new Array<number>(10).fill(0)));
     const text = Buffer.from(claim).toString("latin1").replace("(10,), }         ", "(1000000000,), } ");
     const bytes = Uint8Array.from(text, (c) => c.charCodeAt(0));
-    expect(hostile(() => readNpz(zipSync({ "a.npy": bytes }, { level: 9 }), "x.npz")).code).toBe("EIN2005");
+    expect(hostile(() => readNpz(zipSync({ "a.npy": bytes }, { level: 1 }), "x.npz")).code).toBe("EIN2005");
     const less = Uint8Array.from(text.replace("(1000000000,), } ", "(10000000,), }   "), (c) => c.charCodeAt(0));
-    expect(hostile(() => readNpz(zipSync({ "a.npy": less }, { level: 9 }), "x.npz")).code).toBe("EIN2002");
+    expect(hostile(() => readNpz(zipSync({ "a.npy": less }, { level: 1 }), "x.npz")).code).toBe("EIN2002");
   });
   it("many small arrays that claim much together", () => {
     const claim = writeNpy({ dtype: "f32", shape: [1], data: new Float32Array(1) });

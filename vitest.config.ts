@@ -6,8 +6,8 @@ const config: ViteUserConfig = defineConfig({
     // Processes, not threads: a software adapter is found through the environment of a process, and a crash of one is seen.
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // A test that takes this long is worth a look.
     slowTestThreshold: 1000,
   },

@@ -175,16 +175,20 @@ class Expander {
 
   block(body: readonly Statement[], level: number): Flat[] {
     const out: Flat[] = [];
-    for (const s of body) this.statement(s, level, out);
+    body.forEach((s, i) => {
+      this.statement(s, level, out, () => body.slice(i + 1));
+    });
     return out;
   }
 
-  private statement(s: Statement, level: number, out: Flat[]): void {
+  private statement(s: Statement, level: number, out: Flat[], following: () => readonly Statement[]): void {
     const store = this.store;
     switch (s.kind) {
       case "let": {
         const value = this.value(s.value);
-        if (isLeaf(value)) this.bindVariable(s.variable, value);
+        // A cell that keeps its value as long as the variable lives stands for it.
+        const steady = value.kind === "cell" && s.value.kind === "load" && !assigns(following(), s.value.buffer);
+        if (isLeaf(value) || steady) this.bindVariable(s.variable, value);
         else if (value.pinned) {
           // Other expressions that use it may move up to here, but it stays.
           const name = store.name(s.variable.name, value.dtype, value.lanes, level, value.range);
@@ -312,6 +316,11 @@ class Expander {
     const body = this.block(launch.body, 0);
     return { store: this.store, body, grid: bound, thread: threads };
   }
+}
+
+function assigns(body: readonly Statement[], b: Buffer): boolean {
+  for (const s of allStatements(body)) if (s.kind === "store" && s.buffer === b) return true;
+  return false;
 }
 
 export function isLeaf(v: Value): boolean {

@@ -37,10 +37,12 @@ const AXES = ["x", "y", "z"] as const;
 
 export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}): LegalKernel {
   const names = new Names(HELPER_NAMES);
-  const entry = names.fresh(kernel.name === "main" ? "main_kernel" : kernel.name);
   const buffers = new Map<Buffer, string>(
     kernel.buffers.filter((b) => b.space !== "private").map((b) => [b, names.fresh(b.name)]),
   );
+  // Buffers keep their names; the function is looked for by whoever reads a trace.
+  const taken = kernel.name === "main" || [...buffers.values()].includes(kernel.name);
+  const entry = names.fresh(taken ? `${kernel.name}_kernel` : kernel.name);
   const helpers = new HelperLibrary();
   const sizes = new SizeFields(names);
   const builtins = new Map<string, LegalKernel["builtins"][number]>();

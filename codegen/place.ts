@@ -153,8 +153,8 @@ export class Placer {
   private statement(s: Flat, scope: Scope): void {
     switch (s.kind) {
       case "force":
-        // Named where it is first used; a `let` that nobody uses is left out.
-        if ((scope.uses.get(s.value) ?? 0) > 0 && this.nameOf(s.value, scope) === undefined) this.place(s.value, scope);
+        // What is used once is written where it is used, and what nobody uses is left out.
+        if ((scope.uses.get(s.value) ?? 0) > 1 && this.nameOf(s.value, scope) === undefined) this.place(s.value, scope);
         return;
       case "bind": {
         if ((scope.uses.get(s.name) ?? 0) === 0) return;

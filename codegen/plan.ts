@@ -6,7 +6,16 @@ import type { DType } from "../ir/dtype.ts";
 import type { Extent, SizeAtom } from "../ir/extent.ts";
 import { productExtent } from "../ir/extent.ts";
 import type { Fact } from "../ir/tensor.ts";
-import type { Plan, PlanArray, PlanBuffer, PlanFact, PlanKernel, PlanSize, PlanStep, PlanSymbol } from "../runtime/plan.ts";
+import type {
+  Plan,
+  PlanArray,
+  PlanBuffer,
+  PlanFact,
+  PlanKernel,
+  PlanSize,
+  PlanStep,
+  PlanSymbol,
+} from "../runtime/plan.ts";
 
 /** A value in memory: whatever identity the caller gives it (a definition's slot, a schedule's temporary). */
 export interface PlanValue {
@@ -49,7 +58,8 @@ export function planSize(e: Extent): PlanSize {
   if (e.value !== undefined) return e.value;
   let sum: PlanSize | undefined;
   for (const t of e.terms) {
-    let product: PlanSize | undefined = Math.abs(t.coefficient) === 1 && t.atoms.length > 0 ? undefined : Math.abs(t.coefficient);
+    let product: PlanSize | undefined =
+      Math.abs(t.coefficient) === 1 && t.atoms.length > 0 ? undefined : Math.abs(t.coefficient);
     for (const a of t.atoms) {
       const factor = planAtom(a);
       product = product === undefined ? factor : { op: "mul", left: product, right: factor };
@@ -159,13 +169,16 @@ function withSlots(buffers: readonly PlanBuffer[], steps: readonly PlanStep[]): 
   });
   const slots: { until: number; size: string; bytes: number }[] = [];
   const out = [...buffers];
-  const order = [...first.entries()].filter(([b]) => buffers[b]?.role === "temporary").sort((a, b) => a[1] - b[1] || a[0] - b[0]);
+  const order = [...first.entries()]
+    .filter(([b]) => buffers[b]?.role === "temporary")
+    .sort((a, b) => a[1] - b[1] || a[0] - b[0]);
   for (const [index, begin] of order) {
     const b = buffers[index]!;
     const size = JSON.stringify(b.size);
     const bytes = b.dtype === "f16" ? 2 : 4;
     const free = slots.map((s, i) => ({ s, i })).filter(({ s }) => s.until < begin);
-    const chosen = free.find(({ s }) => s.size === size && s.bytes === bytes) ?? free.sort((x, y) => y.s.until - x.s.until)[0];
+    const chosen =
+      free.find(({ s }) => s.size === size && s.bytes === bytes) ?? free.sort((x, y) => y.s.until - x.s.until)[0];
     const slot = chosen?.i ?? slots.length;
     slots[slot] = { until: last.get(index) ?? begin, size, bytes };
     out[index] = { ...b, slot };

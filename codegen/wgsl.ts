@@ -49,7 +49,8 @@ function bare(outer: Binary, inner: Binary, side: "left" | "right"): boolean {
     case "bits":
       return inner.op === outer.op && side === "left";
     case "relation":
-      return i === "shift" || i === "sum" || i === "product";
+      // `a < b >> c` would begin a list of template arguments.
+      return inner.op !== ">>" && (i === "shift" || i === "sum" || i === "product");
     case "shift":
       return false;
     case "sum":
@@ -66,7 +67,7 @@ export function printExpr(e: LegalExpr): string {
     case "atom":
       return e.text;
     case "call":
-      return `${e.callee}(${e.args.map(printExpr).join(", ")})`;
+      return `${e.callee}(${printArguments(e.args)})`;
     case "index":
       return `${e.base}[${printExpr(e.index)}]`;
     case "member": {
@@ -90,6 +91,16 @@ export function printExpr(e: LegalExpr): string {
     default:
       return e satisfies never;
   }
+}
+
+/** `f(a < b, c > d)` would begin a list of template arguments: comparisons before one with `>` get parentheses. */
+function printArguments(args: readonly LegalExpr[]): string {
+  const texts = args.map(printExpr);
+  return texts
+    .map((t, i) =>
+      args[i]?.kind === "binary" && t.includes("<") && texts.slice(i).some((u) => u.includes(">")) ? `(${t})` : t,
+    )
+    .join(", ");
 }
 
 function printBlock(body: readonly LegalStatement[], indent: number, out: string[]): void {

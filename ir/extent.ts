@@ -383,9 +383,10 @@ function boundWithin(e: Extent, atLeast: ReadonlyMap<string, number>): number | 
     }
     simple += r[0];
   }
-  if (known) return simple;
+  if (known && (simple >= 0 || e.terms.every((t) => t.atoms.every((a) => a.kind === "symbol")))) return simple;
   // Multiply out one floor division by a positive constant: c·(p div k) lies between c·(p-k+1)/k and c·p/k.
-  return bounded(() => relaxed(e, atLeast, "low"));
+  const better = bounded(() => relaxed(e, atLeast, "low"));
+  return known ? Math.max(simple, better ?? simple) : better;
 }
 
 /** Relaxing multiplies terms, so a proof gets so many steps; what needs more is unknown. */
@@ -438,10 +439,10 @@ function relaxed(e: Extent, atLeast: ReadonlyMap<string, number>, _side: "low"):
         continue;
       }
       if ((a.kind === "min" && sign < 0) || (a.kind === "max" && sign > 0)) {
-        for (const side of [a.left, a.right]) {
-          const low = lowerBound(addExtent(rest, mulExtent(others, side)), atLeast);
-          if (low !== undefined) return low;
-        }
+        // Either side bounds it.
+        const lows = [a.left, a.right].map((side) => lowerBound(addExtent(rest, mulExtent(others, side)), atLeast));
+        const best = Math.max(...lows.map((low) => low ?? Number.NEGATIVE_INFINITY));
+        if (best !== Number.NEGATIVE_INFINITY) return best;
       } else if (a.kind === "min" || a.kind === "max") {
         const l = lowerBound(addExtent(rest, mulExtent(others, a.left)), atLeast);
         const r = lowerBound(addExtent(rest, mulExtent(others, a.right)), atLeast);

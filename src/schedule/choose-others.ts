@@ -1,4 +1,5 @@
 /** Candidates for elementwise regions, rows, reductions, scans and scatters, best guess first. */
+import { type Axis, axisRef, type Read, substituteAxes } from "../../ir/tensor.ts";
 import { fixedAxes } from "./apply/scatter.ts";
 import { crossing } from "./apply/transpose.ts";
 import { fixedSubgroup, guess, guessAll, movement, powerAtMost, readsIn } from "./measure.ts";
@@ -23,6 +24,7 @@ export function elementwiseCandidates(region: ElementwiseRegion, target: Target)
     ];
     out.push(...(software ? [...block] : [...tile, ...block]));
   }
+  if (target.kind === "software" && total >= 4096) out.push(...rowCopies(region, reads, target));
   // Few loads in flight on software, where a loop body's memory accesses are compiled one by one.
   const each = software
     ? Math.max(1, Math.min(4, Math.floor(8 / Math.max(1, reads.length))))
@@ -42,6 +44,23 @@ export function elementwiseCandidates(region: ElementwiseRegion, target: Target)
           each: e,
         });
     }
+  return out;
+}
+
+/** Rows whose position comes from data: the position is loaded once a row. */
+function rowCopies(region: ElementwiseRegion, reads: readonly Read[], target: Target): readonly RowSchedule[] {
+  const last = region.axes.at(-1);
+  const gathers = reads.filter((r) => r.at.some((x) => readsIn([x]).length > 0));
+  const length = last ? guess(last.extent) : 0;
+  if (!last || length < 64 || gathers.length === 0 || movement(gathers, last).unit < gathers.length) return [];
+  const sg = fixedSubgroup(target);
+  const rows = guessAll(region.axes.slice(0, -1));
+  const out: RowSchedule[] = [];
+  for (const vector of VECTORS) {
+    const base = { ...COMMON, vector, kind: "row", hold: 0, pass: "reread", block: 1 } as const;
+    if (sg > 4) out.push({ ...base, rows: Math.max(1, Math.min(64 / sg, rows)), threads: sg as Threads });
+    out.push({ ...base, rows: Math.max(1, Math.min(64, rows)), threads: 1 });
+  }
   return out;
 }
 
@@ -67,7 +86,12 @@ export function rowCandidates(region: RowRegion, target: Target): readonly Sched
     if (row.unit === 0 && side.unit > 0) out.push(...columnSchedules(rows, length, target));
     out.push(...reductionSchedules(rows, length, target));
   }
-  out.push(...rowSchedules(rows, length, reads.length, target));
+  out.push(
+    ...rowSchedules(
+      { rows, length, loads: heldLoads(region), held: region.phases.length > 1 && !single(region) },
+      target,
+    ),
+  );
   if (single(region)) out.push(...columnSchedules(rows, length, target));
   return out;
 }
@@ -77,11 +101,14 @@ function columnSchedules(rows: number, length: number, target: Target): readonly
   const most = target.limits.maxComputeInvocationsPerWorkgroup;
   const software = target.kind === "software";
   const out: ReductionSchedule[] = [];
-  const wanted = software ? 16 : 16384;
+  const wanted = software ? 32 : 16384;
   for (const vector of VECTORS) {
     const columns = powerAtMost(Math.max(2, rows / vector), software ? 64 : 32);
     const groups = Math.max(1, rows / vector / columns);
-    const parts = Math.max(1, Math.min(64, Math.ceil(wanted / (software ? groups : rows)), Math.floor(length / 64)));
+    const parts = Math.max(
+      1,
+      Math.min(64, Math.ceil(wanted / (software ? groups : rows)), Math.floor(length / (software ? 256 : 64))),
+    );
     const threads = software ? 1 : powerAtMost(Math.max(1, length / 16), Math.min(8, most / columns));
     for (const p of new Set([parts, 1]))
       for (const t of new Set<Threads>([threads, 1]))
@@ -137,7 +164,33 @@ function reductionSchedules(rows: number, length: number, target: Target): reado
   return out;
 }
 
-function rowSchedules(rows: number, length: number, loads: number, target: Target): readonly RowSchedule[] {
+/** Distinct reads of a row's element, phases over as many elements taken together. */
+function heldLoads(region: RowRegion): number {
+  const like = new Map<string, readonly Axis[]>();
+  const exprs = region.phases.flatMap((p) => {
+    const axes = p.kind === "reduce" ? p.reduce.axes : p.axes;
+    const key = axes.map((a) => a.extent.text).join(",");
+    const first = like.get(key) ?? axes;
+    like.set(key, first);
+    const to = new Map(axes.map((a, i) => [a, axisRef(first[i] ?? a)]));
+    return (p.kind === "reduce" ? p.reduce.values : p.results).map((e) => substituteAxes(e, to));
+  });
+  return readsIn(exprs).length;
+}
+
+interface Rows {
+  readonly rows: number;
+  readonly length: number;
+  readonly loads: number;
+  /** Several phases read a row. */
+  readonly held: boolean;
+}
+
+/** Units that a row's straight-line code may load on software, where every access is compiled by itself. */
+const LOADS = 150;
+
+function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
+  const { rows, length, loads } = z;
   const most = target.limits.maxComputeInvocationsPerWorkgroup;
   const software = target.kind === "software";
   const sg = fixedSubgroup(target);
@@ -160,17 +213,18 @@ function rowSchedules(rows: number, length: number, loads: number, target: Targe
     if (shortRows) alone(vector);
     if (sg > 0) {
       const hold = Math.ceil(units / sg);
-      const fits = hold <= (software ? 64 : 16) && hold * Math.max(1, loads) <= 150;
-      const each = software && loads > 1 ? 4 : 1;
+      const fits = z.held && (software ? hold * (loads + 1) <= LOADS && loads === 1 : hold <= 16);
       if (fits) out.push(row({ vector, rows: 1, threads: sg as Threads, hold, pass: "held", combine: "subgroup" }));
+      // Several rows share what does not depend on the row.
+      const each = software && rows >= 64 ? (sg === 4 && loads > 1 && !z.held ? 8 : 4) : 1;
       for (const e of new Set([each, 1]))
-        out.push(row({ vector, rows: 1, threads: sg as Threads, block: 2, each: e, combine: "subgroup" }));
+        out.push(row({ vector, rows: 1, threads: sg as Threads, block: e > 1 ? 1 : 4, each: e, combine: "subgroup" }));
     }
     if (!software) {
       const threads = powerAtMost(Math.max(1, units / 2), Math.min(256, most));
       const beside = Math.max(1, Math.floor(64 / threads));
       const hold = Math.ceil(units / threads);
-      if (hold <= 8) out.push(row({ vector, rows: beside, threads, hold, pass: "held" }));
+      if (hold <= 8 && z.held) out.push(row({ vector, rows: beside, threads, hold, pass: "held" }));
       out.push(row({ vector, rows: beside, threads, block: 2 }), row({ vector, rows: beside, threads }));
     }
     alone(vector);

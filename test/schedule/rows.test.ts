@@ -140,8 +140,8 @@ describe("row regions", () => {
         }
     });
   test("several axes, reduced and kept in turn", () => {
-    for (const symbolic of [false, true])
-      for (const target of TARGETS) {
+    TARGETS.forEach((target, t) => {
+      for (const symbolic of [t % 2 === 0]) {
         const { of, sizes } = extents(symbolic);
         const [a, b, c, d] = [
           axis("a", of("A", 3)),
@@ -156,6 +156,7 @@ describe("row regions", () => {
           checkAll({ ...single([d, a], [b, c], [a, b, c, d], m, false), sizes }, target, 4);
         }
       }
+    });
   });
   test("long rows in two stages", () => {
     for (const target of TARGETS)

@@ -15,6 +15,19 @@ import { applyTranspose } from "./transpose.ts";
  * field and the loop, if the schedule is not legal for the region on the target; whatever it returns computes the region.
  */
 export function apply(region: Region, schedule: Schedule, target: Target): readonly AppliedKernel[] {
+  const old = done.get(schedule);
+  if (old && old.region === region && old.target === target) return old.kernels;
+  const kernels = applied(region, schedule, target);
+  done.set(schedule, { region, target, kernels });
+  return kernels;
+}
+/** Choosing applies what it returns: the same schedule is not applied twice. */
+const done = new WeakMap<
+  Schedule,
+  { readonly region: Region; readonly target: Target; readonly kernels: readonly AppliedKernel[] }
+>();
+
+function applied(region: Region, schedule: Schedule, target: Target): readonly AppliedKernel[] {
   const refuse = (): never => {
     throw new ScheduleError("kind", `${schedule.kind} does not schedule a region of kind ${region.kind}`);
   };
@@ -24,7 +37,9 @@ export function apply(region: Region, schedule: Schedule, target: Target): reado
     case "transpose":
       return region.kind === "elementwise" ? applyTranspose(region, schedule, target) : refuse();
     case "row":
-      return region.kind === "row" || region.kind === "contraction" ? applyRow(region, schedule, target) : refuse();
+      return region.kind === "row" || region.kind === "contraction" || region.kind === "elementwise"
+        ? applyRow(region, schedule, target)
+        : refuse();
     case "reduction":
       return region.kind === "row" || region.kind === "contraction"
         ? applyReduction(region, schedule, target)

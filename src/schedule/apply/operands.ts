@@ -55,7 +55,7 @@ function storesAlong(region: ContractionRegion, axes: readonly Axis[]): boolean 
   });
 }
 
-/** Where vectors should run: along N, M or K, the first at which operands and stores lie well; undefined if none is legal. */
+/** Where vectors should run: along N, M or K, the first at which operands (and best of all the stores) lie so; undefined if nowhere. */
 export function alongOf(region: ContractionRegion, lanes: number): "n" | "m" | "k" | undefined {
   const n = region.n.length > 0 && laneable(region.n, lanes);
   const m = region.m.length > 0 && region.b !== undefined && laneable(region.m, lanes);
@@ -66,7 +66,5 @@ export function alongOf(region: ContractionRegion, lanes: number): "n" | "m" | "
   if (k && contiguous([region.a, b], region.k)) return "k";
   if (n && contiguous([b], region.n)) return "n";
   if (m && contiguous([region.a], region.m)) return "m";
-  if (n && storesAlong(region, region.n)) return "n";
-  if (m && storesAlong(region, region.m)) return "m";
-  return n ? "n" : m ? "m" : k ? "k" : undefined;
+  return undefined;
 }

@@ -1,16 +1,27 @@
 /** The row and reduction templates: what their schedules mean for the engine in rows.ts. */
 import type { AppliedKernel } from "../applied.ts";
-import type { ContractionRegion, RowPhase, RowRegion } from "../region.ts";
+import type { ContractionRegion, ElementwiseRegion, RowPhase, RowRegion } from "../region.ts";
 import { type ReductionSchedule, type RowSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { originOf } from "./builder.ts";
-import { epilogueOf } from "./epilogue.ts";
+import { epilogueOf, placedOn } from "./epilogue.ts";
 import type { RowJob, RowTile } from "./phases.ts";
 import { rowKernel, twoStages } from "./rows.ts";
 
 /** A contraction seen as rows: its reduction, then each stored epilogue map at the point. */
-export function rowsOf(region: RowRegion | ContractionRegion): RowJob {
+export function rowsOf(region: RowRegion | ContractionRegion | ElementwiseRegion): RowJob {
   if (region.kind === "row") return region;
+  if (region.kind === "elementwise") {
+    // Rows along the innermost axis: what depends on the row alone is computed once for it.
+    const inner = region.axes.slice(-1);
+    const maps = placedOn(region.axes, region.maps);
+    return {
+      name: region.name,
+      axes: region.axes.slice(0, -1),
+      stores: region.stores,
+      phases: maps.map((m) => ({ kind: "store", def: m.def, axes: inner, results: m.results, point: m.point })),
+    };
+  }
   const P = region.def.axes;
   const phases: RowPhase[] = [{ kind: "reduce", def: region.def, reduce: region.reduce }];
   for (const e of epilogueOf(region))
@@ -19,7 +30,7 @@ export function rowsOf(region: RowRegion | ContractionRegion): RowJob {
 }
 
 export function applyRow(
-  region: RowRegion | ContractionRegion,
+  region: RowRegion | ContractionRegion | ElementwiseRegion,
   s: RowSchedule,
   target: Target,
 ): readonly AppliedKernel[] {

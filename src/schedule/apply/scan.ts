@@ -2,15 +2,16 @@
 import type { DType } from "../../../ir/dtype.ts";
 import {
   ceilDivExtent,
+  divExtent,
   type Extent,
   modExtent,
   mulExtent,
-  ONE,
   productExtent,
   size,
   subExtent,
 } from "../../../ir/extent.ts";
 import {
+  extract,
   iadd,
   ilt,
   imul,
@@ -19,9 +20,11 @@ import {
   kint,
   ksize,
   kvar,
+  kvector,
   type Lanes,
   loop,
   type Statement,
+  splat,
   variable,
   when,
 } from "../../../ir/kernel.ts";
@@ -120,56 +123,73 @@ function oneByOne(b: Builder, acc: Accumulator, region: ScanRegion): readonly Ke
   return current(acc, 0).map((v) => name(b, "now", v));
 }
 
+/** What a vector's lanes are: neighbouring rows, or neighbouring elements of one. */
+function lanesAlong(region: ScanRegion, lanes: number): "rows" | "row" {
+  const { others } = rowsOf(region);
+  const { along } = region.def;
+  const last = region.def.axes[region.def.axes.length - 1];
+  const inner = last === along ? along : others[others.length - 1];
+  if (!inner || inner !== last || !divisible(inner.extent, lanes))
+    throw new ScheduleError("vector", `the innermost extent is not a multiple of ${lanes}`, inner?.name);
+  return last === along ? "row" : "rows";
+}
+
 function carry(region: ScanRegion, s: ScanSchedule, target: Target): AppliedKernel {
   const { others, count } = rowsOf(region);
-  // A vector of rows side by side; along the scan itself there is nothing to do at once.
   const lanes: Lanes = s.vector;
-  const last = others[others.length - 1];
-  const sideBySide =
-    lanes > 1 &&
-    last !== undefined &&
-    region.def.axes[region.def.axes.length - 1] === last &&
-    divisible(last.extent, lanes);
-  if (lanes > 1 && !sideBySide) throw new ScheduleError("vector", "no rows lie side by side in memory", last?.name);
+  const inRow = lanes > 1 && lanesAlong(region, lanes) === "row";
+  const rowLanes: Lanes = inRow ? 1 : lanes;
   const b = newBuilder(region.name, target, lanes);
   prepare(b, region);
-  const units =
-    lanes > 1 ? productExtent([...others.slice(0, -1).map((a) => a.extent), divBy(last?.extent ?? ONE, lanes)]) : count;
-  const body = perUnit(b, units, s.threads, (unit) => {
-    unflattenAxes(b, others, unit, lanes);
-    const acc = newAccumulator(b, region.def.monoid, 1, lanes);
+  const body = perUnit(b, divExtent(count, size(rowLanes)), s.threads, (unit) => {
+    unflattenAxes(b, others, unit, rowLanes);
+    const acc = newAccumulator(b, region.def.monoid, 1, rowLanes);
     const along = region.def.along;
+    const steps = inRow ? divExtent(along.extent, size(lanes)) : along.extent;
     const step = (at: KernelExpr): void => {
-      bindAxis(b, along, at);
-      storeHere(b, region, oneByOne(b, acc, region));
+      if (!inRow) {
+        bindAxis(b, along, at);
+        storeHere(b, region, oneByOne(b, acc, region));
+        return;
+      }
+      const a = axis("k", steps);
+      bindAxis(b, a, at);
+      unflattenAxes(b, [along], axisRef(a), lanes);
+      storeHere(b, region, lanesInOrder(b, acc, region, lanes));
     };
-    const v = variable("k");
-    const each = along.extent.value !== undefined ? Math.min(s.each, Math.max(1, along.extent.value)) : s.each;
+    const each = steps.value !== undefined ? Math.min(s.each, Math.max(1, steps.value)) : s.each;
     let from: KernelExpr = kint(0);
     if (each > 1) {
-      const until =
-        along.extent.value !== undefined
-          ? size(along.extent.value - (along.extent.value % each))
-          : subExtent(along.extent, modOf(along.extent, each));
+      const until = subExtent(steps, modExtent(steps, size(each)));
       const w = variable("k");
       const together = inFrame(b, true, () => {
         for (let u = 0; u < each; u++) emit(b, ...inFrame(b, false, () => step(iadd(kvar(w), kint(u)))));
       });
       emit(b, loop(w, ksize(until), together, "loop", kint(0), each));
+      if (until === steps) return;
       from = ksize(until);
-      if (until === along.extent) return;
     }
-    const statements = inFrame(b, !neverEmpty(along.extent), () => step(kvar(v)));
-    emit(b, loop(v, ksize(along.extent), statements, "loop", from));
+    const v = variable("k");
+    const statements = inFrame(b, !neverEmpty(steps), () => step(kvar(v)));
+    emit(b, loop(v, ksize(steps), statements, "loop", from));
   });
   return finish(b, body);
 }
 
-function divBy(e: Extent, by: number): Extent {
-  return ceilDivExtent(e, size(by));
-}
-function modOf(e: Extent, by: number): Extent {
-  return modExtent(e, size(by));
+/** Loads a vector of elements and runs through its lanes; gives the running values as vectors. */
+function lanesInOrder(b: Builder, acc: Accumulator, region: ScanRegion, lanes: Lanes): readonly KernelExpr[] {
+  const own = region.def.values.map((v) => name(b, "v", splat(lower(b, v), lanes)));
+  const running: (readonly KernelExpr[])[] = [];
+  for (let l = 0; l < lanes; l++) {
+    accumulate(
+      b,
+      acc,
+      0,
+      own.map((v) => extract(v, l)),
+    );
+    running.push(current(acc, 0).map((v) => name(b, "now", v)));
+  }
+  return own.map((_, s) => name(b, "now", kvector(running.map((r) => r[s] ?? kint(0)))));
 }
 
 /** Elements of a block: an invocation walks one in sequence. */

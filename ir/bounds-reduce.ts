@@ -93,8 +93,10 @@ export function setConst(b: Box, c: Const): void {
 function sum(dtype: DType, identity: Const): SlotAccumulator {
   const format = formatOf(dtype);
   const unit = dtype === "f16" ? ULP16 : ULP32;
-  // Ends; Σ of magnitudes; of positive and of negative parts; how often.
-  let [low, high, size, up, down, count] = [0, 0, 0, 0, 0, 0];
+  // Fields and not variables of the closure, which would be boxed at every step. Ends; Σ of magnitudes; of positive and of
+  // negative parts.
+  const t = { low: Number.NaN, high: Number.NaN, size: Number.NaN, up: Number.NaN, down: Number.NaN };
+  let count = 0;
   let [nan, onlyNaN, plus, minus, surePlus, sureMinus] = [false, false, false, false, false, false];
   const start = newBox();
   setConst(start, identity);
@@ -113,21 +115,32 @@ function sum(dtype: DType, identity: Const): SlotAccumulator {
     }
     const a = Number.isFinite(x.low) ? x.low : 0;
     const b = Number.isFinite(x.high) ? x.high : 0;
-    low += a;
-    high += b;
-    size += Math.max(Math.abs(a), Math.abs(b));
+    t.low += a;
+    t.high += b;
+    t.size += Math.max(Math.abs(a), Math.abs(b));
     // Of an end that is infinite the finite one is all that is sure.
-    up += Math.max(0, x.high === INF ? a : b);
-    down += Math.min(0, x.low === -INF ? b : a);
+    t.up += Math.max(0, x.high === INF ? a : b);
+    t.down += Math.min(0, x.low === -INF ? b : a);
   };
   return {
     reset: () => {
-      low = high = size = up = down = count = 0;
-      nan = onlyNaN = plus = minus = surePlus = sureMinus = false;
+      t.low = 0;
+      t.high = 0;
+      t.size = 0;
+      t.up = 0;
+      t.down = 0;
+      count = 0;
+      nan = false;
+      onlyNaN = false;
+      plus = false;
+      minus = false;
+      surePlus = false;
+      sureMinus = false;
       if (start.low !== 0 || start.high !== 0) add(start);
     },
     add,
     finish: (out, order) => {
+      const { low, high, size, up, down } = t;
       const depth = Math.min(order?.depth ?? count, count);
       const gamma = Math.expm1(depth * Math.log1p(unit)) + (order?.relative ?? 0) + count * 2 ** -52;
       const error = gamma * size + (count > 0 && size > 0 ? 2 * count * format.normal : 0);

@@ -12,7 +12,10 @@ export interface Box {
 }
 
 export function newBox(): Box {
-  return { low: 0, high: 0, nan: false };
+  // Started with a float, the fields are stored unboxed from the first on.
+  const b: Box = { low: Number.NaN, high: Number.NaN, nan: false };
+  setBox(b, 0, 0, false);
+  return b;
 }
 export function setBox(b: Box, low: number, high: number, nan: boolean): void {
   b.low = low;

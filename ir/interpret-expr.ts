@@ -134,6 +134,14 @@ export function compileExpressions(
   const moved = (e: TensorExpr): (() => boolean) => {
     const on = clocksOf(e);
     let stamp = -1;
+    const [only] = on;
+    if (only !== undefined && on.length === 1)
+      return () => {
+        const newest = clocks[only]!;
+        if (stamp === newest) return false;
+        stamp = newest;
+        return true;
+      };
     return () => {
       let newest = 0;
       for (const c of on) newest = Math.max(newest, clocks[c] ?? 0);
@@ -306,27 +314,32 @@ export function compileExpressions(
     }
     const value = values[0];
     const start = body.identity[0] ?? 0;
+    // An array and not variables of the closure, which would be boxed at every step.
+    const acc = new Float64Array(2);
     if (body.simple && value && mode === "exact" && body.prim === "add" && isFloat(e.dtype)) {
       // Neumaier's compensated sum, so that the oracle's own error is negligible beside float32's.
       return () => {
-        let [sum, lost] = [start, 0];
+        acc[0] = start;
+        acc[1] = 0;
         nest(() => {
           const v = value();
+          const sum = acc[0]!;
           const t = sum + v;
-          lost += Math.abs(sum) >= Math.abs(v) ? sum - t + v : v - t + sum;
-          sum = t;
+          acc[1]! += Math.abs(sum) >= Math.abs(v) ? sum - t + v : v - t + sum;
+          acc[0] = t;
         });
+        const [sum = 0, lost = 0] = acc;
         return Number.isFinite(sum) && Number.isFinite(lost) ? sum + lost : sum;
       };
     }
     if (body.simple && value) {
       const f = body.simple;
       return () => {
-        let sum = start;
+        acc[0] = start;
         nest(() => {
-          sum = f(sum, value(), 0, 0);
+          acc[0] = f(acc[0]!, value(), 0, 0);
         });
-        return sum;
+        return acc[0]!;
       };
     }
     const right = new Float64Array(values.length);

@@ -58,7 +58,7 @@ describe("rules", () => {
     ["foldConstants", "i32(2.5)", "2"],
     ["foldConstants", "1.0 < 2.0", "true"],
     ["foldConstants", "threefry0(1u, 2u, 3u, 4u)", `${printExprOf("threefry0(1u, 2u, 3u, 4u)")}`],
-    ["foldSizes", "N + 1 - N div 2 + i", "i + size(-N div 2 + N + 1)"],
+    ["foldSizes", "N + 1 - N div 2 + i", "i + size(N - N div 2 + 1)"],
     ["foldSizes", "N % 2", "size(N % 2)"],
     ["integerIdentities", "u[i] * 0u + u[i]", "u[i]"],
     ["integerIdentities", "d[i] - d[i]", "0"],

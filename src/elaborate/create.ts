@@ -15,7 +15,7 @@ import { block, statement } from "./statement.ts";
 import type { FunctionValue, Value } from "./value.ts";
 
 /** Part of the language, refused with EIN1107 where nothing implements them. */
-const UNSUPPORTED: ReadonlySet<string> = new Set(["checkpoint", "sort", "argsort", "top_k"]);
+const UNSUPPORTED: ReadonlySet<string> = new Set(["checkpoint"]);
 const CONSTANTS: ReadonlyMap<string, number> = new Map([["pi", Math.PI]]);
 
 export function makeContext(strict: boolean, graph: ModuleGraph): Context {

@@ -72,13 +72,22 @@ function signatureOf(m: LoadedModule, item: FnItem, entry: Entry | undefined, de
       shape: r.tensor.axes.map((a) => (a.extent.text === LEAD ? "..." : a.extent.text)),
     }),
   );
+  const extents = [...extentNames(item).keys()];
+  const known = new Set([...extents, ...item.params.map((p) => p.name.text), ...m.items.keys(), ...m.imports.keys()]);
+  // `-> f32[M]` may name an extent that only the body decides: what it was found to be says more.
+  const written = declared ? declaredResults(m, item.result) : undefined;
+  const results = written?.map((r, k): SignatureResult => {
+    const found = made?.[k]?.shape;
+    if (found?.length !== r.shape.length) return r;
+    return { ...r, shape: r.shape.map((t, a) => (/^\w+$/.test(t) && !/^\d/.test(t) && !known.has(t) ? found[a]! : t)) };
+  });
   return {
     name: item.name.text,
     doc: item.doc,
     exported: item.exported,
     parameters: parametersOf(m, item),
-    results: (declared ? declaredResults(m, item.result) : undefined) ?? made ?? [],
-    extents: [...extentNames(item).keys()],
+    results: results ?? made ?? [],
+    extents,
     where: entry?.where.filter((w) => !w.includes(LEAD)) ?? [],
     folded: (entry?.folded.size ?? 0) > 0,
     span: item.name.span,

@@ -51,8 +51,11 @@ export function sliceOf(
     return minExtent(r, high);
   };
   if (step > 0) {
-    const start = from && item.from ? clamp(from, ZERO, n, item.from) : ZERO;
     const stop = to && item.to ? clamp(to, ZERO, n, item.to) : n;
+    // A start past the end needs no clamp: the length is 0 then. So `x[1:]` and `x[:-1]` have the same extent.
+    const start = from && item.from ? clamp(from, ZERO, known(from), item.from) : ZERO;
+    const back = from ? known(from).value : undefined;
+    if (back !== undefined && back < 0 && !to && step === 1) return { start, step, length: minExtent(size(-back), n) };
     return { start, step, length: maxExtent(ceilDivExtent(subExtent(stop, start), size(step)), ZERO) };
   }
   const [last, before] = [subExtent(n, ONE), negExtent(ONE)];

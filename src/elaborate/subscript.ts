@@ -4,6 +4,7 @@
  */
 import type { Expr, SubscriptExpr, SubscriptItem } from "../../grammar/ast.ts";
 import type { Span } from "../../grammar/span.ts";
+import { suggest } from "../../grammar/suggest.ts";
 import { isInteger } from "../../ir/dtype.ts";
 import { addExtent, type Extent, ONE, proveNonNegative, size, subExtent, ZERO } from "../../ir/extent.ts";
 import { apply, axis, axisRef, cast, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
@@ -12,7 +13,8 @@ import { broadcastIndex, broadcastShape } from "./builtins/common.ts";
 import { addIndex, mulIndex } from "./builtins/index-arithmetic.ts";
 import type { Context } from "./context.ts";
 import { describe, fail, failBoth, toTensor } from "./convert.ts";
-import { lookup, type Scope } from "./scope.ts";
+import { listItem } from "./list.ts";
+import { lookup, namesIn, type Scope } from "./scope.ts";
 import { sliceOf } from "./slice.ts";
 import type { TensorValue, Value } from "./value.ts";
 
@@ -136,29 +138,6 @@ function checkFill(base: TensorValue, fill: Value, baseSpan: Span, span: Span): 
 function subscripted(v: Value, span: Span): TensorValue {
   if (v.kind === "tensor") return v;
   return fail("EIN1204", "only a tensor can be indexed", span, `this is ${describe(v)}`);
-}
-
-/** `x.shape[0]`, `xs[1]`. */
-function listItem(cx: Context, e: SubscriptExpr, items: readonly Value[], scope: Scope): Value {
-  const item = e.items[0];
-  if (e.items.length !== 1 || !item || (item.kind !== "index" && item.kind !== "slice"))
-    return fail("EIN1202", "a list takes one index", e.span, `${e.items.length} are given`);
-  if (item.kind === "slice") {
-    const bound = (x: Expr | undefined): number | undefined =>
-      x ? constantIndex(cx.evaluate(x, scope), x.span) : undefined;
-    const [from, to, step] = [bound(item.from), bound(item.to), bound(item.step)];
-    if (step !== undefined && step !== 1)
-      return fail("EIN1503", "a list is sliced with step 1", item.span, `found ${step}`);
-    return { kind: "list", items: items.slice(from, to), span: e.span };
-  }
-  const n = constantIndex(cx.evaluate(item.expr, scope), item.span);
-  const found = items[n < 0 ? n + items.length : n];
-  return found ?? fail("EIN1304", `index ${n} is out of range for a list of ${items.length}`, item.span, "here");
-}
-
-function constantIndex(v: Value, span: Span): number {
-  if (v.kind === "int" && v.extent.value !== undefined) return v.extent.value;
-  return fail("EIN1502", "an index into a list must be a constant integer", span, `found ${describe(v)}`);
 }
 
 // ---- Items --------------------------------------------------------------------------------------------------------
@@ -304,6 +283,8 @@ function indexOf(
   axisNumber: number,
 ): TensorValue | { readonly kind: "int"; readonly extent: Extent } {
   agreeWithRange(cx, item, n, scope, e, base, axisNumber);
+  if (item.expr.kind === "name" && !lookup(scope, item.expr.text) && !cx.global(item.expr.text, item.span))
+    return unboundIndex(item.expr.text, item.span, scope);
   const v = cx.evaluate(item.expr, scope);
   if (v.kind === "int") return { kind: "int", extent: (v.extent.value ?? 0) < 0 ? addExtent(v.extent, n) : v.extent };
   if (v.kind !== "tensor") return fail("EIN1201", "an index must be an integer", item.span, `this is ${describe(v)}`);
@@ -318,6 +299,23 @@ function indexOf(
   if (v.shape.length > 0) return v;
   const expr = asIndex(v.at([]));
   return cx.builder.view("i32", [], () => expr, v.span, v.name);
+}
+
+/** A misspelt index is an error, never a new axis. */
+function unboundIndex(name: string, span: Span, scope: Scope): never {
+  const near = suggest(name, namesIn(scope));
+  return fail(
+    "EIN1101",
+    `there is nothing called \`${name}\` here`,
+    span,
+    near ? `did you mean \`${near}\`?` : "this index is not bound",
+    {
+      notes: [
+        `an index is bound by \`for[${name}]\`, by a reduction such as \`sum[${name}]\`, or by \`y[${name}] = …\``,
+      ],
+      ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span, text: near }] } } : {}),
+    },
+  );
 }
 
 /** A variable that stands alone must range over the whole axis, unless its range was written. */

@@ -84,6 +84,43 @@ describe("for", () => {
       [3, 6],
     );
   });
+  it("joins arrays over a written range", () => {
+    const source = "export fn f(x: f32[N], y: f32[M]) { for[i in 0..N + M] i < N ? (x[i] ?? 0) : (y[i - N] ?? 0) }";
+    expect(run(source, { x: [1, 2], y: [3] })).toEqual([1, 2, 3]);
+  });
+  it("calls functions of rows", () => {
+    expect(
+      run("fn g(r: f32[D]) { let s = cumsum(r); s[-1] }\nexport fn f(x: f32[N, M]) { for[i] g(x[i]) }", {
+        x: [
+          [1, 2],
+          [3, 4],
+        ],
+      }),
+    ).toEqual([3, 7]);
+    expect(
+      run("fn h(a: f32[D]) { sum(a ** 2) }\nexport fn f(x: f32[N, M]) { for[i] grad(h)(x[i]) }", {
+        x: [
+          [1, 2],
+          [3, 4],
+        ],
+      }),
+    ).toEqual([
+      [2, 4],
+      [6, 8],
+    ]);
+    expect(
+      run("export fn f(x: f32[N, M]) { let g = |a| a * 2; for[i, j] g(x[i, j]) + (|b| b + x[i, j])(1) }", {
+        x: [[1, 2]],
+      }),
+    ).toEqual([[4, 7]]);
+  });
+  it("never takes an unbound index for a new axis", () => {
+    const e = expectError("export fn f(x: f32[N], y: f32[M]) { for[row] x[row] * y[roww] }", "EIN1101", ["roww"]);
+    expect(e.fixed).toContain("y[row]");
+    expect(
+      expectError("export fn f(x: f32[N], y: f32[M]) { for[i] x[i] * y[q] }", "EIN1101", ["q"]).notes.join(),
+    ).toContain("sum[q]");
+  });
   it("leaves rows where indices are missing", () => {
     expect(
       run("export fn f(x: f32[N, M]) { for[i] x[i] * 2 }", {

@@ -35,6 +35,17 @@ describe("slices", () => {
     expect(run("export fn f(x: f32[N], k: const int = 2) { x[N - k:N] }", { x })).toEqual([3, 4]);
     expect(signatureOf("export fn f(x: f32[N], k: const int = 2) { x[:N - k] }").where).toEqual(["N - 2 >= 0"]);
   });
+  it("that leave out as much have the same extent", () => {
+    expect(run("export fn f(x: f32[N]) { x[1:] - x[:-1] }", { x })).toEqual([1, 1, 1, 1]);
+    expect(signatureOf("export fn f(x: f32[N]) { x[1:] - x[:-1] }")).toMatchObject({
+      where: [],
+      results: [{ shape: ["max(0, N - 1)"] }],
+    });
+    expect(signatureOf("export fn f(x: f32[N]) { x[-2:] - x[:2] }")).toMatchObject({
+      where: [],
+      results: [{ shape: ["min(2, N)"] }],
+    });
+  });
   it("refuse a step of 0", () => {
     expectError("export fn f(x: f32[N]) { x[::0] }", "EIN1503", ["0"]);
   });

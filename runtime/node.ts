@@ -76,7 +76,7 @@ async function findAdapter(
   }
   const named = namedDriver();
   if (wanted !== "software" || named) {
-    const found = systemHasDrivers() ? await requestFrom(options, request) : undefined;
+    const found = systemMayHaveGpu() ? await requestFrom(options, request) : undefined;
     const isGpu = found && describeAdapter(found.adapter.info, found.adapter.limits, []).kind === "gpu";
     if (found && (isGpu || (wanted !== "gpu" && named))) return found;
     if (wanted === "gpu") {
@@ -180,9 +180,16 @@ function namedDriver(): string | undefined {
   return DRIVER_VARIABLES.find((name) => process.env[name]);
 }
 
-/** Whether Vulkan could find a driver, for Dawn complains on stderr if there is none. Elsewhere than on Linux: yes. */
-function systemHasDrivers(): boolean {
+/** What drivers of GPUs need on Linux: DRM, NVIDIA's own devices, the one of WSL. */
+const GPU_DEVICES: readonly string[] = ["/dev/dri", "/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"];
+
+/**
+ * Whether it is worth asking the machine's own Vulkan: the user names a driver, or there is a device for one and a manifest.
+ * Asking in vain would cost time and make Dawn complain on stderr. Elsewhere than on Linux: always.
+ */
+function systemMayHaveGpu(): boolean {
   if (process.platform !== "linux" || namedDriver() || process.env["VK_ADD_DRIVER_FILES"]) return true;
+  if (!GPU_DEVICES.some((path) => existsSync(path))) return false;
   const { XDG_CONFIG_HOME, XDG_CONFIG_DIRS, XDG_DATA_HOME, XDG_DATA_DIRS } = process.env;
   const folders = [
     XDG_CONFIG_HOME || join(homedir(), ".config"),

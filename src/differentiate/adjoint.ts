@@ -1,7 +1,7 @@
 /** Cotangents of one definition's reads, by the kind of the definition. Each is a sum of contributions over a domain. */
 import { isFloat } from "../../ir/dtype.ts";
 import { ONE, subExtent } from "../../ir/extent.ts";
-import { addMonoid } from "../../ir/monoid.ts";
+import { addMonoid, mulMonoid } from "../../ir/monoid.ts";
 import {
   type Axis, apply, arg, axisRef, cast, constant, type Definition, i32, type MapDef, mapDef, type Monoid, type Read, type Reduce, read, reduce, type ScanDef,
   type ScatterDef, scanDef, scatterDef, sizeOf, substituteArgs, type TensorExpr, type TensorRef,
@@ -245,6 +245,24 @@ function scatter(d: ScatterDef, seeds: Seeds, x: AdjointContext): Contribution[]
       if (isStart) into(slot, apply("select", isStart, read(share, 0, whole), zero));
       const there = arrived(share, 0);
       out.push(...contributions(d.domain, [value], [apply("select", equal, there, zero)], x));
+    } else if (prim === "mul") {
+      // ∂/∂v of a product is the product of the others, which is the whole over v only where nothing is zero.
+      const [one, zero] = [constant(g.dtype, 1), constant(g.dtype, 0)];
+      const isZero = (e: TensorExpr): TensorExpr => apply("eq", e, zero);
+      const start = d.into?.[slot];
+      const first = start ? read(start.tensor, start.slot, whole) : one;
+      const o = { name: `${d.name}_others`, span: d.span };
+      const zeros = x.emit(scatterDef(d.axes, addMonoid(g.dtype), d.domain, d.at, [apply("select", isZero(value), one, zero)], [zero], undefined, o));
+      const rest = x.emit(scatterDef(d.axes, mulMonoid(g.dtype), d.domain, d.at, [apply("select", isZero(value), one, value)], [one], undefined, o));
+      const count = apply("add", read(zeros, 0, whole), apply("select", isZero(first), one, zero));
+      const product = apply("mul", read(rest, 0, whole), apply("select", isZero(first), one, first));
+      const others = stored(slot, apply("mul", g, product));
+      const counts = stored(slot, count);
+      /** The product of the others times g, for one of the factors. */
+      const share = (factor: TensorExpr, total: TensorExpr, n: TensorExpr): TensorExpr =>
+        apply("select", isZero(factor), apply("select", apply("eq", n, one), total, zero), apply("select", isZero(n), apply("div", total, factor), zero));
+      if (start) into(slot, share(first, read(others, 0, whole), read(counts, 0, whole)));
+      out.push(...contributions(d.domain, [value], [share(value, arrived(others, 0), arrived(counts, 0))], x));
     } else x.refuse(d, "a scatter by this operation");
   });
   return out;

@@ -111,7 +111,9 @@ function parseSignature(signature: string): readonly Parameter[] {
         return [];
       }
       const [name, value] = p.split("=");
-      return [{ name: name!.trim(), default: value?.trim(), keyword }];
+      const made = { name: name!.trim(), default: value?.trim(), keyword };
+      if (made.name.startsWith("*")) keyword = true;
+      return [made];
     });
 }
 

@@ -1,6 +1,9 @@
 /** PyTorch's operators in the language. Several results are a record `{ y0: …, y1: … }`. */
 import type { Bound, TorchCall } from "./call.ts";
 import { BASIC } from "./rules-basic.ts";
+import { LINALG } from "./rules-linalg.ts";
+import { NN } from "./rules-nn.ts";
+import { SHAPE } from "./rules-shape.ts";
 
 export interface Rule {
   /** As PyTorch documents it, without types. */
@@ -15,4 +18,4 @@ function rulesOf(...tables: readonly RuleTable[]): ReadonlyMap<string, Rule> {
   return new Map(tables.flatMap((t) => Object.entries(t).map(([op, [signature, body]]) => [op, { signature, body }] as const)));
 }
 
-export const RULES: ReadonlyMap<string, Rule> = rulesOf(BASIC);
+export const RULES: ReadonlyMap<string, Rule> = rulesOf(BASIC, SHAPE, LINALG, NN);

@@ -1,4 +1,5 @@
 /** A plan on a device, ready to run. */
+import { type BufferRange, callersRange, checkNames } from "./arguments.ts";
 import { COPY_KERNEL, FILL_KERNEL } from "./builtin.ts";
 import { type Binding, type Command, encodeCommands, type Pipelines } from "./commands.ts";
 import type { Context } from "./context.ts";
@@ -8,10 +9,10 @@ import { type Prepared, PreparedCache } from "./memory.ts";
 import type { PipelineCache } from "./pipelines.ts";
 import type { HostArray, Plan, PlanArray, PlanDType } from "./plan.ts";
 import { type BufferPool, checkBufferSize } from "./pool.ts";
-import { aliasedResults, type RecipeStep } from "./recipe.ts";
+import { aliasedResults, type RecipeBuffer, type RecipeStep } from "./recipe.ts";
 import { sizesFromNames, sizesFromShapes } from "./size.ts";
 import { type KernelTimes, type TimeOptions, timeCommands } from "./time.ts";
-import { BUFFER_USAGE, MAP_MODE_READ, STORAGE_USAGE } from "./webgpu.ts";
+import { MAP_MODE_READ, STORAGE_USAGE } from "./webgpu.ts";
 
 /** An array that lives on the device: f32, i32, u32 4 bytes an element, bool a u32 each, f16 2 bytes. */
 export interface DeviceArray {
@@ -25,7 +26,6 @@ export interface DeviceArray {
 }
 
 export type Input = HostInput | DeviceArray;
-export type BufferRange = GPUBuffer | { readonly buffer: GPUBuffer; readonly offset?: number; readonly size?: number };
 
 /** The device's parts that a kernel uses. */
 export interface KernelHost {
@@ -205,7 +205,7 @@ export class LoadedKernel {
     const aliases = new Map(recipe.aliases.map((a) => [a.result, a.copy.to]));
     arrays.forEach((array, i) => {
       const at = aliases.get(i - plan.params.length) ?? array.buffer;
-      bindings[at] = this.#callersRange(array, buffers[array.name]!, recipe.buffers[at]!);
+      bindings[at] = this.#range(array, buffers[array.name]!, recipe.buffers[at]!);
     });
     const commands = prepared.commands(bindings);
     if ("dispatchWorkgroups" in target) {
@@ -311,7 +311,7 @@ export class LoadedKernel {
     );
     plan.params.forEach((param, i) => {
       const arg = args[i]!;
-      if (!("data" in arg)) bindings[param.buffer] = this.#callersRange(param, arg, recipe.buffers[param.buffer]!);
+      if (!("data" in arg)) bindings[param.buffer] = this.#range(param, arg, recipe.buffers[param.buffer]!);
     });
     plan.params.forEach((param, i) => {
       const bytes = uploads[i];
@@ -377,51 +377,8 @@ export class LoadedKernel {
     return { buffers, places };
   }
 
-  /** A caller's range as it may be bound: whole vectors if it reaches so far, at least the elements. */
-  #callersRange(
-    array: PlanArray,
-    range: BufferRange,
-    need: { readonly bytes: number; readonly bound: number },
-  ): Binding {
-    const { buffer, offset = 0, size } = "buffer" in range ? range : { buffer: range };
-    const fail = (what: string, found: number, expected: number): never => {
-      throw new DeviceError("shape", `${this.plan.name}: the buffer of ${array.name} ${what}`, {
-        kernel: this.plan.name,
-        argument: { parameter: array.name, expected, found },
-      });
-    };
+  #range(array: PlanArray, range: BufferRange, need: RecipeBuffer): Binding {
     const alignment = this.#host.context.info.limits.minStorageBufferOffsetAlignment;
-    if (!Number.isSafeInteger(offset) || offset < 0 || offset % alignment !== 0) {
-      fail(
-        `begins at byte ${offset}, which is not a multiple of ${alignment} (minStorageBufferOffsetAlignment)`,
-        offset,
-        alignment,
-      );
-    }
-    const available = Math.min(size ?? Number.POSITIVE_INFINITY, buffer.size - offset);
-    const least = Math.max(4, need.bytes);
-    if (!(available >= least))
-      fail(`has ${Math.max(0, available)} bytes from byte ${offset} on, but needs ${least}`, available, least);
-    if ((buffer.usage & BUFFER_USAGE.STORAGE) === 0)
-      fail("was made without GPUBufferUsage.STORAGE", buffer.usage, BUFFER_USAGE.STORAGE);
-    return { buffer, offset, size: Math.min(need.bound, available - (available % 4)) };
-  }
-}
-
-function checkNames(program: string, given: object, wanted: readonly string[], what: "argument" | "buffer"): void {
-  for (const name of wanted) {
-    if (Object.hasOwn(given, name)) continue;
-    throw new DeviceError("shape", `${program}: the ${what} ${name} is missing`, {
-      kernel: program,
-      argument: { parameter: name },
-    });
-  }
-  for (const name of Object.keys(given)) {
-    if (wanted.includes(name)) continue;
-    const known = wanted.length > 0 ? `there are ${wanted.join(", ")}` : "there are none";
-    throw new DeviceError("shape", `${program} has no ${what} ${name}; ${known}`, {
-      kernel: program,
-      argument: { parameter: name },
-    });
+    return callersRange(this.plan.name, array, range, need, alignment);
   }
 }

@@ -252,6 +252,28 @@ describe("encode", () => {
   });
 });
 
+describe("encode with extents of zero", () => {
+  it("binds 16 bytes and runs what does not depend on the extent", async () => {
+    const total = plan("total", {
+      results: [array("y", 1, [])],
+      buffers: [buffer("param"), buffer("result", 1)],
+      kernels: [kernel("sum", ["f32", "f32"], "", { wgsl: SUM })],
+      steps: [{ kernel: 0, buffers: [0, 1], groups: [1, 1, 1] }],
+    });
+    const loaded = await device.loadPlan(total);
+    const y = device.upload({ dtype: "f32", shape: [], data: Float32Array.of(9) });
+    const encoder = device.gpu.createCommandEncoder();
+    loaded.encode(encoder, { x: device.createBuffer(0), y: y.buffer }, { N: 0 });
+    device.gpu.queue.submit([encoder.finish()]);
+    expect((await device.download(y)).data).toEqual(Float32Array.of(0));
+    const tiny = device.gpu.createBuffer({ size: 4, usage: 128 });
+    expect(() => loaded.encode(device.gpu.createCommandEncoder(), { x: tiny, y: y.buffer }, { N: 0 })).toThrow(
+      "needs 16",
+    );
+    loaded.dispose();
+  });
+});
+
 describe("time", () => {
   it("gives nanoseconds for the program and for each dispatch", async () => {
     const loaded = await device.loadPlan(chain);

@@ -164,13 +164,22 @@ function deviation(b: Builder, x: TensorValue, plan: Plan, options: Options, spa
 /** log Σ e^x with the maximum taken out; -∞ if all are (or there are none), +∞ if one is. */
 function logSumExp(b: Builder, x: TensorValue, plan: Plan, _: Options, span: Span): TensorValue {
   const wide = accumulator(x.dtype);
-  const m = fold(b, "max", maxMonoid(wide), x, plan, span, (e) => cast(e, wide));
+  // Whatever is taken out, the value is the same: no derivative goes through the maximum.
+  const m = fold(b, "max", maxMonoid(wide), x, plan, span, (e) => apply("stopGradient", cast(e, wide)));
   const shift = (o: readonly TensorExpr[]): TensorExpr => select(apply("isinf", m.at(o)), 0, m.at(o));
   const s = fold(b, "sum", addMonoid(wide), x, plan, span, (e, o) => apply("exp", sub(cast(e, wide), shift(o))));
   const body = (o: readonly TensorExpr[]): TensorExpr => cast(add(apply("log", s.at(o)), shift(o)), x.dtype);
   return plan.outer.length > 0
     ? b.define("logsumexp", plan.outer, body, span)
     : b.view(x.dtype, [], () => body([]), span, "logsumexp");
+}
+
+/**
+ * f, whose value at 0 is known, with a branch of its own there: roots and powers are not differentiable at 0, and the gradient
+ * through a branch not taken is 0, PyTorch's subgradient.
+ */
+function atZero(e: TensorExpr, value: number, f: (e: TensorExpr) => TensorExpr): TensorExpr {
+  return select(op("eq", e, 0), value, f(e));
 }
 
 /** (Σ |x|^p)^(1/p); ∞ and -∞ are the largest and smallest magnitude, 0 counts what is not zero. */
@@ -193,15 +202,15 @@ function norm(b: Builder, x: TensorValue, plan: Plan, options: Options, span: Sp
       b,
       "norm",
       [sum((e) => mul(cast(e, wide), cast(e, wide)))],
-      (e) => apply("sqrt", e as TensorExpr),
+      (e) => atZero(e as TensorExpr, 0, (t) => apply("sqrt", t)),
       span,
     );
   else
     r = elementwise(
       b,
       "norm",
-      [sum((e) => op("pow", magnitude(e), p))],
-      (e) => op("pow", e as TensorExpr, 1 / p),
+      [sum((e) => atZero(magnitude(e), p < 0 ? Number.POSITIVE_INFINITY : 0, (t) => op("pow", t, p)))],
+      (e) => atZero(e as TensorExpr, p < 0 ? Number.POSITIVE_INFINITY : 0, (t) => op("pow", t, 1 / p)),
       span,
     );
   return convert(b, r, x.dtype, span);

@@ -89,6 +89,19 @@ function text(raw: Raw | undefined): string {
   throw new UnsupportedCall(`an argument ${JSON.stringify(raw)}`);
 }
 
+/** `a, b` with both broadcast to one shape, the last `own` axes apart: the library's functions take equal leading axes. */
+export function sameShape(a: Arg, b: Arg, own = 0): string {
+  const rank = Math.max(a.rank, b.rank);
+  const padded = (x: Arg): readonly number[] => [...Array.from({ length: rank - x.rank }, () => 1), ...x.shape];
+  const [p, q] = [padded(a), padded(b)];
+  const target = (mine: readonly number[]): readonly number[] => mine.map((n, i) => (i >= rank - own ? n : p[i] === 1 ? q[i]! : p[i]!));
+  const write = (x: Arg): string => {
+    const want = target(padded(x));
+    return want.length === x.rank && want.every((n, i) => n === x.shape[i]) ? String(x) : `broadcast_to(${x}, [${want.join(", ")}])`;
+  };
+  return `${write(a)}, ${write(b)}`;
+}
+
 export type Bound = Readonly<Record<string, Arg>>;
 
 interface Parameter {

@@ -1,5 +1,5 @@
 /** Products and norms of vectors and matrices, statistics. What needs elimination or singular values has no rule. */
-import { type Bound, UnsupportedCall } from "./call.ts";
+import { type Bound, sameShape, UnsupportedCall } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 import { axisText } from "./rules-basic.ts";
 
@@ -53,9 +53,9 @@ export const LINALG: RuleTable = {
   cross: ["cross(input, other, dim=None)", (a) => {
     const x = a["input"]!;
     const dim = a["dim"]!.isNone ? x.shape.indexOf(3) : a["dim"]!.number();
-    return `cross(${x}, ${a["other"]}, axis: ${dim})`;
+    return `cross(${sameShape(x, a["other"]!)}, axis: ${dim})`;
   }],
-  "linalg.cross": ["cross(input, other, *, dim=-1)", "cross($input, $other, axis: $dim)"],
+  "linalg.cross": ["cross(input, other, *, dim=-1)", (a) => `cross(${sameShape(a["input"]!, a["other"]!)}, axis: ${a["dim"]})`],
   "linalg.vecdot": ["vecdot(input, other, *, dim=-1)", "vecdot($input, $other, axis: $dim)"],
   "linalg.multi_dot": ["multi_dot(tensors)", (a) => a["tensors"]!.items.join(" @ ")],
   "linalg.matrix_power": ["matrix_power(input, n)", (a) => {
@@ -66,7 +66,7 @@ export const LINALG: RuleTable = {
   "linalg.vector_norm": ["vector_norm(input, ord=2, dim=None, keepdim=False, *, dtype=None)", vectorNorm],
   "linalg.matrix_norm": ["matrix_norm(input, ord='fro', dim=None, keepdim=False, *, dtype=None)", matrixNorm],
   "linalg.vander": ["vander(input, N=None)", (a) => `vander(${a["input"]}, ${a["N"]!.isNone ? a["input"]!.shape.at(-1) : a["N"]}, increasing: true)`],
-  cdist: ["cdist(input, other, p=2.0, compute_mode=None)", "cdist($input, $other, $p)"],
+  cdist: ["cdist(input, other, p=2.0, compute_mode=None)", (a) => `cdist(${sameShape(a["input"]!, a["other"]!, 2)}, ${a["p"]})`],
   "nn.functional.pdist": ["pdist(input, p=2)", "pdist($input, $p)"],
   cov: ["cov(input, *, correction=1, fweights=None, aweights=None)", (a) => {
     if (!a["fweights"]!.isNone || !a["aweights"]!.isNone) throw new UnsupportedCall("weights");

@@ -1,5 +1,5 @@
 /** `torch.nn.functional`. A missing batch axis is added and taken away again. */
-import { type Arg, type Bound, UnsupportedCall } from "./call.ts";
+import { type Arg, type Bound, sameShape, UnsupportedCall } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 
 const list = (items: readonly unknown[]): string => `[${items.join(", ")}]`;
@@ -53,7 +53,7 @@ function withIndices(x: Arg, n: number, name: string, rest: string): string {
 function avgPool(n: 1 | 2 | 3): (a: Bound) => string {
   return (a) =>
     batched(a["input"]!, n + 2, (x) =>
-      `avg_pool${n}d(${x}, ${several(a["kernel_size"]!, n)}, stride: ${a["stride"]!.isList && a["stride"]!.items.length === 0 ? "None" : several(a["stride"]!, n)}, padding: ${several(a["padding"]!, n)}, ceil_mode: ${a["ceil_mode"]!.boolean()}, count_include_pad: ${a["count_include_pad"]!.boolean(true)}${a["divisor_override"] && !a["divisor_override"].isNone ? `, divisor: ${a["divisor_override"]}` : ""})`);
+      `avg_pool${n}d(${x}, ${several(a["kernel_size"]!, n)}, stride: ${a["stride"]!.isList && a["stride"]!.items.length === 0 ? "None" : several(a["stride"]!, n)}, padding: ${several(a["padding"]!, n)}, ceil_mode: ${a["ceil_mode"]!.boolean()}, count_padding: ${a["count_include_pad"]!.boolean(true)}${a["divisor_override"] && !a["divisor_override"].isNone ? `, divisor: ${a["divisor_override"]}` : ""})`);
 }
 function adaptive(kind: "avg" | "max", n: 1 | 2 | 3): (a: Bound) => string {
   return (a) => {
@@ -176,7 +176,7 @@ export const NN: RuleTable = {
   }],
   "nn.functional.hinge_embedding_loss": [`hinge_embedding_loss(input, target, margin=1.0, ${R})`, "hinge_embedding_loss($input, $target, margin: $margin, reduction: $reduction)"],
   "nn.functional.margin_ranking_loss": [`margin_ranking_loss(input, input2, target, margin=0, ${R})`, "margin_ranking_loss($input, $input2, $target, margin: $margin, reduction: $reduction)"],
-  "nn.functional.cosine_similarity": ["cosine_similarity(input, x2, dim=1, eps=1e-8)", "cosine_similarity($input, $x2, $dim, $eps)"],
+  "nn.functional.cosine_similarity": ["cosine_similarity(input, x2, dim=1, eps=1e-8)", (a) => `cosine_similarity(${sameShape(a["input"]!, a["x2"]!)}, ${a["dim"]}, ${a["eps"]})`],
   "nn.functional.cosine_embedding_loss": [`cosine_embedding_loss(input, input2, target, margin=0, ${R})`, "cosine_embedding_loss($input, $input2, $target, margin: $margin, reduction: $reduction)"],
   "nn.functional.pairwise_distance": ["pairwise_distance(input, x2, p=2.0, eps=1e-6, keepdim=False)", "pairwise_distance($input, $x2, $p, $eps, $keepdim)"],
   "nn.functional.triplet_margin_loss": [`triplet_margin_loss(input, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False, ${R})`, "triplet_margin_loss($input, $positive, $negative, margin: $margin, p: $p, eps: $eps, swap: $swap, reduction: $reduction)"],

@@ -183,6 +183,8 @@ export function intervalOf(e: TensorExpr, a: Assumptions): Interval {
 export function proveInside(e: TensorExpr, extent: Extent, a: Assumptions, around: Iterable<Axis> = []): Proof {
   const { low, high } = intervalOf(e, a);
   const axes = new Set([...axesOf(e, a), ...around]);
+  // Over nothing, nothing is read.
+  for (const x of axes) if (x.extent.value === 0) return "proved";
   const atLeast = (x: Extent | undefined): Proof => (x ? proveAtLeastZero(x, a, axes) : "unknown");
   const below = high && subExtent(subExtent(extent, ONE), high);
   if (atLeast(low) === "proved" && atLeast(below) === "proved") return "proved";

@@ -17,7 +17,7 @@ import {
   subExtent,
   ZERO,
 } from "../../ir/extent.ts";
-import { type Apply, childrenOf, type TensorExpr } from "../../ir/tensor.ts";
+import { type Apply, freeAxes, type TensorExpr } from "../../ir/tensor.ts";
 
 export interface Range {
   readonly low: Extent | undefined;
@@ -40,18 +40,15 @@ export interface Known {
 
 /**
  * What holds where an expression is evaluated at all: every axis in it has at least one position, so the symbols of a product
- * extent are positive.
+ * extent are positive. Undefined if an axis has none: then nothing is evaluated.
  */
-export function assumingPositions(e: TensorExpr, known: Known): Known {
+export function assumingPositions(e: TensorExpr, known: Known): Known | undefined {
   const atLeast = new Map(known.atLeast);
-  const seen = new Set<TensorExpr>();
-  const go = (x: TensorExpr): void => {
-    if (seen.has(x)) return;
-    seen.add(x);
-    if (x.kind === "axis") assumePositive(known.resolve(x.axis.extent), atLeast);
-    for (const c of childrenOf(x)) go(c);
-  };
-  go(e);
+  for (const a of freeAxes(e)) {
+    const extent = known.resolve(a.extent);
+    if (extent === ZERO) return undefined;
+    assumePositive(extent, atLeast);
+  }
   return { resolve: known.resolve, atLeast };
 }
 

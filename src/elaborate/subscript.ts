@@ -351,6 +351,7 @@ interface Place {
 function checkIndex(cx: Context, e: TensorExpr, n: Extent, place: Place, guard: boolean): boolean {
   const { constraints } = cx.builder;
   const known = assumingPositions(e, { resolve: (x) => constraints.resolve(x), atLeast: constraints.atLeast });
+  if (!known) return true;
   const r = rangeOf(e, known);
   const extent = constraints.resolve(n);
   const above = r.low && proveNonNegative(constraints.resolve(r.low), known.atLeast);

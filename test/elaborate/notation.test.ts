@@ -245,6 +245,9 @@ describe("reads", () => {
     expectError("export fn f(x: f32[N]) { y[i] = x[i] + x[i - 1] }", "EIN1301", ["i - 1", "x"]);
     expectError("export fn f(x: f32[3]) { x[3] }", "EIN1301", ["3", "x"]);
   });
+  it("over nothing read nothing", () => {
+    expect(run("export fn f(x: f32[3]) { for[i in 0..0] x[i + 9] }", { x: [1, 2, 3] })).toEqual([]);
+  });
   it("that data decides need ??", () => {
     expectError("export fn f(x: f32[N], t: i32[M]) { y[i] = x[t[i]] }", "EIN1301", ["t[i]", "x"]);
     expect(run("export fn f(x: f32[N], t: i32[M]) { y[i] = x[t[i]] ?? -1 }", { x: [5, 6], t: [1, 0, 7, -1] })).toEqual([

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { expectError, run, signatureOf } from "./helper.ts";
 
@@ -99,4 +100,27 @@ describe("integer tensors", () => {
   it("are not masks", () => {
     expectError("export fn f(x: f32[N], t: bool[N]) { x[t] }", "EIN1201", ["t"]);
   });
+});
+
+/** Python's slice of 0…n-1, from its definition. */
+function python(n: number, from: number | undefined, to: number | undefined, step: number): number[] {
+  const clamp = (v: number, low: number, high: number): number => Math.min(Math.max(v < 0 ? v + n : v, low), high);
+  const [low, high] = step > 0 ? [0, n] : [-1, n - 1];
+  const start = from === undefined ? (step > 0 ? low : high) : clamp(from, low, high);
+  const stop = to === undefined ? (step > 0 ? high : low) : clamp(to, low, high);
+  const out: number[] = [];
+  for (let i = start; step > 0 ? i < stop : i > stop; i += step) out.push(i);
+  return out;
+}
+
+it("slices as Python does, for sizes known and unknown", () => {
+  const bound = fc.option(fc.integer({ min: -7, max: 7 }), { nil: undefined });
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 6 }), bound, bound, fc.constantFrom(1, 2, 3, -1, -2, -3), (n, from, to, step) => {
+      const source = `export fn f(x: f32[N]) { x[${from ?? ""}:${to ?? ""}:${step}] }`;
+      const values = Array.from({ length: n }, (_, k) => k);
+      expect(run(source, { x: values })).toEqual(python(n, from, to, step));
+    }),
+    { numRuns: 150 },
+  );
 });

@@ -14,7 +14,7 @@ import type {
   Variable,
 } from "../ir/kernel.ts";
 import type { VerifiedKernel } from "../ir/verify-kernel.ts";
-import { allStatements, launchOf } from "../ir/visit-kernel.ts";
+import { allStatements, exprChildren, launchOf } from "../ir/visit-kernel.ts";
 import { foldApply, uniformConstant } from "./fold.ts";
 import type { Interval } from "./range.ts";
 import { type Cell, type NameValue, type Value, ValueStore } from "./value.ts";
@@ -108,11 +108,22 @@ class Expander {
     return at;
   }
 
+  /** Children first, by a list of our own: expressions may be deeper than the stack. */
   value(e: KernelExpr): Value {
-    const old = this.memo.get(e);
-    if (old) return old;
-    const made = this.build(e);
-    this.memo.set(e, made);
+    const open = [e];
+    for (let x = open.at(-1); x; x = open.at(-1)) {
+      if (!this.memo.has(x)) {
+        const missing = exprChildren(x).filter((c) => !this.memo.has(c));
+        if (missing.length > 0) {
+          open.push(...missing);
+          continue;
+        }
+        this.memo.set(x, this.build(x));
+      }
+      open.pop();
+    }
+    const made = this.memo.get(e);
+    if (!made) throw new RangeError("an expression without a value");
     return made;
   }
 

@@ -214,7 +214,7 @@ const SPELL = {
   add: arithmetic("+", [0, 1]),
   sub: arithmetic("-", [0]),
   mul: arithmetic("*", [0, 1]),
-  div: arithmetic("/", [0]),
+  div: arithmetic("/", [0, 1]),
   floordiv: by(float("floordiv_f32"), floordivInt, floordivInt),
   mod: by(float("mod_f32"), modInt, modInt),
   rem: by(float("rem_f32"), remInt, remInt),

@@ -57,7 +57,7 @@ export function unknownCharacter(source: string, file: string, start: number, le
 }
 
 const NUMBER =
-  /^(?:0[xX][0-9a-fA-F](?:_?[0-9a-fA-F])*|0[bB][01](?:_?[01])*|(?:\d(?:_?\d)*\.?(?:\d(?:_?\d)*)?|\.\d(?:_?\d)*)(?:[eE][-+]?\d+)?)$/;
+  /^(?:0[xX][0-9a-fA-F](?:_?[0-9a-fA-F])*|0[bB][01](?:_?[01])*|(?:\d(?:_?\d)*(?:\.(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][-+]?\d+)?)$/;
 
 /** The number as it is read: without `_`. */
 export const numberText = (image: string): string => image.replaceAll("_", "");
@@ -66,9 +66,10 @@ export const isFloatText = (text: string): boolean => !/^0[xXbB]/.test(text) && 
 export function checkNumber(t: IToken, file: string, diagnostics: Diagnostic[]): void {
   if (NUMBER.test(t.image)) return;
   const span = tokenSpan(t, file);
-  const suffix = /^(0[xX][0-9a-fA-F]+|\d[\d_]*\.?\d*(?:[eE]\d+)?)_?(f|h|u|i|f16|f32|i32|u32|n|j|l|L|F|U)$/.exec(
-    t.image,
-  );
+  const suffix =
+    t.image.length > 100
+      ? null
+      : /^(0[xX][0-9a-fA-F]+|\d[\d_]*(?:\.\d*)?(?:[eE]\d+)?)_?(f|h|u|i|f16|f32|i32|u32|n|j|l|L|F|U)$/.exec(t.image);
   const parts = suffix
     ? {
         notes: ["a literal takes the type of its context; to choose one write `1 as f16`"],

@@ -176,6 +176,7 @@ function previewFix(fix: Fix, linesOf: LinesOf, gutter: number, c: Colours, widt
   if (!first || !lines) return [];
   const { line } = lines.at(first.span.start);
   const text = lines.text(line);
+  if (text.length > 4 * width) return [];
   const start = lines.start(line);
   const edits = [...fix.edits].sort((a, b) => a.span.start - b.span.start);
   let after = "";

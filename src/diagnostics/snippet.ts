@@ -26,8 +26,34 @@ interface Placed {
   readonly mark: Mark;
 }
 
+/** Longer lines are cut around each mark before anything is measured: a line may be a megabyte. */
+const LONG = 2000;
+
 /** Rows for a line. A line wider than `width` is clipped around its marks, and shown again for marks that are too far away. */
 export function renderLine(text: string, marks: readonly Mark[], width: number, paint: Paint): readonly Row[] {
+  if (text.length <= LONG) return renderShort(text, marks, width, paint, { before: false, after: false });
+  const rows: Row[] = [];
+  const sorted = [...marks].sort((a, b) => a.start - b.start);
+  for (let i = 0; i < sorted.length || i === 0; ) {
+    const from = Math.max(0, (sorted[i]?.start ?? 0) - 2 * width);
+    const to = from + LONG;
+    let end = i + 1;
+    while (end < sorted.length && sorted[end]!.start < to - 2 * width) end++;
+    const moved = sorted.slice(i, end).map((m) => ({ ...m, start: m.start - from, end: Math.min(m.end, to) - from }));
+    rows.push(...renderShort(text.slice(from, to), moved, width, paint, { before: from > 0, after: to < text.length }));
+    i = end;
+  }
+  return rows;
+}
+
+/** `cut` says whether the text is only a part of its line. */
+function renderShort(
+  text: string,
+  marks: readonly Mark[],
+  width: number,
+  paint: Paint,
+  cut: { readonly before: boolean; readonly after: boolean },
+): readonly Row[] {
   const line = displayLine(text);
   const total = line.columns.at(-1)!;
   const placed = marks
@@ -37,18 +63,23 @@ export function renderLine(text: string, marks: readonly Mark[], width: number, 
       return { from, to: Math.max(from + 1, to), mark };
     })
     .sort((a, b) => a.from - b.from || a.to - b.to);
-  if (total <= width)
+  if (total <= width && !cut.before && !cut.after)
     return [{ text: sliceColumns(line, 0, total).trimEnd(), isSource: true }, ...underline(placed, paint)];
   if (placed.length === 0) return [{ text: `${sliceColumns(line, 0, width)}…`, isSource: true }];
   const rows: Row[] = [];
   for (const group of groupByReach(placed, width)) {
     const left = Math.max(0, Math.min(group[0]!.from - Math.floor(width / 4), total - width));
     const right = Math.min(total, left + width);
-    const before = left > 0 ? "…" : "";
+    const before = left > 0 || cut.before ? "…" : "";
+    const after = right < total || cut.after ? "…" : "";
     const shift = left - before.length;
-    rows.push({ text: `${before}${sliceColumns(line, left, right)}${right < total ? "…" : ""}`, isSource: true });
+    rows.push({ text: `${before}${sliceColumns(line, left, right)}${after}`, isSource: true });
     const moved = group.map(
-      (p): Placed => ({ mark: p.mark, from: p.from - shift, to: Math.max(p.from + 1, Math.min(p.to, right)) - shift }),
+      (p): Placed => ({
+        mark: p.mark,
+        from: p.from - shift,
+        to: Math.max(p.from + 1, Math.min(p.to, right)) - shift,
+      }),
     );
     rows.push(...underline(moved, paint));
   }

@@ -48,7 +48,9 @@ fn scalar(x: f32[]) -> f32 { x }`),
   });
 
   test("module-level values", () => {
-    expect(tree("export let train_step = value_and_grad(mlp_loss, wrt: [w1, w2])")).toMatchInlineSnapshot(`"(export let train_step (call value_and_grad mlp_loss wrt:[w1 w2]))"`);
+    expect(tree("export let train_step = value_and_grad(mlp_loss, wrt: [w1, w2])")).toMatchInlineSnapshot(
+      `"(export let train_step (call value_and_grad mlp_loss wrt:[w1 w2]))"`,
+    );
     expect(tree("const N = 4; export const M = N * 2")).toBe("(const N 4)\n(export const M (* N 2))");
   });
 
@@ -86,7 +88,9 @@ export fn mlp_loss(x: f32[N, I], t: i32[N], w1: f32[I, D], w2: f32[D, O]) -> f32
 
 describe("statements", () => {
   test("let and const", () => {
-    expect(body("let x = 1\nconst k = 2\nlet y: f32[N] = x\nlet { value, index: i } = argmax(y)\nvalue")).toMatchInlineSnapshot(`
+    expect(
+      body("let x = 1\nconst k = 2\nlet y: f32[N] = x\nlet { value, index: i } = argmax(y)\nvalue"),
+    ).toMatchInlineSnapshot(`
       "(let x 1)
       (const k 2)
       (let y: f32[N] x)
@@ -106,7 +110,9 @@ describe("statements", () => {
 
   test("scatters", () => {
     expect(
-      body("y[ids[i], d]: f32[V, D] += x[i, d]\na[i] *= b[i]\na[i] max= b[i]\na[i]: i32[N] min= b[i]\na[2 * i] set= b[i] over [i in 0..N]\na[i] += sum[k] b[k] over [i, k]"),
+      body(
+        "y[ids[i], d]: f32[V, D] += x[i, d]\na[i] *= b[i]\na[i] max= b[i]\na[i]: i32[N] min= b[i]\na[2 * i] set= b[i] over [i in 0..N]\na[i] += sum[k] b[k] over [i, k]",
+      ),
     ).toMatchInlineSnapshot(`
       "(scatter += y [(at ids i) d]: f32[V D] (at x i d))
       (scatter *= a [i] (at b i))
@@ -147,7 +153,9 @@ describe("where statements end", () => {
     expect(body("let mu = x\n-mu")).toBe("(let mu x)\n(result (- mu))");
   });
   test("the body of for and of a reduction may stand on the next line", () => {
-    expect(body("let x = for[i]\n  (a[i])\nsum[k]\n  -x[k]")).toBe("(let x (for [i] (at a i)))\n(result (sum [k] (- (at x k))))");
+    expect(body("let x = for[i]\n  (a[i])\nsum[k]\n  -x[k]")).toBe(
+      "(let x (for [i] (at a i)))\n(result (sum [k] (- (at x k))))",
+    );
   });
   test("inside brackets lines mean nothing, inside blocks in brackets they do", () => {
     expect(body("f(a\n  - b,\n {\n let t = 1\n t })")).toMatchInlineSnapshot(`
@@ -160,7 +168,9 @@ describe("where statements end", () => {
     expect(tree("\uFEFFlet a = 1\r\nlet b = 2\rlet c = 3\n")).toBe("(let a 1)\n(let b 2)\n(let c 3)");
   });
   test("a line of one token that may be a keyword elsewhere", () => {
-    expect(body("let over = 1\nlet from = over\nlet max = 2\nlet in = 3\nlet until = 4\nover[i] = 1\nset[i] = 2")).toMatchInlineSnapshot(`
+    expect(
+      body("let over = 1\nlet from = over\nlet max = 2\nlet in = 3\nlet until = 4\nover[i] = 1\nset[i] = 2"),
+    ).toMatchInlineSnapshot(`
       "(let over 1)
       (let from over)
       (let max 2)
@@ -208,7 +218,10 @@ describe("expressions", () => {
     ["c ? d ? x : y : z", "(? c (? d x y) z)"],
     ["x as f16 as f32", "(as (as x f16) f32)"],
     ["iterate 20 from v0 as v { v }", "(iterate 20 [v=v0]\n  (result v))"],
-    ["iterate i in 0..n until e < 1 from a as x, b as f32 as y { y } max 99", "(iterate i n until (< e 1) [x=a y=(as b f32)] max 99\n  (result y))"],
+    [
+      "iterate i in 0..n until e < 1 from a as x, b as f32 as y { y } max 99",
+      "(iterate i n until (< e 1) [x=a y=(as b f32)] max 99\n  (result y))",
+    ],
     ["iterate until done from a as x max 5 { x }", "(iterate until done [x=a] max 5\n  (result x))"],
     ["{ let t = 1; t }", "(block\n  (let t 1)\n  (result t))"],
   ])("%s", (source, expected) => {
@@ -260,6 +273,10 @@ describe("precedence", () => {
     const item = parseModule(source, "m.ein").module.items[0]!;
     if (item.kind !== "letItem" || item.value.kind !== "binary") throw new Error("not a product");
     const text = (s: { start: number; end: number }): string => source.slice(s.start, s.end);
-    expect([text(item.value.span), text(item.value.left.span), text(item.value.opSpan)]).toEqual(["(a + b) * c", "(a + b)", "*"]);
+    expect([text(item.value.span), text(item.value.left.span), text(item.value.opSpan)]).toEqual([
+      "(a + b) * c",
+      "(a + b)",
+      "*",
+    ]);
   });
 });

@@ -14,7 +14,6 @@ import {
   type Extent,
   maxExtent,
   minExtent,
-  modExtent,
   mulExtent,
   negExtent,
   ONE,
@@ -22,11 +21,11 @@ import {
   productExtent,
   proveNonNegative,
   size,
-  sizeSymbol,
   subExtent,
   ZERO,
 } from "./extent.ts";
 import type { Prim } from "./prim.ts";
+import { type Knowledge, knowledge, prove } from "./prove.ts";
 import { type Apply, type Axis, childrenOf, type Fact, type Program, type TensorExpr } from "./tensor.ts";
 import { definitionsOf } from "./tensor-collect.ts";
 
@@ -43,6 +42,8 @@ export interface Assumptions {
   readonly counts: readonly Extent[];
   readonly intervals: WeakMap<TensorExpr, Interval>;
   readonly axes: WeakMap<TensorExpr, ReadonlySet<Axis>>;
+  /** By the extents of the axes that are not empty. */
+  readonly knowledge: Map<string, Knowledge>;
 }
 
 export function assume(facts: readonly Fact[], counts: readonly Extent[] = []): Assumptions {
@@ -52,7 +53,7 @@ export function assume(facts: readonly Fact[], counts: readonly Extent[] = []): 
     nonNegative.push(d);
     if (f.relation === "==") nonNegative.push(negExtent(d));
   }
-  return { nonNegative, counts, intervals: new WeakMap(), axes: new WeakMap() };
+  return { nonNegative, counts, intervals: new WeakMap(), axes: new WeakMap(), knowledge: new Map() };
 }
 
 export function assumptionsOf(p: Program): Assumptions {
@@ -77,84 +78,18 @@ const SMALL_COEFFICIENT = 2 ** 16;
 /** Is e at least 0, given the assumptions and that the axes are not empty? */
 export function proveAtLeastZero(e: Extent, assumptions: Assumptions, axes: Iterable<Axis> = []): Proof {
   const plain = proveNonNegative(e);
-  if (plain !== "unknown") return plain;
-  const known = [...assumptions.nonNegative];
-  for (const a of axes) known.push(subExtent(a.extent, ONE));
-  const atLeast = new Map<string, number>();
-  for (const k of known) {
-    const [t, c] = k.terms;
-    const atom = t?.atoms[0];
-    if (
-      t?.coefficient !== 1 ||
-      t.atoms.length !== 1 ||
-      atom?.kind !== "symbol" ||
-      (c && c.atoms.length > 0) ||
-      k.terms.length > 2
-    )
-      continue;
-    atLeast.set(atom.name, Math.max(atLeast.get(atom.name) ?? 0, -(c?.coefficient ?? 0)));
-  }
-  const simple = proveNonNegative(e, atLeast);
-  if (simple !== "unknown") return simple;
-  return byAssumptions(e, known, atLeast, 2) ? "proved" : "unknown";
+  return plain !== "unknown" ? plain : prove(e, knowing(assumptions, axes));
 }
 
-/** e = m·k + rest with an assumption k >= 0, a factor m >= 0 and a rest that is proved. */
-function byAssumptions(
-  e: Extent,
-  known: readonly Extent[],
-  atLeast: ReadonlyMap<string, number>,
-  depth: number,
-): boolean {
-  for (const k of known) {
-    for (const m of multipliers(e, k)) {
-      if (proveNonNegative(m, atLeast) !== "proved") continue;
-      const rest = subExtent(e, mulExtent(m, k));
-      if (proveNonNegative(rest, atLeast) === "proved") return true;
-      if (depth > 1 && rest.terms.length <= e.terms.length && byAssumptions(rest, known, atLeast, depth - 1))
-        return true;
-    }
-  }
-  return false;
-}
-
-/** Factors that make a term of k cancel one of e. */
-function multipliers(e: Extent, k: Extent): ReadonlySet<Extent> {
-  const found = new Set<Extent>();
-  const alone = (of: Extent, i: number): Extent => {
-    const others = of.terms.filter((_, j) => j !== i);
-    let rest = of;
-    for (const t of others) rest = subExtent(rest, termExtent(t.coefficient, t.atoms));
-    return rest;
-  };
-  k.terms.forEach((kt, j) => {
-    if (kt.atoms.length === 0) return;
-    e.terms.forEach((et, i) => {
-      if (et.coefficient * kt.coefficient < 0 || et.coefficient % kt.coefficient !== 0) return;
-      const [whole, part] = [alone(e, i), alone(k, j)];
-      const q = divExtent(whole, part);
-      if (mulExtent(q, part) === whole) found.add(q);
-    });
-  });
-  return found;
-}
-function termExtent(coefficient: number, atoms: Extent["terms"][number]["atoms"]): Extent {
-  let product = size(coefficient);
-  for (const a of atoms) {
-    // Atoms stand in extents only; a single one is made anew through the operations that intern.
-    const made =
-      a.kind === "symbol"
-        ? sizeSymbol(a.name)
-        : a.kind === "div"
-          ? divExtent(a.left, a.right)
-          : a.kind === "min"
-            ? minExtent(a.left, a.right)
-            : a.kind === "max"
-              ? maxExtent(a.left, a.right)
-              : modExtent(a.left, a.right);
-    product = mulExtent(product, made);
-  }
-  return product;
+function knowing(assumptions: Assumptions, axes: Iterable<Axis>): Knowledge {
+  const extents = new Map<string, Extent>();
+  for (const a of axes) extents.set(a.extent.text, a.extent);
+  const key = [...extents.keys()].sort().join("|");
+  const old = assumptions.knowledge.get(key);
+  if (old) return old;
+  const made = knowledge(assumptions.nonNegative, [...extents.values()]);
+  assumptions.knowledge.set(key, made);
+  return made;
 }
 
 // ---- Intervals ----------------------------------------------------------------------------------------------------
@@ -181,8 +116,9 @@ export function intervalOf(e: TensorExpr, a: Assumptions): Interval {
 
 /** Is the i32 expression within 0 … extent - 1? Refuted: never. `around` are further axes that are not empty. */
 export function proveInside(e: TensorExpr, extent: Extent, a: Assumptions, around: Iterable<Axis> = []): Proof {
-  const { low, high } = intervalOf(e, a);
   const axes = new Set([...axesOf(e, a), ...around]);
+  if (knowing(a, axes).vacuous) return "proved";
+  const { low, high } = intervalOf(e, a);
   // Over nothing, nothing is read.
   for (const x of axes) if (x.extent.value === 0) return "proved";
   const atLeast = (x: Extent | undefined): Proof => (x ? proveAtLeastZero(x, a, axes) : "unknown");
@@ -218,7 +154,7 @@ function find(e: TensorExpr, a: Assumptions): Interval {
   }
 }
 
-function prove(x: Extent | undefined, e: TensorExpr, a: Assumptions): boolean {
+function provenOver(x: Extent | undefined, e: TensorExpr, a: Assumptions): boolean {
   return x !== undefined && proveAtLeastZero(x, a, axesOf(e, a)) === "proved";
 }
 
@@ -229,14 +165,14 @@ function trusted(low: Extent | undefined, high: Extent | undefined, e: TensorExp
     x.value !== undefined
       ? x.value >= I32_LOW && x.value <= I32_HIGH
       : x.terms.every((t) => Math.abs(t.coefficient) <= SMALL_COEFFICIENT) ||
-        a.counts.some((c) => prove(subExtent(c, x), e, a) && prove(addExtent(c, x), e, a));
+        a.counts.some((c) => provenOver(subExtent(c, x), e, a) && provenOver(addExtent(c, x), e, a));
   return small(low) && small(high) ? { low, high } : UNKNOWN;
 }
 
 function scaled(i: Interval, by: Extent, e: TensorExpr, a: Assumptions): Interval {
   const times = (x: Extent | undefined): Extent | undefined => x && mulExtent(x, by);
-  if (prove(by, e, a)) return { low: times(i.low), high: times(i.high) };
-  if (prove(negExtent(by), e, a)) return { low: times(i.high), high: times(i.low) };
+  if (provenOver(by, e, a)) return { low: times(i.low), high: times(i.high) };
+  if (provenOver(negExtent(by), e, a)) return { low: times(i.high), high: times(i.low) };
   return UNKNOWN;
 }
 function plus(a: Interval, b: Interval): Interval {
@@ -246,10 +182,10 @@ function hull(i: Interval, j: Interval, e: TensorExpr, a: Assumptions): Interval
   return { low: i.low && j.low && least(i.low, j.low, e, a), high: i.high && j.high && most(i.high, j.high, e, a) };
 }
 function least(x: Extent, y: Extent, e: TensorExpr, a: Assumptions): Extent {
-  return prove(subExtent(y, x), e, a) ? x : prove(subExtent(x, y), e, a) ? y : minExtent(x, y);
+  return provenOver(subExtent(y, x), e, a) ? x : provenOver(subExtent(x, y), e, a) ? y : minExtent(x, y);
 }
 function most(x: Extent, y: Extent, e: TensorExpr, a: Assumptions): Extent {
-  return prove(subExtent(x, y), e, a) ? x : prove(subExtent(y, x), e, a) ? y : maxExtent(x, y);
+  return provenOver(subExtent(x, y), e, a) ? x : provenOver(subExtent(y, x), e, a) ? y : maxExtent(x, y);
 }
 function minInterval(i: Interval, j: Interval, e: TensorExpr, a: Assumptions): Interval {
   return {
@@ -269,14 +205,14 @@ function applied(e: Apply, a: Assumptions): Interval {
   if (!x) return UNKNOWN;
   if (e.prim === "cast") {
     const i = x.dtype === "f32" || x.dtype === "f16" ? UNKNOWN : intervalOf(x, a);
-    if (e.dtype === "u32") return prove(i.low, e, a) ? i : UNKNOWN;
+    if (e.dtype === "u32") return provenOver(i.low, e, a) ? i : UNKNOWN;
     return x.dtype === "u32" ? trusted(i.low, i.high, e, a) : i;
   }
   if (e.prim === "select" && y && z) return hull(refined(y, x, true, a), refined(z, x, false, a), e, a);
   if (e.prim === "popcount" || e.prim === "clz") return { low: ZERO, high: size(32) };
   if (e.prim === "sign") return { low: size(-1), high: ONE };
   const i = intervalOf(x, a);
-  if (e.prim === "abs") return prove(i.low, e, a) ? i : UNKNOWN;
+  if (e.prim === "abs") return provenOver(i.low, e, a) ? i : UNKNOWN;
   if (!y) return linear(e, a);
   const j = intervalOf(y, a);
   switch (e.prim) {
@@ -288,33 +224,40 @@ function applied(e: Apply, a: Assumptions): Interval {
     case "shr": {
       const amount = e.prim === "shr" && y.kind === "const" ? size(2 ** (y.value & 31)) : undefined;
       const by = e.prim === "shr" ? amount : j.low === j.high ? j.low : undefined;
-      if (by && prove(subExtent(by, ONE), e, a))
-        return { low: i.low && divExtent(i.low, by), high: i.high && divExtent(i.high, by) };
-      const positive = prove(j.low && subExtent(j.low, ONE), e, a);
-      return e.prim === "floordiv" && positive && prove(i.low, e, a) ? { low: ZERO, high: i.high } : UNKNOWN;
+      if (by && provenOver(subExtent(by, ONE), e, a))
+        return { low: i.low && divExtent(i.low, by), high: i.high && floorOf(i.high, by) };
+      const positive = provenOver(j.low && subExtent(j.low, ONE), e, a);
+      return e.prim === "floordiv" && positive && provenOver(i.low, e, a) ? { low: ZERO, high: i.high } : UNKNOWN;
     }
     case "mod":
     case "rem": {
-      if (!prove(j.low && subExtent(j.low, ONE), e, a)) return UNKNOWN;
-      const nonNegative = prove(i.low, e, a);
+      if (!provenOver(j.low && subExtent(j.low, ONE), e, a)) return UNKNOWN;
+      const nonNegative = provenOver(i.low, e, a);
       if (e.prim === "rem" && !nonNegative) return UNKNOWN;
-      if (nonNegative && prove(j.low && i.high && subExtent(subExtent(j.low, ONE), i.high), e, a)) return i;
+      if (nonNegative && provenOver(j.low && i.high && subExtent(subExtent(j.low, ONE), i.high), e, a)) return i;
       const last = j.high && subExtent(j.high, ONE);
       return { low: ZERO, high: nonNegative && i.high ? (last ? least(i.high, last, e, a) : i.high) : last };
     }
     case "bitand": {
-      const masks = [i, j].filter((m) => prove(m.low, e, a));
+      const masks = [i, j].filter((m) => provenOver(m.low, e, a));
       return masks.length > 0 ? { low: ZERO, high: masks.find((m) => m.high)?.high } : UNKNOWN;
     }
     case "mul": {
       const form = linearOf(e);
       if (!form.terms.has(e)) return linear(e, a);
-      if (!prove(i.low, e, a) || !prove(j.low, e, a)) return UNKNOWN;
+      if (!provenOver(i.low, e, a) || !provenOver(j.low, e, a)) return UNKNOWN;
       return trusted(i.low && j.low && mulExtent(i.low, j.low), i.high && j.high && mulExtent(i.high, j.high), e, a);
     }
     default:
       return linear(e, a);
   }
+}
+
+/** ⌊x / by⌋; one below a multiple of by it is one below the quotient, which the extents alone do not see. */
+function floorOf(x: Extent, by: Extent): Extent {
+  const above = addExtent(x, ONE);
+  const q = divExtent(above, by);
+  return mulExtent(q, by) === above ? subExtent(q, ONE) : divExtent(x, by);
 }
 
 /** Sums with extents as coefficients: equal atoms have been collected, so i - i is 0. */

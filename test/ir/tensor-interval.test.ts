@@ -5,6 +5,7 @@ import { assume, intervalOf, intervalText, proveAtLeastZero, proveInside } from 
 import { parseProgram } from "../../ir/parse-tensor.ts";
 import { printExpr } from "../../ir/print-tensor.ts";
 import { axis, type TensorExpr } from "../../ir/tensor.ts";
+import { unprovedReads, verifyProgram } from "../../ir/verify-tensor.ts";
 
 /** The expression as the i32 result of a map over i:N, j:M, k:4 with tensors x[N] of i32 and b[N] of bool. */
 function expr(text: string, facts = ""): { e: TensorExpr; a: ReturnType<typeof assume> } {
@@ -102,6 +103,19 @@ describe("proofs", () => {
     expect(proveAtLeastZero(subExtent(C, A), a)).toBe("unknown");
     expect(proveAtLeastZero(subExtent(mulExtent(S, H), mulExtent(S, R)), a)).toBe("proved");
     expect(proveAtLeastZero(subExtent(addExtent(A, A), addExtent(B, C)), a)).toBe("proved");
+  });
+  test("slices clamped by max and min, and digits of a product, stay inside", () => {
+    const clean = (text: string): void => {
+      const p = parseProgram(`input x: f32[n:N]\ninput b: f32[b:B, k:3, t:T]\n${text}\nresult y = y`);
+      expect(unprovedReads(p).map((u) => `${u.axis}: ${u.interval}`)).toEqual([]);
+      expect(verifyProgram(p)).toEqual([]);
+    };
+    clean("y[i:max(0, N - 3)] = x[i + 3]");
+    clean("y[i:max(0, min(3, N) - 1)] = x[i + 1] - x[i]");
+    clean("y[i:(max(-1, N - 2) - min(0, N - 1) + 1) div 2] = x[size(max(-1, N - 2)) - i * 2]");
+    clean("y[i:3 * B * T] = b[i div T div 3, i div T % 3, i % T]");
+    clean("y[i:0] = x[i + 4]");
+    clean("y[i:0, j:3] = x[j]");
   });
   test("an unpadded strided window stays inside", () => {
     const p = parseProgram(

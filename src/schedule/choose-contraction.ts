@@ -1,6 +1,7 @@
 /** Candidates for contractions, best guess first. */
 import { alongOf } from "./apply/operands.ts";
-import { fixedSubgroup, guessAll } from "./measure.ts";
+import { costOf } from "./cost.ts";
+import { fixedSubgroup, guessAll, isLlvmpipe } from "./measure.ts";
 import type { ContractionRegion } from "./region.ts";
 import type { ContractionSchedule, Schedule } from "./schedule.ts";
 import type { Target } from "./target.ts";
@@ -30,13 +31,23 @@ export function contractionCandidates(region: ContractionRegion, target: Target)
     const columns = guessAll(flip ? region.m : region.n);
     const k = guessAll(region.k);
     const sizes = { rows, columns, k, batch: guessAll(region.batch) };
-    const base = { ...PLAIN, vector, ...(along ? { along } : {}) };
+    const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(region, target) };
     if (software) out.push(...onSoftware(base, sizes, fixedSubgroup(target)));
     else out.push(...onGpu(base, sizes, target));
     out.push(...plain(base, sizes));
   }
   return out;
 }
+
+/** On llvmpipe an epilogue with dear functions stands once, in a loop over sums that were stored first. */
+function epilogueOn(region: ContractionRegion, target: Target): Pick<ContractionSchedule, "epilogue"> {
+  const [e, ...more] = region.epilogue;
+  if (!isLlvmpipe(target) || !e || more.length > 0 || region.stores.length !== 1 || e.results.length !== 1) return {};
+  if (region.reduce.monoid.slots.length !== 1 || e.results[0]?.dtype !== region.reduce.monoid.slots[0]) return {};
+  return costOf(e.results) >= DEAR_EPILOGUE ? { epilogue: "loop" } : {};
+}
+/** Weighted operations (see cost.ts) from which it pays to store the sums and load them again. */
+const DEAR_EPILOGUE = 16;
 
 interface Sizes {
   readonly rows: number;

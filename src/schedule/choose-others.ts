@@ -1,5 +1,5 @@
 /** Candidates for elementwise regions, rows, reductions, scans and scatters, best guess first. */
-import { type Axis, axisRef, type Read, substituteAxes } from "../../ir/tensor.ts";
+import { type Axis, axisRef, type Definition, type Read, substituteAxes } from "../../ir/tensor.ts";
 import { fixedAxes } from "./apply/scatter.ts";
 import { crossing } from "./apply/transpose.ts";
 import { fixedSubgroup, guess, guessAll, movement, powerAtMost, readsIn } from "./measure.ts";
@@ -175,7 +175,8 @@ function heldLoads(region: RowRegion): number {
     const to = new Map(axes.map((a, i) => [a, axisRef(first[i] ?? a)]));
     return (p.kind === "reduce" ? p.reduce.values : p.results).map((e) => substituteAxes(e, to));
   });
-  return readsIn(exprs).length;
+  const own = new Set<Definition>(region.phases.map((p) => p.def));
+  return readsIn(exprs).filter((r) => !own.has(r.tensor)).length;
 }
 
 interface Rows {

@@ -4,6 +4,7 @@
  */
 import { divExtent, type Extent, ONE, productExtent, size } from "../../ir/extent.ts";
 import {
+  type Buffer,
   extract,
   type KernelExpr,
   kand,
@@ -13,6 +14,7 @@ import {
   kint,
   ksize,
   kvector,
+  type Lanes,
   load,
   splat,
   store,
@@ -320,61 +322,58 @@ function access(b: Builder, e: Read, form: Linear, lanes: 1 | 2 | 4): Value {
 
 // ---- Stores -------------------------------------------------------------------------------------------------------
 
-/** Stores a value (a scalar, or one a lane where the point depends on the lane) at a point of a definition. */
-export function storeAt(b: Builder, ref: TensorRef, point: readonly TensorExpr[], value: KernelExpr): void {
+interface Place {
+  readonly buffer: Buffer;
+  /** One index of a whole vector (or of a scalar), or one for each lane. */
+  readonly indices: readonly KernelExpr[];
+  readonly lanes: Lanes;
+}
+
+function placeOf(b: Builder, ref: TensorRef, point: readonly TensorExpr[], access: "write" | "readwrite"): Place {
   const at = point.map((p) => resolve(b, p));
   const shape = shapeOf(ref.tensor);
   const form = positionOf(b, at, shape);
-  if (b.lanes === 1 || !at.some((p) => dependsOnLane(b, p))) {
-    if (value.lanes !== 1) throw new ScheduleError("vector", `lanes of ${ref.tensor.name} meet in one element`);
-    emit(b, store(tensorBuffer(b, ref, "write", 1), indexValue(b, form).expr, value));
-    return;
-  }
-  const wide = splat(value, b.lanes);
-  const total = productExtent(shape);
-  if (aligned(b, form, total)) {
-    emit(b, store(tensorBuffer(b, ref, "write", b.lanes), indexValue(b, vectorForm(b, form)).expr, wide));
+  if (b.lanes === 1 || !at.some((p) => dependsOnLane(b, p)))
+    return { buffer: tensorBuffer(b, ref, access, 1), indices: [indexValue(b, form).expr], lanes: 1 };
+  if (aligned(b, form, productExtent(shape)))
+    return {
+      buffer: tensorBuffer(b, ref, access, b.lanes),
+      indices: [indexValue(b, vectorForm(b, form)).expr],
+      lanes: b.lanes,
+    };
+  const buffer = tensorBuffer(b, ref, access, 1);
+  const indices = Array.from(
+    { length: b.lanes },
+    (_, l) => indexValue(b, linearForm(simplifyIndex(atLane(b, formExpression(form), l)))).expr,
+  );
+  return { buffer, indices, lanes: b.lanes };
+}
+
+/** Stores a value (a scalar, or one a lane where the point depends on the lane) at a point of a definition. */
+export function storeAt(
+  b: Builder,
+  ref: TensorRef,
+  point: readonly TensorExpr[],
+  value: KernelExpr,
+  access: "write" | "readwrite" = "write",
+): void {
+  const place = placeOf(b, ref, point, access);
+  if (place.lanes < value.lanes) throw new ScheduleError("vector", `lanes of ${ref.tensor.name} meet in one element`);
+  const wide = splat(value, place.lanes);
+  const [first] = place.indices;
+  if (place.indices.length === 1 && first) {
+    emit(b, store(place.buffer, first, wide));
     return;
   }
   const named = name(b, "v", wide);
-  const buffer = tensorBuffer(b, ref, "write", 1);
-  for (let l = 0; l < b.lanes; l++) {
-    const lane: Linear = linearForm(simplifyIndex(atLane(b, formExpression(form), l)));
-    emit(b, store(buffer, indexValue(b, lane).expr, extract(named, l)));
-  }
+  place.indices.forEach((index, l) => {
+    emit(b, store(place.buffer, index, extract(named, l)));
+  });
 }
 
-// ---- Monoid bodies ------------------------------------------------------------------------------------------------
-
-/** A monoid's (or an operand's) body with `arg(i)` replaced by kernel expressions; shared parts are named once. */
-export function lowerBody(
-  b: Builder,
-  bodies: readonly TensorExpr[],
-  args: readonly KernelExpr[],
-): readonly KernelExpr[] {
-  const uses = new Map<TensorExpr, number>();
-  const visit = (e: TensorExpr): void => {
-    const n = uses.get(e) ?? 0;
-    uses.set(e, n + 1);
-    if (n === 0) for (const c of childrenOf(e)) visit(c);
-  };
-  for (const e of bodies) visit(e);
-  const memo = new Map<TensorExpr, KernelExpr>();
-  const go = (e: TensorExpr): KernelExpr => {
-    if (e.kind === "const") return kconst(e.dtype, e.value);
-    if (e.kind === "size") return ksize(e.extent);
-    if (e.kind === "arg") {
-      const a = args[e.index];
-      if (!a) throw new Error(`argument ${e.index} of a monoid's body is missing`);
-      return a;
-    }
-    const old = memo.get(e);
-    if (old) return old;
-    if (e.kind !== "apply") throw new ScheduleError("kind", `a ${e.kind} inside a monoid's body`);
-    const expr = kapplyTyped(e.prim, e.args.map(go), e.dtype);
-    const made = (uses.get(e) ?? 0) > 1 ? name(b, "c", expr) : expr;
-    memo.set(e, made);
-    return made;
-  };
-  return bodies.map(go);
+/** What the invocation itself has stored at a point, read back. */
+export function loadBack(b: Builder, ref: TensorRef, point: readonly TensorExpr[]): KernelExpr {
+  const place = placeOf(b, ref, point, "readwrite");
+  const parts = place.indices.map((i) => name(b, ref.tensor.name, load(place.buffer, i)));
+  return parts.length === 1 && parts[0] ? parts[0] : name(b, "v", kvector(parts));
 }

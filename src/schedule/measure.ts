@@ -55,3 +55,8 @@ export function powerAtMost(n: number, most: number): 1 | 2 | 4 | 8 | 16 | 32 | 
   while (p * 2 <= Math.min(n, most) && p < 1024) p *= 2;
   return p as 1 | 2 | 4 | 8 | 16 | 32 | 64 | 128 | 256 | 512 | 1024;
 }
+
+/** Mesa's llvmpipe: long straight-line code with dear functions spills there, a loop over few lines does not. */
+export function isLlvmpipe(t: Target): boolean {
+  return /llvmpipe/i.test(`${t.name} ${t.driver}`);
+}

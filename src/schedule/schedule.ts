@@ -29,6 +29,8 @@ export interface ContractionSchedule extends Common {
   readonly batches: number;
   /** What the lanes of a vector run along; without it N, then M, then K, the first that the accesses allow. */
   readonly along?: "n" | "m" | "k";
+  /** The epilogue's code once for each element of the tile (without it), or once in a loop over the invocation's own rows. */
+  readonly epilogue?: "inline" | "loop";
 }
 export interface RowSchedule extends Common {
   readonly kind: "row";

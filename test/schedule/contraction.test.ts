@@ -40,7 +40,7 @@ interface Shape {
 
 type Body = "product" | "difference" | "max";
 
-function contraction(s: Shape, body: Body, epilogue: boolean): Omit<Case, "sizes"> {
+function contraction(s: Shape, body: Body, epilogue: boolean | "one"): Omit<Case, "sizes"> {
   const [x, w] = [input("x", "f32", clone(s.a)), input("w", "f32", clone(s.b))];
   const bias = input("bias", "f32", clone(s.out.slice(-1)));
   const a = read(x, 0, refs(s.a));
@@ -62,9 +62,14 @@ function contraction(s: Shape, body: Body, epilogue: boolean): Omit<Case, "sizes
     const turned = [...s.out].reverse();
     const t = mul(read(def, 0, refs(s.out)), constant("f32", 2));
     const z = mapDef(turned, [t], { name: "z" });
-    maps.push({ def: y, results: [e] }, { def: z, results: [t], point: refs(turned) });
-    steps.push(y, z);
-    stores.push(refOf(y), refOf(z));
+    maps.push({ def: y, results: [e] });
+    steps.push(y);
+    stores.push(refOf(y));
+    if (epilogue === true) {
+      maps.push({ def: z, results: [t], point: refs(turned) });
+      steps.push(z);
+      stores.push(refOf(z));
+    }
   } else stores.push(refOf(def));
   const region: ContractionRegion = {
     kind: "contraction",
@@ -87,7 +92,15 @@ function contraction(s: Shape, body: Body, epilogue: boolean): Omit<Case, "sizes
 
 type Form = "nn" | "nt" | "tn" | "out-nm";
 
-function matmul(sym: boolean, m: number, n: number, k: number, form: Form, body: Body, epilogue: boolean): Case {
+function matmul(
+  sym: boolean,
+  m: number,
+  n: number,
+  k: number,
+  form: Form,
+  body: Body,
+  epilogue: boolean | "one",
+): Case {
   const { of, sizes } = extents(sym);
   const [i, j, l] = [axis("m", of("M", m)), axis("n", of("N", n)), axis("k", of("K", k))];
   const s: Shape = {
@@ -302,6 +315,12 @@ describe("contractions", () => {
     ["broadcast", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 2] }],
     ["broadcast in vectors", { subgroup: "broadcast", threads: [1, 8, 1], reg: [16, 4], vector: 4 }],
     ["broadcast along k", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 2], vector: 4, along: "k" }],
+    ["looped epilogue", { epilogue: "loop", reg: [3, 2], threads: [2, 3, 1] }],
+    [
+      "looped epilogue of a broadcast",
+      { epilogue: "loop", subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 4], vector: 4 },
+    ],
+    ["looped epilogue of a staged tile", { epilogue: "loop", stage: "both", tileK: 4, vector: 4, reg: [4, 4] }],
     ["broadcast, split", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 4], vector: 4, splitK: 4 }],
   ];
   for (const [name, f] of fields)
@@ -319,7 +338,7 @@ describe("contractions", () => {
             [17, 33, 21],
           ] as const) {
             try {
-              check(matmul(sym, m, n, k, form, "product", form === "tn"), SOFT8, () => s);
+              check(matmul(sym, m, n, k, form, "product", f.epilogue ? "one" : form === "tn"), SOFT8, () => s);
               done++;
             } catch (e) {
               if (!(e instanceof ScheduleError)) throw e;

@@ -22,7 +22,7 @@ import {
 } from "../../../ir/kernel.ts";
 import type { Prim } from "../../../ir/prim.ts";
 import type { Monoid } from "../../../ir/tensor.ts";
-import { lowerBody } from "../lower.ts";
+import { lowerBody } from "../lower-body.ts";
 import { ScheduleError } from "../schedule.ts";
 import { type Builder, emit, inFrame, name, newPrivate, newShared } from "./builder.ts";
 

@@ -22,6 +22,7 @@ import type { Target } from "../target.ts";
 import { accumulate } from "./accumulate.ts";
 import { type Builder, bindAxis, finish, inCopy, name } from "./builder.ts";
 import { alongOf, contiguous } from "./operands.ts";
+import { storeByLoop, storeTile } from "./results.ts";
 import { rowsOf } from "./row.ts";
 import { rowKernel } from "./rows.ts";
 import { stagedLoop } from "./stage.ts";
@@ -74,6 +75,10 @@ export function applyContraction(
     if (s.stage !== "none") stagedLoop(t, { a: s.stage !== "b", b: s.stage !== "a" });
     else if (s.subgroup === "broadcast") broadcastLoop(t, sg);
     else registerLoop(t);
+    if (s.epilogue === "loop") {
+      if (region.epilogue.length === 0) throw new ScheduleError("epilogue", "there is none");
+      storeByLoop(t, s.subgroup === "broadcast" ? t.rowBase : iadd(t.rowBase, imul(t.ty, kint(t.rows))));
+    } else storeTile(t, plan.partials);
   });
   const first = finish(b, body);
   return split ? [first, secondStage(region, split, target)] : [first];

@@ -10,7 +10,6 @@ import {
   imod,
   imul,
   type KernelExpr,
-  kand,
   kapply,
   kint,
   ksize,
@@ -19,39 +18,16 @@ import {
   loop,
   type Statement,
   variable,
-  when,
 } from "../../../ir/kernel.ts";
-import {
-  type Axis,
-  arg,
-  axis,
-  axisRef,
-  type Definition,
-  i32,
-  read,
-  substituteArgs,
-  type TensorExpr,
-  type TensorRef,
-} from "../../../ir/tensor.ts";
+import { type Axis, arg, axis, axisRef, type Definition, substituteArgs, type TensorExpr } from "../../../ir/tensor.ts";
 import { divisible } from "../affine.ts";
-import { lower, lowerBody, resolve, storeAt } from "../lower.ts";
+import { lower } from "../lower.ts";
+import { lowerBody } from "../lower-body.ts";
 import type { ContractionRegion } from "../region.ts";
 import { type ContractionSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
-import { type Accumulator, current, gather, newAccumulator, newTree, treeCombine } from "./accumulate.ts";
-import {
-  type Builder,
-  bindAxis,
-  checkGroup,
-  emit,
-  inCopy,
-  inFrame,
-  name,
-  newBuilder,
-  originOf,
-  top,
-} from "./builder.ts";
-import { epilogueOf } from "./epilogue.ts";
+import { type Accumulator, newAccumulator } from "./accumulate.ts";
+import { type Builder, bindAxis, checkGroup, inCopy, inFrame, name, newBuilder, originOf } from "./builder.ts";
 import { gridLoops } from "./grid.ts";
 import { countOf, unflattenAxes } from "./walk.ts";
 
@@ -127,7 +103,7 @@ export interface Plan {
   readonly partials: readonly Definition[] | undefined;
 }
 
-/** Builds the kernel around `inner`, which fills the accumulators. */
+/** Builds the kernel around `inner`, which fills the accumulators and stores them. */
 export function tileKernel(
   sides: Sides,
   s: ContractionSchedule,
@@ -202,7 +178,6 @@ export function tileKernel(
     };
     unflattenAxes(b, sides.batch, axisRef(tile.batchAxis), 1);
     inner(tile);
-    storeTile(tile, plan.partials);
   });
   let inside: readonly Statement[] = body;
   if (zs > 1) inside = [loop(z, kint(zs), inside, "thread.z")];
@@ -272,91 +247,4 @@ export function slotValues(
     if (!row || !column) throw new Error("no such element of the tile");
     return atRow(t, row, () => atColumn(t, column, () => lower(t.b, v)));
   });
-}
-
-// ---- Results ------------------------------------------------------------------------------------------------------
-
-function storeTile(t: Tile, partials: readonly Definition[] | undefined): void {
-  const { b, s } = t;
-  const tk = s.threads[2];
-  let tree: ReturnType<typeof newTree> | undefined;
-  const lanes: Lanes = t.dot ? 1 : t.laneN;
-  const m = t.sides.region.reduce.monoid;
-  const sums: (readonly KernelExpr[])[] = [];
-  if (tk > 1) {
-    // Invocations of one element lie apart by the invocations of a plane of the workgroup.
-    const plane = s.threads[0] * s.threads[1] * s.batches;
-    tree = newTree(b, m, plane, tk, lanes);
-    const own = iadd(imul(t.ty, kint(s.threads[1])), t.tx);
-    if (s.batches > 1) throw new ScheduleError("batches", "K is split among invocations already");
-    for (let e = 0; e < t.acc.count; e++) {
-      const mine = gather(b, t.acc, !t.dot, [e]);
-      sums.push(treeCombine(b, m, tree, own, t.tz, mine, !m.commutative, { row: 1, thread: plane }));
-    }
-  }
-  const sumOf = (e: number): readonly KernelExpr[] =>
-    sums[e] ?? (t.dot ? gather(b, t.acc, false, [e]) : current(t.acc, e).map((v) => name(b, "sum", v)));
-  for (let i = 0; i < t.rows; i++) {
-    const put = (): void => {
-      for (let j = 0; j < t.columns; j++) {
-        const guard = t.columnValid[j];
-        const one = (): void => storeElement(t, i, j, sumOf(i * t.columns + j), partials);
-        if (guard) emit(b, ...when(guard, inFrame(b, true, one)));
-        else inCopy(b, one);
-      }
-    };
-    let guard = t.rowValid[i];
-    if (t.batchValid) guard = guard ? kand(guard, t.batchValid) : t.batchValid;
-    if (tk > 1) {
-      const first = kapply("eq", t.tz, kint(0));
-      guard = guard ? kand(guard, first) : first;
-    }
-    if (guard) emit(b, ...when(guard, inFrame(b, true, put)));
-    else put();
-  }
-}
-
-function storeElement(
-  t: Tile,
-  i: number,
-  j: number,
-  values: readonly KernelExpr[],
-  partials: readonly Definition[] | undefined,
-): void {
-  const { b } = t;
-  const { region } = t.sides;
-  const [row, column] = [t.rowAxes[i], t.columnAxes[j]];
-  if (!row || !column) throw new Error("no such element of the tile");
-  const P = region.def.axes.map((a) => axisRef(a));
-  atRow(t, row, () =>
-    atColumn(t, column, () => {
-      if (partials) {
-        const part = axis("part", size(t.s.splitK));
-        if (t.part) bindAxis(b, part, t.part);
-        values.forEach((v, s) => {
-          const p = partials[s];
-          if (p) storeAt(b, { tensor: p, slot: 0 }, [t.part ? axisRef(part) : i32(0), ...P], v);
-        });
-        return;
-      }
-      values.forEach((v, s) => {
-        top(b).memo.set(resolve(b, read(region.def, s, P)), { expr: v, level: b.frames.length - 1 });
-      });
-      for (const ref of region.stores) storeResult(t, ref, values, P);
-    }),
-  );
-}
-
-function storeResult(t: Tile, ref: TensorRef, values: readonly KernelExpr[], P: readonly TensorExpr[]): void {
-  const { b } = t;
-  const { region } = t.sides;
-  if (ref.tensor === region.def) {
-    const v = values[ref.slot];
-    if (v) storeAt(b, ref, P, v);
-    return;
-  }
-  const e = epilogueOf(region).find((x) => x.def === ref.tensor);
-  const result = e?.results[ref.slot];
-  if (!e || !result) throw new ScheduleError("kind", `${ref.tensor.name} is not of this region`);
-  storeAt(b, ref, e.point, lower(b, result));
 }

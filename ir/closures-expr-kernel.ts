@@ -1,0 +1,275 @@
+/** Expressions of kernels compiled to closures over registers; ir/closures-kernel.ts builds statements of them. */
+import { compilePrim, type Mode } from "./evaluate.ts";
+import { evaluateExtent } from "./extent.ts";
+import { roundTo } from "./float.ts";
+import type { BarrierStatement, Buffer, KernelExpr, KLoad, KSubgroup, Variable } from "./kernel.ts";
+import type { Invocation, KernelProblemKind, Memory } from "./memory-kernel.ts";
+import { exprChildren, visitExpr } from "./visit-kernel.ts";
+
+/** Where the invocations of a workgroup or subgroup meet. */
+export type Meeting =
+  | { readonly kind: "barrier"; readonly statement: BarrierStatement }
+  /** Operand and result are registers, one for each lane of the vector. */
+  | { readonly kind: "subgroup"; readonly node: KSubgroup; readonly operand: number; readonly result: number };
+
+export type Scalar = (v: Invocation) => number;
+export type Action = (v: Invocation) => void;
+/** A vector's lanes lie in consecutive registers once `run` has run. */
+export interface Vector {
+  readonly run: Action | undefined;
+  readonly at: number;
+}
+export interface Prelude {
+  readonly run: Action;
+  readonly meet: Meeting | undefined;
+}
+
+export interface ClosureContext {
+  readonly mode: Mode;
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly memories: ReadonlyMap<Buffer, Memory>;
+  readonly subgroupSize: number;
+  readonly report: (kind: KernelProblemKind, buffer: Buffer, index: number, text: string) => void;
+}
+
+/** Compiles expressions; the statements are its heir's. */
+export class ExprCompiler {
+  /** Registers in use so far; private buffers come first. */
+  registers: number;
+  protected readonly context: ClosureContext;
+  private readonly slots = new Map<Variable, number>();
+  /** Nodes of the statement at hand that have been evaluated into registers. */
+  private ready = new Map<KernelExpr, number>();
+
+  constructor(context: ClosureContext, registers: number) {
+    this.context = context;
+    this.registers = registers;
+  }
+
+  slot(v: Variable): number {
+    const old = this.slots.get(v);
+    if (old !== undefined) return old;
+    const at = this.allocate(v.lanes);
+    this.slots.set(v, at);
+    return at;
+  }
+  private allocate(n: number): number {
+    const at = this.registers;
+    this.registers += n;
+    return at;
+  }
+
+  // ---- Expressions
+
+  /** Evaluates shared nodes once, and subgroup operations where all can meet, before the statement itself. */
+  protected prelude(roots: readonly KernelExpr[]): Prelude[] {
+    const uses = new Map<KernelExpr, number>();
+    const order: KernelExpr[] = [];
+    const seen = new Set<KernelExpr>();
+    for (const r of roots) {
+      uses.set(r, (uses.get(r) ?? 0) + 1);
+      visitExpr(
+        r,
+        (e) => {
+          order.push(e);
+          for (const c of exprChildren(e)) uses.set(c, (uses.get(c) ?? 0) + 1);
+        },
+        seen,
+      );
+    }
+    this.ready = new Map();
+    const out: Prelude[] = [];
+    for (const e of order) {
+      const meets = e.kind === "subgroup" && e.op !== "id" && e.op !== "size";
+      const leaf = e.kind === "const" || e.kind === "size" || e.kind === "var";
+      if (!meets && (leaf || (uses.get(e) ?? 0) < 2)) continue;
+      const at = this.allocate(e.lanes);
+      if (meets && e.value) {
+        const operand = this.allocate(e.lanes);
+        out.push({ run: this.into(e.value, operand), meet: { kind: "subgroup", node: e, operand, result: at } });
+      } else out.push({ run: this.into(e, at), meet: undefined });
+      this.ready.set(e, at);
+    }
+    return out;
+  }
+
+  /** Evaluates into registers at…at+lanes-1. */
+  protected into(e: KernelExpr, at: number): Action {
+    if (e.lanes === 1) {
+      const f = this.scalar(e);
+      return (v) => {
+        v.registers[at] = f(v);
+      };
+    }
+    const { run, at: from } = this.vector(e);
+    const n = e.lanes;
+    return (v) => {
+      run?.(v);
+      v.registers.copyWithin(at, from, from + n);
+    };
+  }
+
+  protected scalar(e: KernelExpr): Scalar {
+    const at = this.ready.get(e);
+    if (at !== undefined) return (v) => v.registers[at]!;
+    switch (e.kind) {
+      case "const": {
+        const value = this.context.mode === "rounded" ? roundTo(e.dtype, e.value) : e.value;
+        return () => value;
+      }
+      case "size": {
+        const value = evaluateExtent(e.extent, this.context.sizes);
+        return () => value;
+      }
+      case "var": {
+        const slot = this.slot(e.variable);
+        return (v) => v.registers[slot]!;
+      }
+      case "apply": {
+        const f = compilePrim(
+          e.prim,
+          e.args.map((a) => a.dtype),
+          e.dtype,
+          this.context.mode,
+        );
+        const [a, b, c, d] = e.args.map((x) => this.scalar(x));
+        if (!a) throw new TypeError(`${e.prim} of nothing`);
+        if (!b) return (v) => f(a(v), 0, 0, 0);
+        if (!c) return (v) => f(a(v), b(v), 0, 0);
+        if (!d) return (v) => f(a(v), b(v), c(v), 0);
+        return (v) => f(a(v), b(v), c(v), d(v));
+      }
+      case "extract": {
+        const { run, at: from } = this.vector(e.value);
+        const lane = from + e.lane;
+        if (!run) return (v) => v.registers[lane]!;
+        return (v) => {
+          run(v);
+          return v.registers[lane]!;
+        };
+      }
+      case "load": {
+        const find = this.locate(e);
+        const { cells } = this.memory(e.buffer);
+        if (e.buffer.space === "private")
+          return (v) => {
+            const i = find(v);
+            return i < 0 ? 0 : v.registers[i]!;
+          };
+        return (v) => {
+          const i = find(v);
+          return i < 0 ? 0 : cells[i]!;
+        };
+      }
+      case "subgroup":
+        if (e.op === "size") {
+          const size = this.context.subgroupSize;
+          return () => size;
+        }
+        if (e.op === "id") return (v) => v.lane;
+        throw new TypeError(`subgroup.${e.op} was not evaluated before its statement`);
+      case "splat":
+      case "vector":
+        throw new TypeError(`a ${e.kind} of one lane`);
+      default:
+        return e satisfies never;
+    }
+  }
+
+  protected vector(e: KernelExpr): Vector {
+    const ready = this.ready.get(e);
+    if (ready !== undefined) return { run: undefined, at: ready };
+    if (e.kind === "var") return { run: undefined, at: this.slot(e.variable) };
+    const n = e.lanes;
+    const at = this.allocate(n);
+    switch (e.kind) {
+      case "splat": {
+        const f = this.scalar(e.value);
+        return { at, run: (v) => v.registers.fill(f(v), at, at + n) };
+      }
+      case "vector": {
+        const parts = e.args.map((a) => this.scalar(a));
+        return {
+          at,
+          run: (v) => {
+            // All before any is written: a part may read another vector, never this one.
+            for (let l = 0; l < n; l++) v.registers[at + l] = parts[l]!(v);
+          },
+        };
+      }
+      case "load": {
+        const find = this.locate(e);
+        const { cells } = this.memory(e.buffer);
+        const own = e.buffer.space === "private";
+        return {
+          at,
+          run: (v) => {
+            const i = find(v);
+            if (i < 0) v.registers.fill(0, at, at + n);
+            else if (own) v.registers.copyWithin(at, i, i + n);
+            else for (let l = 0; l < n; l++) v.registers[at + l] = cells[i + l]!;
+          },
+        };
+      }
+      case "apply": {
+        const f = compilePrim(
+          e.prim,
+          e.args.map((a) => a.dtype),
+          e.dtype,
+          this.context.mode,
+        );
+        const args = e.args.map((a) => this.vector(a));
+        const runs = args.flatMap((a) => (a.run ? [a.run] : []));
+        const [a = at, b = at, c = at, d = at] = args.map((x) => x.at);
+        return {
+          at,
+          run: (v) => {
+            for (const r of runs) r(v);
+            const reg = v.registers;
+            for (let l = 0; l < n; l++) reg[at + l] = f(reg[a + l]!, reg[b + l]!, reg[c + l]!, reg[d + l]!);
+          },
+        };
+      }
+      default:
+        throw new TypeError(`a ${e.kind} of ${n} lanes`);
+    }
+  }
+
+  protected memory(b: Buffer): Memory {
+    const m = this.context.memories.get(b);
+    if (!m) throw new RangeError(`buffer ${b.name} is not bound`);
+    return m;
+  }
+
+  /** The cell (for private buffers the register) where a load begins, checked and recorded; -1 outside. */
+  private locate(e: KLoad): Scalar {
+    const b = e.buffer;
+    const m = this.memory(b);
+    const index = this.scalar(e.index);
+    const { size, tracker, written, register, flags } = m;
+    const { report } = this.context;
+    const lanes = b.lanes;
+    if (b.space === "private")
+      return (v) => {
+        const i = index(v);
+        if (i < 0 || i >= size) {
+          report("out-of-bounds", b, i, "load");
+          return -1;
+        }
+        if (v.defined[flags + i] === 0) report("uninitialised", b, i, "read before it was written");
+        return register + i * lanes;
+      };
+    const shared = b.space === "workgroup";
+    return (v) => {
+      const i = index(v);
+      if (i < 0 || i >= size) {
+        report("out-of-bounds", b, i, "load");
+        return -1;
+      }
+      if (shared ? !tracker!.writtenHere(i) : written?.[i] === 0)
+        report("uninitialised", b, i, "read before it was written");
+      tracker?.read(i, v.id);
+      return i * lanes;
+    };
+  }
+}

@@ -45,7 +45,13 @@ export interface Target {
 }
 
 /** `symbolicConstants`: an integer constant without a value becomes an extent of its name, so that shapes can be checked. */
-export function elaborateEntry(cx: Context, target: Target, o: EntryOptions, symbolicConstants: boolean): Entry {
+export function elaborateEntry(
+  cx: Context,
+  target: Target,
+  o: EntryOptions,
+  symbolicConstants: boolean,
+  leadRank = 1,
+): Entry {
   const { module: m, item } = target;
   const given = new Map<string, CallArgument>();
   const shapes = new Map(Object.entries(o.shapes ?? {}));
@@ -80,7 +86,7 @@ export function elaborateEntry(cx: Context, target: Target, o: EntryOptions, sym
   const folded = new Set<string>();
   for (const p of inputs) {
     const type = p.type as TensorType;
-    const shape = inputShape(cx, p, type, scope, shapes.get(p.name.text));
+    const shape = inputShape(cx, p, type, scope, shapes.get(p.name.text), leadRank);
     if (!shapes.has(p.name.text) && type.dims?.some((d) => d.kind === "ellipsis")) folded.add(p.name.text);
     const names = type.dims?.length === shape.length ? type.dims.map((d) => plainName(d)?.toLowerCase() ?? "") : [];
     const value = cx.builder.input(
@@ -205,6 +211,7 @@ function inputShape(
   type: TensorType,
   scope: Scope,
   actual: readonly number[] | undefined,
+  leadRank: number,
 ): readonly Extent[] {
   const dims = type.dims ?? [];
   const at = dims.findIndex((d) => d.kind === "ellipsis");
@@ -224,13 +231,32 @@ function inputShape(
       return e && cx.builder.constraints.resolve(e).value === n ? e : size(n);
     });
   }
-  return dims.map((d) => {
-    if (d.kind === "ellipsis") {
-      cx.builder.constraints.declare(LEAD);
-      return sizeSymbol(LEAD);
-    }
-    return dimExtent(cx, d, scope);
+  return dims.flatMap((d) => {
+    if (d.kind === "extent") return [dimExtent(cx, d, scope)];
+    const names = leadRank === 1 ? [LEAD] : Array.from({ length: leadRank }, (_, k) => `${LEAD}${k}`);
+    for (const n of names) cx.builder.constraints.declare(n);
+    return names.map(sizeSymbol);
   });
+}
+
+/**
+ * Leading axes may be taken together only if the function treats them alike: with two of them, the results must be what they are with
+ * one, the pair in its place, and nothing else may depend on them. Says what does not hold.
+ */
+export function foldingProblem(item: FnItem, one: Entry, two: Entry | undefined): string | undefined {
+  for (const p of item.params)
+    if (one.folded.has(p.name.text) && p.type?.kind === "tensorType" && p.type.dims?.[0]?.kind !== "ellipsis")
+      return `\`...\` of \`${p.name.text}\` is not in front`;
+  if (!two) return "it does not work for more leading axes";
+  for (const [k, r] of one.program.results.entries()) {
+    const texts = r.tensor.axes.map((a) => a.extent.text);
+    const expected = texts[0] === LEAD ? [`${LEAD}0`, `${LEAD}1`, ...texts.slice(1)] : texts;
+    const found = two.program.results[k]?.tensor.axes.map((a) => a.extent.text) ?? [];
+    const alone =
+      texts.every((t, a) => a === 0 || !t.includes(LEAD)) && (texts[0] === LEAD || !texts[0]?.includes(LEAD));
+    if (!alone || expected.join() !== found.join()) return `\`${r.name}\` depends on how many there are`;
+  }
+  return undefined;
 }
 
 function resultsOf(value: Value, item: FnItem): readonly NamedResult[] {

@@ -6,7 +6,7 @@ import type { Program } from "../../ir/tensor.ts";
 import type { LoadedModule, ModuleGraph } from "../modules.ts";
 import type { Context } from "./context.ts";
 import { makeContext } from "./create.ts";
-import { type Entry, type EntryOptions, elaborateEntry, type Target } from "./entry.ts";
+import { type Entry, type EntryOptions, elaborateEntry, foldingProblem, type Target } from "./entry.ts";
 import { diagnosticOf, distinct } from "./errors.ts";
 import { isConst } from "./function.ts";
 import {
@@ -146,15 +146,11 @@ export function elaborate(graph: ModuleGraph, name: string, o: ElaborateOptions 
   });
   const m = graph.entry;
   const found = m.items.get(name);
-  const made = found
-    ? attempt(
-        graph,
-        o,
-        false,
-        (cx) => (found.kind === "fn" ? { module: m, item: found, call: undefined } : targetOf(cx, m, found)),
-        o.strict,
-      )
-    : undefined;
+  const target =
+    found &&
+    ((cx: Context): Target | undefined =>
+      found.kind === "fn" ? { module: m, item: found, call: undefined } : targetOf(cx, m, found));
+  const made = target && attempt(graph, o, false, target, o.strict);
   if (made?.diagnostics.some((d) => d.severity === "error")) return none(made.diagnostics);
   if (!made?.entry) {
     const span = found?.name.span ?? { file: m.file, start: 0, end: 0 };
@@ -162,7 +158,29 @@ export function elaborate(graph: ModuleGraph, name: string, o: ElaborateOptions 
     return none([diagnostic("EIN1106", `the module has no function \`${name}\``, { span, text })]);
   }
   const { program, folded, where } = made.entry;
+  if (folded.size > 0) {
+    const problem = unfoldable(graph, o, made.entry, target!);
+    if (problem) return none([problem]);
+  }
   return { program: { ...program, name }, diagnostics: made.diagnostics, folded, where };
+}
+
+/** `...` without shapes is one axis; where that is not the same thing, the shapes are needed. */
+function unfoldable(
+  graph: ModuleGraph,
+  o: ElaborateOptions,
+  one: Entry,
+  target: (cx: Context) => Target | undefined,
+): Diagnostic | undefined {
+  const item = target(makeContext(false, graph))?.item;
+  const problem = item && foldingProblem(item, one, attempt(graph, o, false, target, o.strict, 2).entry);
+  if (!item || problem === undefined) return undefined;
+  return diagnostic(
+    "EIN1502",
+    `the shapes of \`${item.name.text}\`'s arguments must be given`,
+    { span: item.name.span, text: "its leading axes `...` cannot be taken as one" },
+    { notes: [problem, `pass { shapes: { ${[...one.folded][0]}: […] } } when it is loaded`] },
+  );
 }
 
 interface Attempt {
@@ -176,6 +194,7 @@ function attempt(
   symbolicConstants: boolean,
   target: (cx: Context) => Target | undefined,
   strict = false,
+  leadRank = 1,
 ): Attempt {
   const cx = makeContext(strict, graph);
   let at: Span = { file: "", start: 0, end: 0 };
@@ -184,7 +203,7 @@ function attempt(
     if (!found) return { entry: undefined, diagnostics: [] };
     at = found.item.name.span;
     if (!found.call) cx.calls.push({ item: found.item, span: at });
-    const entry = elaborateEntry(cx, found, o, symbolicConstants);
+    const entry = elaborateEntry(cx, found, o, symbolicConstants, leadRank);
     return { entry: cx.diagnostics.length > 0 ? undefined : entry, diagnostics: distinct(cx.diagnostics) };
   } catch (error) {
     const d = diagnosticOf(error, at);

@@ -69,6 +69,17 @@ describe("parameters and extents", () => {
     expect(run(source, { x: [[[1, 2]], [[3, 4]]], g: [2, 3] })).toEqual([[[2, 6]], [[6, 12]]]);
     expect(run(source, { x: [1, 2], g: [2, 3] })).toEqual([2, 6]);
   });
+  it("asks for shapes where the leading axes are not one", () => {
+    const needs = (source: string) =>
+      expect(elaborationError(source, {})).toMatchObject({ code: "EIN1502", at: ["f"] });
+    needs("export fn f(x: f32[..., D]) { sum(x, axis: 0) }");
+    needs("export fn f(x: f32[..., D]) { x.T }");
+    needs("export fn f(x: f32[N, ...]) { x * 2 }");
+    needs("export fn f(x: f32[..., D]) { x[0] }");
+    expect(run("export fn f(x: f32[..., D]) { sum(x, axis: 0) }", { x: [[[1, 2]], [[3, 4]]] })).toEqual([[4, 6]]);
+    expect(run("export fn f(x: f32[..., D]) { mean(x) }", { x: [[[1, 2]], [[3, 4]]] })).toBe(2.5);
+    expect(printed("export fn f(x: f32[..., D]) { mean(x) }")).toContain("_lead");
+  });
   it("gives inlined calls their own ranks", () => {
     const source = "fn g(x: f32[..., D]) { sum(x, axis: -1) }\nexport fn f(x: f32[A, B, C]) { g(x) + g(x[0]) }";
     expect(

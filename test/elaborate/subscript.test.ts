@@ -116,11 +116,17 @@ function python(n: number, from: number | undefined, to: number | undefined, ste
 it("slices as Python does, for sizes known and unknown", () => {
   const bound = fc.option(fc.integer({ min: -7, max: 7 }), { nil: undefined });
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 6 }), bound, bound, fc.constantFrom(1, 2, 3, -1, -2, -3), (n, from, to, step) => {
-      const source = `export fn f(x: f32[N]) { x[${from ?? ""}:${to ?? ""}:${step}] }`;
-      const values = Array.from({ length: n }, (_, k) => k);
-      expect(run(source, { x: values })).toEqual(python(n, from, to, step));
-    }),
+    fc.property(
+      fc.integer({ min: 0, max: 6 }),
+      bound,
+      bound,
+      fc.constantFrom(1, 2, 3, -1, -2, -3),
+      (n, from, to, step) => {
+        const source = `export fn f(x: f32[N]) { x[${from ?? ""}:${to ?? ""}:${step}] }`;
+        const values = Array.from({ length: n }, (_, k) => k);
+        expect(run(source, { x: values })).toEqual(python(n, from, to, step));
+      },
+    ),
     { numRuns: 150 },
   );
 });

@@ -139,7 +139,10 @@ export function makeConstraints(): Constraints {
         throw new DiagnosticError(
           diagnostic(code, `${what}: ${shown}`, { span, text: `expected at least ${r.text}, found ${l.text}` }),
         );
-      addFact({ left: l, relation: ">=", right: r, message: `${what}: ${shown}`, span });
+      // `N >= 1` rather than `N - 1 >= 0`.
+      const linear = linearInOneSymbol(subExtent(l, r));
+      const [a, b] = linear?.coefficient === 1 ? [sizeSymbol(linear.symbol), size(-linear.constant)] : [l, r];
+      addFact({ left: a, relation: ">=", right: b, message: `${what}: ${shown}`, span });
     },
     freshSymbol(hint) {
       let n = 1;

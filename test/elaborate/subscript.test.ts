@@ -34,7 +34,7 @@ describe("slices", () => {
   });
   it("take extents", () => {
     expect(run("export fn f(x: f32[N], k: const int = 2) { x[N - k:N] }", { x })).toEqual([3, 4]);
-    expect(signatureOf("export fn f(x: f32[N], k: const int = 2) { x[:N - k] }").where).toEqual(["N - 2 >= 0"]);
+    expect(signatureOf("export fn f(x: f32[N], k: const int = 2) { x[:N - k] }").where).toEqual(["N >= 2"]);
   });
   it("that leave out as much have the same extent", () => {
     expect(run("export fn f(x: f32[N]) { x[1:] - x[:-1] }", { x })).toEqual([1, 1, 1, 1]);
@@ -65,7 +65,7 @@ describe("basic indexing", () => {
     expectError("export fn f(x: f32[2, 3]) { x[2] }", "EIN1301", ["2", "x"]);
     expectError("export fn f(x: f32[2, 3]) { x[0, -4] }", "EIN1301", ["-4", "x"]);
     expect(signatureOf("export fn f(x: f32[N]) { x[2] }").where).toEqual(["N >= 3"]);
-    expect(signatureOf("export fn f(x: f32[N]) { x[-1] }").where).toEqual(["N - 1 >= 0"]);
+    expect(signatureOf("export fn f(x: f32[N]) { x[-1] }").where).toEqual(["N >= 1"]);
   });
   it("counts its indices", () => {
     expectError("export fn f(x: f32[N]) { x[0, 0] }", "EIN1202", ["x[0, 0]", "x"]);

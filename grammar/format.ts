@@ -14,9 +14,10 @@ import { type BlockToken, layout } from "./layout.ts";
 import { lex } from "./lexer.ts";
 import { parseModule } from "./parser.ts";
 import { printModule } from "./print.ts";
+import type { BlockPrinter } from "./sequence-printer.ts";
 import type { Unit } from "./statement-ends.ts";
 import { type Comment, tokenEnd } from "./tokens.ts";
-import { type BlockPrinter, UnitPrinter } from "./unit-printer.ts";
+import { UnitPrinter } from "./unit-printer.ts";
 
 const WIDTH = 100;
 

@@ -73,10 +73,11 @@ function renderPretty(d: Diagnostic, linesOf: LinesOf, c: Colours, width: number
   for (const [i, { file, lines, labels }] of snippets.entries()) {
     const arrow = c.blue(`${" ".repeat(gutter)}${i === 0 ? "-->" : ":::"}`);
     if (!lines) {
-      if (file !== "") out.push(`${arrow} ${escapeText(file)}`);
+      const said = labels.map((l) => escapeText(l.text)).filter((text) => text !== "");
+      if (file !== "") out.push(`${arrow} ${escapeText(file)}${said.length > 0 ? `: ${said.join("; ")}` : ""}`);
       continue;
     }
-    const { line, column } = lines.at(labels[0]!.span.start);
+    const { line, column } = lines.at(placeOf(lines, labels[0]!).from);
     out.push(`${arrow} ${escapeText(file)}:${line}:${column}`, bar);
     out.push(...renderSnippet(lines, labels, d.labels[0]!, gutter, strong, c, width));
   }
@@ -101,6 +102,15 @@ function lastLine(lines: Lines | undefined, labels: readonly Label[]): number {
   return Math.max(...labels.map((l) => lines.at(l.span.end).line));
 }
 
+/** The label's offsets. At the end of a text that ends with new lines, the place after its last line is clearer than nothing. */
+function placeOf(lines: Lines, label: Label): { readonly from: number; readonly to: number } {
+  let from = lines.clamp(label.span.start);
+  const to = Math.max(from, lines.clamp(label.span.end));
+  if (from < to || from < lines.source.length) return { from, to };
+  while (from > 0 && /[\r\n]/.test(lines.source[from - 1]!)) from--;
+  return { from, to: from };
+}
+
 /** What of a label is shown: spans of several lines show their first and last line. */
 function marksOf(
   lines: Lines,
@@ -108,10 +118,7 @@ function marksOf(
   primary: boolean,
 ): readonly { readonly line: number; readonly mark: Mark }[] {
   const text = label.text.split("\n").map(escapeText).join(" ");
-  let from = lines.clamp(label.span.start);
-  const to = Math.max(from, lines.clamp(label.span.end));
-  // The end of a text that ends with a new line: the place after its last line is clearer than an empty line.
-  if (from === to && from === lines.source.length) while (from > 0 && /[\r\n]/.test(lines.source[from - 1]!)) from--;
+  const { from, to } = placeOf(lines, label);
   const first = lines.at(from);
   const last = lines.at(Math.max(from, to - (to > from && /[\r\n]/.test(lines.source[to - 1]!) ? 1 : 0)));
   if (first.line >= last.line) {

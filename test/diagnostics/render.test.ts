@@ -144,7 +144,7 @@ describe("with the source", () => {
         |
       1 | let a = b
         |         ^ used here
-       ::: b.ein
+       ::: b.ein: declared here
       "
     `);
   });
@@ -154,12 +154,10 @@ describe("with the source", () => {
     expect(pretty("fn f() { 1\n\n", end)).toMatchInlineSnapshot(`
       "
       error[EIN1203]: extents disagree
-       --> a.ein:3:1
+       --> a.ein:1:11
         |
       1 | fn f() { 1
-        |           ^
-      2 |
-        | ^ \`}\` is missing
+        |           ^ \`}\` is missing
       "
     `);
     expect(pretty("", { span: { file: "a.ein", start: 0, end: 0 }, text: "empty" })).toMatchInlineSnapshot(`

@@ -17,6 +17,8 @@ export interface ReductionOrder {
   readonly depth: number;
   /** A further relative error of every term, as of a running maximum's rescaling. */
   readonly relative?: number;
+  /** One after the other from the identity, as the interpreter does: all that is known of monoids of any form. */
+  readonly sequential?: boolean;
 }
 
 /** Gathers the values of one reduction. `finish` may be called after each value, for scans. */
@@ -28,7 +30,8 @@ export interface Accumulator {
 
 const INF = Number.POSITIVE_INFINITY;
 
-export function accumulator(m: Monoid): Accumulator {
+/** `keepsOrder`: values are combined in the order given, in any brackets (scans, and monoids that do not commute). */
+export function accumulator(m: Monoid, keepsOrder = false): Accumulator {
   const prims = m.combine.map((e, s) => slotPrim(e, s, m.slots.length));
   if (prims.every((p) => p !== undefined)) {
     const slots = m.slots.map((dtype, s) => slotAccumulator(prims[s]!, dtype, m.identity[s]!));
@@ -44,7 +47,7 @@ export function accumulator(m: Monoid): Accumulator {
       },
     };
   }
-  return m.exact ? inOrder(m) : unknown(m);
+  return m.exact ? inOrder(m) : bracketed(m, keepsOrder || !m.commutative);
 }
 
 /** The primitive, if the slot is combined with its like alone. */
@@ -280,14 +283,77 @@ function compileBody(m: Monoid, args: readonly Box[]): { run(): void; readonly r
   };
 }
 
-/** Rounding monoids of a form that no rule is known for: nothing can be promised, whatever the order. */
-function unknown(m: Monoid): Accumulator {
+/** More values than this, and the ways to bracket them are too many. */
+const MOST_BRACKETED = 48;
+
+/**
+ * Rounding monoids of a form that no rule is known for. If the values are combined in order, whatever the brackets: every
+ * segment's box is the hull over the places where it may be cut. Otherwise, or for many values, nothing can be promised.
+ */
+function bracketed(m: Monoid, ordered: boolean): Accumulator {
+  const n = m.slots.length;
+  const args: Box[] = Array.from({ length: 2 * n }, newBox);
+  const body = compileBody(m, args);
+  const identity = m.identity.map((c) => {
+    const b = newBox();
+    setConst(b, c);
+    return b;
+  });
+  /** Of the segments that end at the latest value, by where they start; and of all earlier ones. */
+  let segments: Box[][][] = [];
+  let inSequence: Box[] = identity.map((b) => ({ ...b }));
+  let count = 0;
+  const combine = (left: readonly Box[], right: readonly Box[]): readonly Box[] => {
+    for (let s = 0; s < n; s++) {
+      copyBox(args[s]!, left[s]!);
+      copyBox(args[n + s]!, right[s]!);
+    }
+    body.run();
+    return body.results;
+  };
+  /** With and without having started from the identity. */
+  const started = (boxes: Box[]): Box[] => {
+    joinAll(boxes, combine(identity, boxes));
+    return boxes;
+  };
+  const copy = (boxes: readonly Box[]): Box[] => boxes.map((b) => ({ ...b }));
   return {
-    reset: () => {},
-    add: () => {},
-    finish: (out) => {
+    reset: () => {
+      segments = [];
+      inSequence = copy(identity);
+      count = 0;
+    },
+    add: (values) => {
+      inSequence = copy(combine(inSequence, values));
+      count++;
+      if (!(ordered || count <= 1) || count > MOST_BRACKETED) return;
+      // segments[j][i]: values i … j.
+      const j = count - 1;
+      const row: Box[][] = [];
+      row[j] = started(copy(values));
+      for (let i = j - 1; i >= 0; i--) {
+        let whole: Box[] | undefined;
+        for (let cut = i; cut < j; cut++) {
+          const made = combine(segments[cut]![i]!, row[cut + 1]!);
+          if (whole) joinAll(whole, made);
+          else whole = copy(made);
+        }
+        row[i] = started(whole ?? copy(identity));
+      }
+      segments[j] = row;
+    },
+    finish: (out, order) => {
+      const known =
+        count === 0
+          ? identity
+          : order?.sequential
+            ? inSequence
+            : ordered || count === 1
+              ? segments[count - 1]?.[0]
+              : undefined;
       out.forEach((b, s) => {
-        setAnything(b, m.slots[s] ?? "f32");
+        if (known) copyBox(b, known[s]!);
+        else setAnything(b, m.slots[s] ?? "f32");
       });
     },
   };

@@ -261,7 +261,7 @@ function boundScan(d: ScanDef, state: BoundState): BoxSource {
   const values = d.values.map((e) => boxes.node(e));
   const inputs = values.map((v) => v.box);
   const out = d.types.map(newBox);
-  const sum = accumulator(d.monoid);
+  const sum = accumulator(d.monoid, true);
   const order = state.options.orderOf?.(d);
   const total = product(shape);
   for (let from = 0; from < total; from++) {

@@ -218,6 +218,32 @@ describe("a device that keeps its promises is never outside", () => {
   });
 });
 
+test("rounding monoids of one's own: any brackets in order, or sequentially", () => {
+  const text = (
+    commutative: string,
+  ): string => `monoid affine: f32, f32 = $0 * $2, $2 * $1 + $3 identity 1.0, 0.0${commutative}
+    input x: f32[i:N]
+    a, b[] = affine(i:N) x[i], x[N - 1 - i] / 3.0
+    c, d[i:N] = scan affine along i x[i], 0.1
+    result b = b
+    result d = d`;
+  const x = list([1.5, -0.25, 2, 0.75, -1, 3, 0.5]);
+  const inputs = new Map([["x", x]]);
+  const p = parseProgram(text(""));
+  const all = errorBounds(p, inputs);
+  for (const b of all) expect(Math.max(...b.high) - Math.min(...b.low)).toBeLessThan(20);
+  for (let device = 0; device < 100; device++) {
+    const results = interpret(p, inputs, { mode: "rounded", device: mischievous(random(device)) });
+    results.forEach((r, i) => {
+      expect(compareWithin(all[i]!, r.data).outside).toBe(0);
+    });
+  }
+  const shuffled = parseProgram(text(" commutative"));
+  expect(errorBounds(shuffled, inputs)[0]!.high[0]).toBe(Number.POSITIVE_INFINITY);
+  const known = errorBounds(shuffled, inputs, { orderOf: () => ({ depth: 7, sequential: true }) });
+  expect(known[0]!.high[0]! - known[0]!.low[0]!).toBeLessThan(1e-4);
+});
+
 test("sampled bounds are those of the whole", () => {
   for (let seed = 0; seed < 30; seed++) {
     const g = generateProgram(seed, { specials: true });

@@ -47,19 +47,23 @@ export interface Explanation {
   readonly peakBytes: number;
   /** Symbols whose values were not given and count as 256. */
   readonly assumed: readonly string[];
+  /** Some symbol's value was given: decisions, which were taken before, still count it as 256. */
+  readonly given: boolean;
 }
 
 const ASSUMED = 256;
 
 export function explain(fused: FusedProgram, sizes: Readonly<Record<string, number>> = {}): Explanation {
   const assumed = new Set<string>();
+  let given = false;
   const value = (e: Extent): number => {
     if (e.value !== undefined) return e.value;
     const bind = new Map<string, number>();
     for (const s of symbolsOf(e)) {
-      const given = Object.hasOwn(sizes, s) ? sizes[s] : undefined;
-      if (given === undefined) assumed.add(s);
-      bind.set(s, given ?? ASSUMED);
+      const known = Object.hasOwn(sizes, s) ? sizes[s] : undefined;
+      if (known === undefined) assumed.add(s);
+      else given = true;
+      bind.set(s, known ?? ASSUMED);
     }
     try {
       return Math.max(0, evaluateExtent(e, bind));
@@ -96,6 +100,7 @@ export function explain(fused: FusedProgram, sizes: Readonly<Record<string, numb
   return {
     name: fused.program.name, kernels, decisions: fused.decisions, flops, elementwise, bytes, intensity: ratio(flops + elementwise, bytes),
     intermediates, peakBytes: peak(fused, results, (r) => tensor(r).bytes), assumed: [...assumed].sort(),
+    given,
   }; // biome-ignore format: one record
 }
 
@@ -199,7 +204,8 @@ export function renderExplain(e: Explanation): string {
     if (k.held.length > 0) lines.push(`    on chip: ${k.held.join(", ")}`);
   }
   const [fused, apart] = [e.decisions.filter(isFused), e.decisions.filter((d) => !isFused(d))];
-  if (fused.length > 0) lines.push("  fused");
+  const savings = e.given ? ` (savings for sizes of ${ASSUMED})` : "";
+  if (fused.length > 0) lines.push(`  fused${savings}`);
   for (const d of fused) lines.push(`    ${decisionText(d)}`);
   if (apart.length > 0) lines.push("  kept apart");
   for (const d of apart) lines.push(`    ${decisionText(d)}`);
@@ -218,6 +224,7 @@ function decisionText(d: Decision): string {
     const more = d.opsAdded > 0 ? `, ${quantity(d.opsAdded)} operations more` : "";
     return `${edge}: ${d.kind}${d.code === "recompute" ? `, ${REASON.recompute}` : ""}${d.bytesSaved > 0 ? `, saves ${bytesText(d.bytesSaved)}` : ""}${more}`;
   }
+  if (d.kind === "chain") return `${edge}: a row of it does not fit one tile [${d.code}]`;
   const why =
     d.kind === "cut" && d.code === "recompute"
       ? `evaluating it again would cost ${quantity(d.opsAdded)} operations`

@@ -20,9 +20,9 @@ import {
   type TensorExpr,
 } from "../../ir/tensor.ts";
 import { estimate } from "./affine.ts";
-import { leaving } from "./inline.ts";
 import { orderContraction } from "./contract-order.ts";
 import { factorsOf, isAddition } from "./hoist.ts";
+import { leaving } from "./inline.ts";
 import {
   axesIn,
   type Emit,

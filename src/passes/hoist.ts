@@ -105,7 +105,11 @@ export function hoistFactors(p: Program, o: HoistOptions = {}): Program {
     }
     const whole = product(kept);
     const inside = d.axes.filter((a) => axesIn(whole).has(a));
-    const sum = leaving(whole, d.axes.filter((a) => !inside.includes(a)), atLeast);
+    const sum = leaving(
+      whole,
+      d.axes.filter((a) => !inside.includes(a)),
+      atLeast,
+    );
     const to = new Map<Axis, Axis>();
     const own = freshAxes(inside, to);
     const bound = freshAxes(root.axes, to);

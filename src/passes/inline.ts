@@ -2,12 +2,21 @@
  * Reads through definitions: a producer's expression at the reader's index. Index maps (transposes, slices, broadcasts,
  * pads, concatenations, reshapes, iota, casts) are always read through; nothing of them is ever stored for a reader.
  */
-import { addExtent, type Extent, lowerBound, negExtent, ONE, proveNonNegative, size, subExtent } from "../../ir/extent.ts";
+import {
+  addExtent,
+  type Extent,
+  lowerBound,
+  negExtent,
+  ONE,
+  proveNonNegative,
+  size,
+  subExtent,
+} from "../../ir/extent.ts";
 import {
   type Axis,
   apply,
-  childrenOf,
   type Const,
+  childrenOf,
   constant,
   type Definition,
   expressionsOf,
@@ -22,7 +31,16 @@ import {
   type TensorRef,
 } from "../../ir/tensor.ts";
 import { linearOf, simplifyIndex, testsNeeded } from "./affine.ts";
-import { axesIn, countNodes, definitionsOf, hasRead, hasReduce, mapExpressions, rewriteProgram, slotsOf } from "./rewrite.ts";
+import {
+  axesIn,
+  countNodes,
+  definitionsOf,
+  hasRead,
+  hasReduce,
+  mapExpressions,
+  rewriteProgram,
+  slotsOf,
+} from "./rewrite.ts";
 
 /** Replaces axes by index expressions and brings the indices of reads into normal form. Bound axes are never captured. */
 export function substitute(e: TensorExpr, bind: ReadonlyMap<Axis, TensorExpr>): TensorExpr {
@@ -157,7 +175,11 @@ function impliedTests(r: Read, a: Axis): { readonly low: boolean; readonly high:
 }
 
 /** `totalise`, if one of the axes that an expression leaves behind may be empty. */
-export function leaving(e: TensorExpr, behind: Iterable<Axis>, atLeast: ReadonlyMap<string, number> = new Map()): TensorExpr {
+export function leaving(
+  e: TensorExpr,
+  behind: Iterable<Axis>,
+  atLeast: ReadonlyMap<string, number> = new Map(),
+): TensorExpr {
   for (const a of behind) if ((lowerBound(a.extent, atLeast) ?? 0) < 1) return totalise(e);
   return e;
 }

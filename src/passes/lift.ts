@@ -92,7 +92,11 @@ function lifter(d: Definition, emit: Emit): (e: TensorExpr) => TensorExpr {
     return keys.size - 1;
   };
   // Whatever may stand around a reduction: the definition's axes, a scatter's domain, what other reductions bind.
-  const around = [...d.axes, ...(d.kind === "scatter" ? d.domain : []), ...expressionsOf(d).flatMap((e) => [...boundIn(e)])];
+  const around = [
+    ...d.axes,
+    ...(d.kind === "scatter" ? d.domain : []),
+    ...expressionsOf(d).flatMap((e) => [...boundIn(e)]),
+  ];
   const go = (x: TensorExpr): TensorExpr => {
     if (!hasReduce(x)) return x;
     const old = memo.get(x);

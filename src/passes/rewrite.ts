@@ -234,11 +234,11 @@ export function rewriteProgram(p: Program, visit: Visit, through?: (r: Read) => 
     const out: Step[] = [];
     for (const s of steps) {
       if (s.kind === "loop") out.push(onLoop(s));
-      else
-        stands.set(
-          s,
-          visit(mapExpressions(s, onExpr, onRef), (d) => out.push(d), s),
-        );
+      else {
+        const refs = visit(moved ? mapExpressions(s, onExpr, onRef) : s, (d) => out.push(d), s);
+        stands.set(s, refs);
+        moved ||= refs.some((r, slot) => r.tensor !== s || r.slot !== slot);
+      }
     }
     return out;
   };

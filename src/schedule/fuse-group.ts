@@ -283,8 +283,7 @@ function join(g: Grouping, d: MapDef, root: Reduce | undefined, c: Candidate): b
   }
   if (group.kind === "row") {
     const length = Math.max(rowLength(group), points(root?.axes ?? []), points(c.placement.extra));
-    if ((root || c.placement.extra.length > 0) && length > SERIAL * Math.max(1, points(group.axes)))
-      return refuse("parallelism");
+    if ((root || c.placement.extra.length > 0) && isSerial(length, group.axes)) return refuse("parallelism");
   }
   const at = g.position.get(d) ?? 0;
   const member: Member = { def: d, root, placement: c.placement };
@@ -306,6 +305,10 @@ function join(g: Grouping, d: MapDef, root: Reduce | undefined, c: Candidate): b
 function isMember(g: Grouping, d: Definition, group: Group): boolean {
   const of = g.groupOf.get(d);
   return of !== undefined && find(of) === group;
+}
+
+function isSerial(length: number, rows: readonly Axis[]): boolean {
+  return length > SERIAL * Math.max(1, points(rows));
 }
 
 /** The longest line of one point of a row: a reduction's or a stored map's. */
@@ -374,6 +377,9 @@ export function mergeGroups(
   const refs = outside([...group.refs, ...h.refs], (r) => isMember(g, r, group) || isMember(g, r, h));
   if (refs.size + 1 > g.limits.maxStorageBuffers) return refuse("bindings");
   if (group.nodes + h.nodes > MOST_NODES) return refuse("size");
+  // Only a reduction that is alone can be cut into parts.
+  if (group.kind === "row" && isSerial(Math.max(rowLength(group), rowLength(h)), group.axes))
+    return refuse("parallelism");
   const shared = [...h.reads].filter((r) => group.reads.has(r)).reduce((sum, r) => sum + elementsOf(r) * 4, 0);
   const rename = new Map<Axis, TensorExpr>();
   h.axes.forEach((a, j) => {

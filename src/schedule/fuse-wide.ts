@@ -66,7 +66,11 @@ function narrow(d: Definition, limits: FuseLimits, emit: Emit): Definition {
     const around = [...made.axes, ...(made.kind === "scatter" ? made.domain : []), ...(root?.axes ?? [])];
     const behind = around.filter((a) => !used.has(a));
     const axes = freshAxes(order, to);
-    const part: MapDef = mapDef(axes, [renameAxes(leaving(cut, behind), to)], { name: `${d.name}_part`, span: d.span, epoch: d.epoch });
+    const part: MapDef = mapDef(axes, [renameAxes(leaving(cut, behind), to)], {
+      name: `${d.name}_part`,
+      span: d.span,
+      epoch: d.epoch,
+    });
     emit(part);
     const stand = read(part, 0, order.map(axisRef));
     const memo = new Map<TensorExpr, TensorExpr>([[cut, stand]]);

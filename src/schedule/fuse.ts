@@ -53,7 +53,9 @@ export interface FuseOptions {
   readonly strict?: boolean;
 }
 
+/** Throws RangeError for a program with loops: their bodies are fused one by one. */
 export function fuse(program: Program, o: FuseOptions = {}): FusedProgram {
+  if (program.steps.some((s) => s.kind === "loop")) throw new RangeError("a program with loops is fused body by body");
   const limits: FuseLimits = { maxStorageBuffers: o.limits?.maxStorageBuffers ?? 8 };
   const strict = o.strict ?? false;
   let p = splitWide(ownResults(dropDead(program)), limits);
@@ -218,7 +220,33 @@ function build(p: Program, g: Grouping, placing: Placing, limits: FuseLimits): F
   }
   regions.reverse();
   const stored = new Set<Definition>(regions.flatMap((r) => r.stores.map((s) => s.tensor)));
-  return { program: p, regions: named(regions), decisions: g.decisions, stored };
+  return { program: p, regions: named(regions), decisions: [...g.decisions, ...unsaid(g.decisions, regions)], stored };
+}
+
+/** Why edges between regions that nothing was said of yet pass through memory. */
+function unsaid(said: readonly Decision[], regions: readonly Region[]): readonly Decision[] {
+  const edges = new Set(said.map((d) => d.edge.join("\n")));
+  const by = new Map<string, Region>();
+  const out: Decision[] = [];
+  for (const r of regions) {
+    for (const ref of r.reads) {
+      const producer = by.get(keyOf(ref));
+      const to = r.stores[r.stores.length - 1]?.tensor.name;
+      if (!producer || !to) continue;
+      const edge = [ref.tensor.name, to] as const;
+      if (edges.has(edge.join("\n"))) continue;
+      edges.add(edge.join("\n"));
+      out.push({ edge, ...reasonFor(producer, r), bytesSaved: 0, opsAdded: 0 });
+    }
+    for (const s of r.stores) by.set(keyOf(s), r);
+  }
+  return out;
+}
+function reasonFor(from: Region, to: Region): Pick<Decision, "kind" | "code"> {
+  if (from.kind === "scatter" || to.kind === "scatter") return { kind: "cut", code: "scatter" };
+  // A whole row or column of a contraction would have to stay on chip.
+  if (from.kind === "contraction") return { kind: "chain", code: "size" };
+  return { kind: "cut", code: from.kind === "elementwise" ? "asked" : "other-row" };
 }
 
 function need(b: Build, r: TensorRef): void {

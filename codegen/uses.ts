@@ -1,0 +1,99 @@
+/** Counting how often values are needed, block by block, in the order in which codegen/place.ts will write them. */
+import type { Flat } from "./expand.ts";
+import type { LegalStatement } from "./legal.ts";
+import { type Value, valueChildren } from "./value.ts";
+
+/** A block while it is written. */
+export interface Scope {
+  readonly depth: number;
+  readonly loop: boolean;
+  readonly parent: Scope | undefined;
+  readonly out: LegalStatement[];
+  /** Values that have a name here. */
+  readonly named: Map<Value, string>;
+  /** How often values are needed in this block and those inside it. */
+  readonly uses: Map<Value, number>;
+}
+
+/** The blocks of a function with their uses, and names that values were given. */
+export class Uses {
+  readonly scopes: Map<readonly Flat[], Scope> = new Map();
+  readonly hints: Map<Value, string> = new Map();
+  readonly root: Scope;
+  private readonly visited = new Map<Scope, Set<Value>>();
+
+  constructor(body: readonly Flat[]) {
+    this.root = this.scope(undefined, false);
+    this.count(body, this.root);
+  }
+
+  of(body: readonly Flat[]): Scope {
+    const found = this.scopes.get(body);
+    if (!found) throw new RangeError("a block that was not counted");
+    return found;
+  }
+
+  private scope(parent: Scope | undefined, loop: boolean): Scope {
+    return { depth: parent ? parent.depth + 1 : 0, loop, parent, out: [], named: new Map(), uses: new Map() };
+  }
+
+  private count(body: readonly Flat[], scope: Scope): void {
+    this.scopes.set(body, scope);
+    const seen = new Set<Value>();
+    const need = (v: Value): void => {
+      for (let s: Scope | undefined = scope; s; s = s.parent) s.uses.set(v, (s.uses.get(v) ?? 0) + 1);
+      for (let s: Scope | undefined = scope; s; s = s.parent) if (this.visited.get(s)?.has(v)) return;
+      seen.add(v);
+      for (const c of valueChildren(v)) need(c);
+    };
+    this.visited.set(scope, seen);
+    for (const s of body) {
+      switch (s.kind) {
+        case "force":
+          this.hints.set(s.value, this.hints.get(s.value) ?? s.hint);
+          break;
+        case "bind":
+        case "assign":
+          need(s.value);
+          break;
+        case "store":
+          need(s.index);
+          need(s.value);
+          break;
+        case "atomic":
+          need(s.index);
+          need(s.value);
+          break;
+        case "if":
+          need(s.condition);
+          this.count(s.body, this.scope(scope, false));
+          this.count(s.otherwise, this.scope(scope, false));
+          break;
+        case "loop":
+          need(s.from);
+          need(s.to);
+          this.count(s.body, this.scope(scope, true));
+          break;
+        case "while": {
+          const inside = this.scope(scope, true);
+          this.count(s.body, inside);
+          for (let p: Scope | undefined = inside; p; p = p.parent)
+            p.uses.set(s.condition, (p.uses.get(s.condition) ?? 0) + 1);
+          const at = this.visited.get(inside) ?? new Set();
+          const again = (v: Value): void => {
+            for (let p: Scope | undefined = inside; p; p = p.parent) p.uses.set(v, (p.uses.get(v) ?? 0) + 1);
+            if (at.has(v)) return;
+            at.add(v);
+            for (const c of valueChildren(v)) again(c);
+          };
+          for (const c of valueChildren(s.condition)) again(c);
+          break;
+        }
+        case "barrier":
+          break;
+        default:
+          s satisfies never;
+      }
+    }
+  }
+}

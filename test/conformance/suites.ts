@@ -2,6 +2,7 @@
 import { einopsErrorsSuite, einopsSuite } from "./einops.ts";
 import { einsumDivergentSuite, einsumErrorsSuite, einsumSuite } from "./einsum.ts";
 import { gradEinsumSuite } from "./grad-einsum.ts";
+import { onnxSuite } from "./onnx/suite.ts";
 import { opinfoSuite } from "./opinfo/suite.ts";
 import type { Suite } from "./job.ts";
 import { tcErrorsSuite, tcSuite } from "./tc/suite.ts";
@@ -15,6 +16,7 @@ export const SUITES: ReadonlyMap<string, { readonly suite: Suite; readonly rejec
     { suite: einopsSuite, rejects: false },
     { suite: einopsErrorsSuite, rejects: true },
     { suite: gradEinsumSuite, rejects: false },
+    { suite: onnxSuite, rejects: false },
     { suite: opinfoSuite, rejects: false },
     { suite: tcSuite, rejects: false },
     { suite: tcErrorsSuite, rejects: true },

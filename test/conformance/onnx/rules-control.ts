@@ -1,0 +1,2 @@
+import type { RuleTable } from "./call.ts";
+export const CONTROL: RuleTable = {};

@@ -29,7 +29,7 @@ import {
   type TensorExpr,
 } from "../../ir/tensor.ts";
 import { type Constraints, makeConstraints } from "./constraints.ts";
-import { lift, makeHoister, outerAxes, permutation } from "./lift.ts";
+import { isIndexView, lift, makeHoister, outerAxes, permutation } from "./lift.ts";
 import { type Argument, splice } from "./splice.ts";
 import type { Builder, TensorValue } from "./value.ts";
 
@@ -383,16 +383,6 @@ function checkCount(shape: readonly Extent[], span: Span): void {
         text: `${(large ?? productExtent(shape)).text} elements; at most 2^31 - 1 are possible`,
       }),
     );
-}
-
-/** One read (or constant) whose indices read nothing: an index map, which costs nothing to repeat. */
-function isIndexView(e: TensorExpr): boolean {
-  if (e.kind === "const" || e.kind === "size") return true;
-  return e.kind === "read" && e.at.every(isPlainIndex);
-}
-function isPlainIndex(e: TensorExpr): boolean {
-  if (e.kind === "read" || e.kind === "reduce") return false;
-  return e.kind === "apply" ? e.args.every(isPlainIndex) : true;
 }
 
 /** The operand of a sum in the accumulator's type: f16 is summed in f32. */

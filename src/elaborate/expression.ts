@@ -114,7 +114,7 @@ function name(cx: Context, e: NameExpr, scope: Scope): Value {
     }
   }
   const found = cx.global(e.text, e.span);
-  if (found) return found;
+  if (found) return found.kind === "function" ? { ...found, span: e.span } : found;
   const library = cx.libraryModule(e.text);
   if (library !== undefined) {
     const top = { file: e.span.file, start: 0, end: 0 };

@@ -117,3 +117,13 @@ export function permutation(
     return read(e.tensor, e.slot, at, fill);
   };
 }
+
+/** One read (or constant) whose indices read nothing: an index map, which costs nothing to repeat. */
+export function isIndexView(e: TensorExpr): boolean {
+  if (e.kind === "const" || e.kind === "size") return true;
+  return e.kind === "read" && e.at.every(isPlainIndex);
+}
+function isPlainIndex(e: TensorExpr): boolean {
+  if (e.kind === "read" || e.kind === "reduce") return false;
+  return e.kind === "apply" ? e.args.every(isPlainIndex) : true;
+}

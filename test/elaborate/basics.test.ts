@@ -179,6 +179,9 @@ describe("calls", () => {
       run("fn twice(g: const fn, x: f32[N]) { g(g(x)) }\nexport fn f(x: f32[N]) { twice(relu, x) }", { x: [-1, 2] }),
     ).toEqual([0, 2]);
   });
+  it("say where a function stands that is no tensor", () => {
+    expectError("export fn f(x: f32[N]) { x + relu }", "EIN1204", ["relu"]);
+  });
   it("return records", () => {
     const source = "export fn f(x: f32[N]) -> (value: f32, twice: f32[N]) { { value: sum(x), twice: x * 2 } }";
     expect(runAll(source, { x: [1, 2] })).toEqual({ value: 3, twice: [2, 4] });

@@ -19,7 +19,7 @@ import { loadDigits, SIDE } from "./digits.ts";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const OUT = fileURLToPath(new URL("../out/", import.meta.url));
 /** Interpreter steps a result may cost before only samples of it are checked. */
-const BUDGET = 2e8;
+const BUDGET = 1e7;
 
 interface Ran {
   readonly results: Readonly<Record<string, HostArray>>;

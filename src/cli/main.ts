@@ -68,7 +68,7 @@ export function makeCommand(): Command {
     .argument("<files...>", ".ein files or folders")
     .option("--function <name>", "only this function (repeatable)", collect, [])
     .option("--seed <n>", "seed of the inputs", "0")
-    .option("--budget <n>", "interpreter steps before results are sampled", "2e8")
+    .option("--budget <n>", "interpreter steps before results are sampled", "2e7")
     .action(async (files: string[], _o: unknown, c: Command) => {
       const { check } = await import("./check.ts");
       await check(files, c.optsWithGlobals());

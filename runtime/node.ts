@@ -68,8 +68,10 @@ async function findAdapter(
   options: OpenOptions,
   request: GPURequestAdapterOptions,
 ): Promise<FoundAdapter> {
+  // Without this package there is nothing, whatever else is missing.
+  const { create } = loadDawn();
   if (wanted === "null") {
-    const gpu = loadDawn().create(["backend=null", ...dawnOptions(options)]);
+    const gpu = create(["backend=null", ...dawnOptions(options)]);
     const adapter = await gpu.requestAdapter(request);
     if (!adapter) throw new DeviceError("no-device", "Dawn has no null backend here");
     return { gpu, adapter };

@@ -12,6 +12,8 @@ import {
   mapDef,
   type Program,
   read,
+  scanDef,
+  scatterDef,
   type Step,
   type TensorRef,
 } from "../../ir/tensor.ts";
@@ -58,7 +60,7 @@ export function fuse(program: Program, o: FuseOptions = {}): FusedProgram {
   if (program.steps.some((s) => s.kind === "loop")) throw new RangeError("a program with loops is fused body by body");
   const limits: FuseLimits = { maxStorageBuffers: o.limits?.maxStorageBuffers ?? 8 };
   const strict = o.strict ?? false;
-  let p = splitWide(ownResults(dropDead(program)), limits);
+  let p = uniqueNames(splitWide(ownResults(dropDead(program)), limits));
   let g = groupDefinitions(p, limits, strict);
   let placing = placeMaps(g, anchorsOf(p));
   // Scans and scatters hold their own expressions: what they evaluate again is substituted in the definition.
@@ -92,6 +94,30 @@ function ownResults(p: Program): Program {
     return { name: r.name, tensor: copy, slot: 0 };
   });
   return copies.length === 0 ? p : { ...p, steps: [...p.steps, ...copies], results };
+}
+
+/** Names are hints until here; regions, decisions and kernels go by them, so each becomes the name of one definition. */
+function uniqueNames(p: Program): Program {
+  const used = new Set<string>(p.inputs.map((d) => d.name));
+  const next = new Map<string, number>();
+  return rewriteProgram(p, (d, emit) => {
+    let name = d.name;
+    for (let i = next.get(d.name) ?? 2; used.has(name); i++) {
+      name = `${d.name}_${i}`;
+      next.set(d.name, i);
+    }
+    used.add(name);
+    const made = name === d.name ? d : renamed(d, name);
+    emit(made);
+    return slotsOf(made);
+  });
+}
+function renamed(d: Definition, name: string): Definition {
+  const o = { name, span: d.span, epoch: d.epoch };
+  if (d.kind === "map") return mapDef(d.axes, d.results, o);
+  if (d.kind === "scan") return scanDef(d.axes, d.along, d.monoid, d.values, o);
+  if (d.kind === "scatter") return scatterDef(d.axes, d.monoid, d.domain, d.at, d.values, d.initial, d.into, o);
+  return d;
 }
 
 /** Substitutes maps that are not stored in the scans and scatters that read them, within the binding limit. */

@@ -141,20 +141,20 @@ function applyRange(e: Apply, known: Known): Range {
   if (e.prim === "select") return c ? union(rangeOf(b, known), rangeOf(c, known)) : UNKNOWN;
   const [x, y] = [rangeOf(a, known), rangeOf(b, known)];
   if (overflows(x) || overflows(y)) return UNKNOWN;
-  const by = y.low !== undefined && y.low === y.high ? y.low : undefined;
-  const positive = by !== undefined && nonNegative(subExtent(by, ONE), known) === "proved";
+  // A divisor may be a variable: what holds for all its values holds.
+  const positive = y.low !== undefined && nonNegative(subExtent(y.low, ONE), known) === "proved";
+  const natural = x.low !== undefined && nonNegative(x.low, known) === "proved";
   switch (e.prim) {
     case "floordiv":
-      return by && positive ? { low: x.low && divExtent(x.low, by), high: x.high && divExtent(x.high, by) } : UNKNOWN;
+      if (!positive || !y.low) return UNKNOWN;
+      if (y.low === y.high) return { low: x.low && divExtent(x.low, y.low), high: x.high && divExtent(x.high, y.low) };
+      return natural ? { low: ZERO, high: x.high && divExtent(x.high, y.low) } : UNKNOWN;
     case "mod": {
-      if (!by || !positive) return UNKNOWN;
-      const last = subExtent(by, ONE);
-      const inside =
-        x.low &&
-        x.high &&
-        nonNegative(x.low, known) === "proved" &&
-        nonNegative(subExtent(last, x.high), known) === "proved";
-      return inside ? x : { low: ZERO, high: last };
+      if (!positive || !y.low) return UNKNOWN;
+      // Below every divisor nothing happens; else the remainder is below the largest.
+      if (natural && x.high && nonNegative(subExtent(subExtent(y.low, ONE), x.high), known) === "proved") return x;
+      const last = y.high && subExtent(y.high, ONE);
+      return { low: ZERO, high: natural && last && x.high ? minExtent(x.high, last) : last };
     }
     case "min":
       return {

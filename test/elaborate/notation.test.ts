@@ -238,6 +238,12 @@ describe("reads", () => {
       ).where,
     ).toEqual(["(H - 1) div 2 >= 0"].slice(1).concat(["(H - 3) div 2 + 1 >= 0"]));
   });
+  it("are proved inside under divisors that vary", () => {
+    const where = (body: string) => signatureOf(`export fn f(x: f32[N], y: f32[M]) { ${body} }`).where;
+    expect(where("for[i, c in 1..N] y[i] * x[i % c]")).toEqual(["N >= 1"]);
+    expect(where("for[i, c in 1..9] y[i] * y[i div c]")).toEqual([]);
+    expectError("export fn f(x: f32[N], y: f32[M]) { for[i, c in 0..9] y[i] * (y[i % c]) }", "EIN1301", ["i % c", "y"]);
+  });
   it("that leave the tensor are refused with the interval", () => {
     const e = expectError("export fn f(x: f32[N]) { y[i] = x[i] + x[i + 1] }", "EIN1301", ["i + 1", "x"]);
     expect(e.labels).toEqual(["the index ranges over 1 … N", "its axis has extent N: 0 … N - 1"]);

@@ -1,6 +1,7 @@
 /**
  * The syntax tree of a `.ein` module: exactly what was written, with a span on every node. No types, no shapes.
- * Invariant: `span` covers the node's text without surrounding trivia; children lie inside it.
+ * Invariant: `span` covers the node's text without surrounding trivia; children lie inside it. Parentheses leave no node, but the
+ * span of what they enclose takes them in. Trees are at most MAX_TREE_DEPTH (parser.ts) deep.
  */
 import type { Span } from "./span.ts";
 
@@ -174,7 +175,7 @@ export type Expr =
   | LambdaExpr
   | ErrorExpr;
 
-/** `text` is as written, so that integers beyond 2^53 keep their digits. `isFloat` if it has a point, an exponent, or is `inf`/`nan`. */
+/** `text` is as written without `_` (`0xff`, `1.`, `.5`, `inf`), so that integers beyond 2^53 keep their digits. `isFloat` if it has a point, an exponent, or is `inf`/`nan`. */
 export interface NumberLiteral extends Node {
   readonly kind: "number";
   readonly text: string;
@@ -188,6 +189,7 @@ export interface StringLiteral extends Node {
   readonly kind: "string";
   readonly value: string;
 }
+/** `None` outside a subscript is a name too. */
 export interface NameExpr extends Node {
   readonly kind: "name";
   readonly text: string;

@@ -65,7 +65,7 @@ export class UnitPrinter extends SequencePrinter {
   protected override expression(run: Run): Doc {
     const stop = this.extender(run);
     const before: Run = { from: run.from, to: stop < 0 ? run.to : stop };
-    const question = this.findOutsideIterate(before, (t) => t === T.Question);
+    const question = this.questionIn(run);
     if (question >= 0) return this.conditional(run, question);
     let loosest = Number.POSITIVE_INFINITY;
     this.findOutsideIterate(before, (t, i) => {
@@ -80,28 +80,46 @@ export class UnitPrinter extends SequencePrinter {
     return this.findOutsideIterate(run, (t) => EXTENDERS.has(t));
   }
 
+  /** `a ? x : y` breaks before its signs; a chain `a ? x : b ? y : z` has a line for each case. */
   private conditional(run: Run, question: number): Doc {
+    const cases: { readonly from: number; readonly question: number; readonly colon: number }[] = [];
+    let from = run.from;
+    for (let at = question; at >= 0; at = this.questionIn({ from, to: run.to })) {
+      const colon = this.colonOf(at, run.to);
+      cases.push({ from, question: at, colon });
+      from = colon + 1;
+    }
+    const last = this.expression({ from, to: run.to });
+    const choice = (c: (typeof cases)[number], gap: "line" | "space"): Doc => {
+      const condition = this.expression({ from: c.from, to: c.question });
+      const then = this.expression({ from: c.question + 1, to: c.colon });
+      return cat(condition, indent(this.gap(c.question, gap), "?", this.gap(c.question + 1, "space"), then));
+    };
+    const [first] = cases;
+    if (cases.length === 1) {
+      const otherwise = indent(this.gap(first!.colon, "line"), ":", this.gap(first!.colon + 1, "space"), last);
+      return group(choice(first!, "line"), otherwise);
+    }
+    const parts: Doc[] = [];
+    for (const [k, c] of cases.entries()) {
+      if (k > 0) parts.push(choice(c, "space"));
+      parts.push(this.gap(c.colon, "space"), ":", this.gap(c.colon + 1, "line"));
+    }
+    return group(choice(first!, "space"), indent(...parts, last));
+  }
+
+  /** The first `?` of the run's own expression; -1 if it has none. */
+  private questionIn(run: Run): number {
+    const stop = this.extender(run);
+    return this.findOutsideIterate({ from: run.from, to: stop < 0 ? run.to : stop }, (t) => t === T.Question);
+  }
+
+  private colonOf(question: number, to: number): number {
     let depth = 0;
-    const colon = this.findOutsideIterate({ from: question, to: run.to }, (t) => {
+    return this.findOutsideIterate({ from: question, to }, (t) => {
       if (t === T.Question) depth++;
       return t === T.Colon && --depth === 0;
     });
-    const condition = this.expression({ from: run.from, to: question });
-    const then = this.expression({ from: question + 1, to: colon });
-    const otherwise = this.expression({ from: colon + 1, to: run.to });
-    return group(
-      condition,
-      indent(
-        this.gap(question, "line"),
-        "?",
-        this.gap(question + 1, "space"),
-        then,
-        this.gap(colon, "line"),
-        ":",
-        this.gap(colon + 1, "space"),
-        otherwise,
-      ),
-    );
   }
 
   /** Operands joined by operators of one precedence; a line may end after each operator. */

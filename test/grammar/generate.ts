@@ -130,6 +130,9 @@ const { expr, inner, block, statement } = fc.letrec<Texts>((tie) => {
       fc.tuple(o, comparison, o).map(([a, op, b]) => `${a}${g} ${op} ${BREAK}${b}`),
       fc.tuple(o, fc.constant("div"), o).map(([a, op, b]) => `${a} ${op} ${b}`),
       fc.tuple(o, o, o).map(([a, b, c]) => `${a} ?${BREAK}${b} :${BREAK} ${c}`),
+      fc
+        .tuple(o, o, o, o, o)
+        .map(([a, b, c, d, x]) => `${a} ?${BREAK}${b} :${BREAK} ${c} ?${BREAK} ${d} ?${BREAK} ${x} : y :${BREAK} ${b}`),
       fc.tuple(reducer, list(index, 1, 2), e).map(([r, i, b]) => `${r}[${i}]${BREAK}${b}`),
       fc.tuple(o, binary, list(index, 1, 2), e).map(([a, op, i, b]) => `${a} ${op} for[${i}]${BREAK}${b}`),
     );

@@ -32,7 +32,8 @@ export function contractionCandidates(region: ContractionRegion, target: Target)
     const k = guessAll(region.k);
     const sizes = { rows, columns, k, batch: guessAll(region.batch) };
     const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(region, target) };
-    if (software) out.push(...onSoftware(base, sizes, fixedSubgroup(target)));
+    if (software)
+      out.push(...onSoftware(base, sizes, fixedSubgroup(target), vector === 1 && isLlvmpipe(target) ? 1 : 4));
     else out.push(...onGpu(base, sizes, target));
     out.push(...plain(base, sizes));
   }
@@ -58,7 +59,7 @@ interface Sizes {
 type Base = Omit<ContractionSchedule, "reg" | "threads">;
 
 /** One subgroup a workgroup: rows come by broadcast, each lane has columns of its own. */
-function onSoftware(base: Base, z: Sizes, sg: number): readonly ContractionSchedule[] {
+function onSoftware(base: Base, z: Sizes, sg: number, tileK: number): readonly ContractionSchedule[] {
   const out: ContractionSchedule[] = [];
   const v = base.vector;
   if (sg > 0) {
@@ -72,7 +73,7 @@ function onSoftware(base: Base, z: Sizes, sg: number): readonly ContractionSched
           ...base,
           reg: [rows, wide * lanes],
           threads: [1, sg, 1],
-          tileK: v === 1 ? 4 : 4,
+          tileK,
           subgroup: "broadcast",
           rowFrom: "thread",
         });

@@ -83,7 +83,8 @@ export function rowCandidates(region: RowRegion, target: Target): readonly Sched
   const side = movement(reads, region.axes.at(-1));
   const out: Schedule[] = [];
   if (single(region)) {
-    if (row.unit === 0 && side.unit > 0) out.push(...columnSchedules(rows, length, target));
+    // Down the columns, or short windows: neighbouring results lie together.
+    if (side.unit > 0 && (row.unit === 0 || length <= 32)) out.push(...columnSchedules(rows, length, target));
     out.push(...reductionSchedules(rows, length, target));
   }
   out.push(

@@ -315,6 +315,8 @@ describe("contractions", () => {
     ["broadcast", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 2] }],
     ["broadcast in vectors", { subgroup: "broadcast", threads: [1, 8, 1], reg: [16, 4], vector: 4 }],
     ["broadcast along k", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 2], vector: 4, along: "k" }],
+    ["swizzled", { swizzle: 1, reg: [1, 1], threads: [2, 2, 1] }],
+    ["swizzled by four", { swizzle: 2, reg: [2, 1], threads: [2, 1, 1], splitK: 2 }],
     ["looped epilogue", { epilogue: "loop", reg: [3, 2], threads: [2, 3, 1] }],
     [
       "looped epilogue of a broadcast",

@@ -1,9 +1,13 @@
 /** The grid of a contraction: tiles of columns, rows and batch positions. */
 import { type Extent, mulExtent, ONE, size } from "../../../ir/extent.ts";
 import {
+  iadd,
   idiv,
   imod,
+  imul,
+  isub,
   type KernelExpr,
+  kapply,
   kint,
   ksize,
   kvar,
@@ -22,6 +26,7 @@ export function gridLoops(
   grid: readonly [Extent, Extent, Extent],
   parts: number,
   target: Target,
+  swizzle: number,
 ): { readonly wrap: (body: readonly Statement[]) => readonly Statement[]; readonly ids: (b: Builder) => Ids } {
   const limit = target.limits.maxComputeWorkgroupsPerDimension;
   const [n, m, batch] = grid;
@@ -56,7 +61,30 @@ export function gridLoops(
     },
     ids: (b) => {
       const [bt, part] = split(one(gz, deep));
-      return [kvar(gx), one(gy, m), name(b, "gb", bt), part && name(b, "part", part)];
+      const [column, row] = swizzled(b, kvar(gx), one(gy, m), n, m, swizzle);
+      return [column, row, name(b, "gb", bt), part && name(b, "part", part)];
     },
   };
+}
+
+/**
+ * Workgroups in bands of 2^swizzle columns, down each band: those that run together share operands. A bijection of the tiles,
+ * whatever their number.
+ */
+function swizzled(
+  b: Builder,
+  column: KernelExpr,
+  row: KernelExpr,
+  n: Extent,
+  m: Extent,
+  swizzle: number,
+): readonly [KernelExpr, KernelExpr] {
+  if (swizzle === 0 || m === ONE || n === ONE) return [column, row];
+  const wide = 2 ** swizzle;
+  const id = name(b, "id", iadd(imul(row, ksize(n)), column));
+  const perBand = ksize(mulExtent(m, size(wide)));
+  const first = name(b, "band", imul(idiv(id, perBand), kint(wide)));
+  const inBand = name(b, "at", imod(id, perBand));
+  const here = name(b, "wide", kapply("min", kint(wide), isub(ksize(n), first)));
+  return [name(b, "gn", iadd(first, imod(inBand, here))), name(b, "gm", idiv(inBand, here))];
 }

@@ -31,6 +31,10 @@ function applied(region: Region, schedule: Schedule, target: Target): readonly A
   const refuse = (): never => {
     throw new ScheduleError("kind", `${schedule.kind} does not schedule a region of kind ${region.kind}`);
   };
+  if (schedule.variants === "both")
+    throw new ScheduleError("variants", "a plan has no place for an aligned variant beside the guarded one");
+  if (schedule.swizzle !== 0 && schedule.kind !== "contraction")
+    throw new ScheduleError("swizzle", `a ${schedule.kind} has one row of workgroups`);
   switch (schedule.kind) {
     case "elementwise":
       return region.kind === "elementwise" ? applyElementwise(region, schedule, target) : refuse();

@@ -135,7 +135,7 @@ export function tileKernel(
     ceilDivExtent(batchCount, size(s.batches)),
   ] as const;
   const [x, y, z] = [variable("x"), variable("y"), variable("z")];
-  const { wrap, ids } = gridLoops(grid, s.splitK, target);
+  const { wrap, ids } = gridLoops(grid, s.splitK, target, s.swizzle);
   const body = inFrame(b, false, () => {
     const [gn, gm, gb, part] = ids(b);
     const tx: KernelExpr = tn === 1 ? kint(0) : kvar(x);

@@ -110,14 +110,14 @@ export function unflattenAxes(b: Builder, axes: readonly Axis[], unit: TensorExp
     if (count === ONE) return i32(0);
     if (last) {
       const units = divExtent(count, size(lanes));
-      const inner = whole ? unit : units === ONE ? i32(0) : apply("mod", unit, sizeOf(units));
+      const inner = whole ? unit : remainder(unit, units);
       return lanes === 1
         ? inner
         : formExpression(addForms(scaleForm(linearForm(inner), size(lanes)), linearForm(lane)));
     }
     const stride = divExtent(strideAfter(j), size(lanes));
-    const q = stride === ONE ? unit : apply("floordiv", unit, sizeOf(stride));
-    return whole ? q : apply("mod", q, sizeOf(count));
+    const q = quotient(unit, stride);
+    return whole ? q : remainder(q, count);
   };
   axes.forEach((a, d) => {
     aliasAxis(b, a, part(d, d));
@@ -125,6 +125,17 @@ export function unflattenAxes(b: Builder, axes: readonly Axis[], unit: TensorExp
   for (let length = axes.length; length >= 2; length--)
     for (let i = 0; i + length <= axes.length; i++)
       b.flats.push({ axes: axes.slice(i, i + length), flat: part(i, i + length - 1) });
+}
+
+function quotient(e: TensorExpr, by: Extent): TensorExpr {
+  if (by === ONE) return e;
+  return e.kind === "const" && by.value !== undefined
+    ? i32(Math.floor(e.value / by.value))
+    : apply("floordiv", e, sizeOf(by));
+}
+function remainder(e: TensorExpr, by: Extent): TensorExpr {
+  if (by === ONE) return i32(0);
+  return e.kind === "const" && by.value !== undefined ? i32(e.value % by.value) : apply("mod", e, sizeOf(by));
 }
 
 /** Whether a walk along these axes may take `lanes` elements of the last at a time. */
@@ -190,6 +201,15 @@ function walkRun(b: Builder, run: readonly Axis[], w: Walk, body: WalkBody): voi
   let rest: KernelExpr | undefined = from;
   if (w.unroll > 1) {
     const literal = !w.range && count.value !== undefined ? count.value - (count.value % span) : undefined;
+    if (literal === span && w.step === 1 && literal === count.value) {
+      // The whole run at once: no loop, every position is known.
+      const statements = inFrame(b, false, () => {
+        for (let u = 0; u < w.unroll; u++) inUnit(b, run, i32(u), w.lanes, () => body(u, i32(u), run));
+      });
+      emit(b, ...statements);
+      b.flats.length = flats;
+      return;
+    }
     if (literal !== 0) {
       const until: KernelExpr = w.range
         ? iadd(from, isub(isub(to, from), restOf(isub(to, from), span)))

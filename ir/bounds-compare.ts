@@ -1,5 +1,6 @@
 /** Bounds of results, and a device's values against them. */
 import type { DType } from "./dtype.ts";
+import { FORMATS } from "./float.ts";
 
 /** Elementwise: the interpreter's value, and the numbers that the device may give (and NaN where `nan` is 1). low > high: only NaN. */
 export interface Bounds {
@@ -32,6 +33,7 @@ export function compareWithin(b: Bounds, values: ArrayLike<number>): Comparison 
     undefined,
     0,
   ];
+  const least = b.dtype === "f32" || b.dtype === "f16" ? FORMATS[b.dtype].normal : 0;
   for (let i = 0; i < b.exact.length; i++) {
     const v = values[i] ?? Number.NaN;
     const [low, high, exact] = [b.low[i]!, b.high[i]!, b.exact[i]!];
@@ -43,7 +45,9 @@ export function compareWithin(b: Bounds, values: ArrayLike<number>): Comparison 
     }
     if (low === Number.NEGATIVE_INFINITY && high === Number.POSITIVE_INFINITY) unbounded++;
     const room = v > exact ? high - exact : exact - low;
-    const used = v === exact || !Number.isFinite(room) || room <= 0 ? 0 : Math.abs(v - exact) / room;
+    // Where a subnormal number was flushed the bound is used up by intent.
+    const tiny = Math.abs(v - exact) <= least;
+    const used = tiny || !Number.isFinite(room) || room <= 0 ? 0 : Math.abs(v - exact) / room;
     if (used > share) [share, worst] = [used, i];
   }
   return { outside, first, share, worst, unbounded };

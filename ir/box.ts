@@ -55,12 +55,15 @@ export function formatOf(dtype: DType): FloatFormat {
   return dtype === "f16" ? FORMATS.f16 : FORMATS.f32;
 }
 
-/** What an operand may be read as: subnormal numbers may be flushed to zero. Gives the operand itself if it holds none. */
+/**
+ * What an operand may be read as: subnormal numbers may be flushed to zero, and some adapters' functions take them for anything
+ * below the least normal number. Gives the operand itself if it holds none.
+ */
 export function flushed(b: Box, format: FloatFormat, into: Box): Box {
-  const low = b.low > 0 && b.low < format.normal;
-  const high = b.high < 0 && b.high > -format.normal;
-  if (!low && !high) return b;
-  setBox(into, low ? 0 : b.low, high ? 0 : b.high, b.nan);
+  const { low, high } = b;
+  const { normal } = format;
+  if (!(low > 0 && low < normal) && !(high < 0 && high > -normal)) return b;
+  setBox(into, low > 0 ? 0 : Math.min(low, -normal), high < 0 ? 0 : Math.max(high, normal), b.nan);
   return into;
 }
 

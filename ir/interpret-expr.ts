@@ -20,18 +20,11 @@ import {
   monoidFunction,
   type PlayedDevice,
   type Source,
+  survey,
   type Thunk,
 } from "./interpret-parts.ts";
 import { evaluate } from "./sizes.ts";
-import {
-  type Axis,
-  childrenOf,
-  type Definition,
-  type Monoid,
-  type Read,
-  type Reduce,
-  type TensorExpr,
-} from "./tensor.ts";
+import type { Axis, Definition, Monoid, Read, Reduce, TensorExpr } from "./tensor.ts";
 
 export interface ExprContext {
   readonly sizes: ReadonlyMap<string, number>;
@@ -384,35 +377,4 @@ export function compileExpressions(
       );
     },
   };
-}
-
-/** How often each node is used, which axes each depends on, and the axes bound by reductions. */
-function survey(roots: readonly TensorExpr[]): {
-  parents: ReadonlyMap<TensorExpr, number>;
-  moving: ReadonlyMap<TensorExpr, ReadonlySet<Axis>>;
-  bound: ReadonlySet<Axis>;
-} {
-  const parents = new Map<TensorExpr, number>();
-  const moving = new Map<TensorExpr, ReadonlySet<Axis>>();
-  const bound = new Set<Axis>();
-  const go = (e: TensorExpr): ReadonlySet<Axis> => {
-    parents.set(e, (parents.get(e) ?? 0) + 1);
-    const old = moving.get(e);
-    if (old) return old;
-    let axes: Set<Axis>;
-    if (e.kind === "axis") axes = new Set([e.axis]);
-    else {
-      axes = new Set();
-      for (const c of childrenOf(e)) for (const a of go(c)) axes.add(a);
-    }
-    if (e.kind === "reduce")
-      for (const a of e.axes) {
-        bound.add(a);
-        axes.delete(a);
-      }
-    moving.set(e, axes);
-    return axes;
-  };
-  for (const r of roots) go(r);
-  return { parents, moving, bound };
 }

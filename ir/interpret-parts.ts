@@ -4,7 +4,7 @@ import { compilePrim, type Mode, type ScalarFunction } from "./evaluate.ts";
 import { roundTo } from "./float.ts";
 import type { Prim } from "./prim.ts";
 import { evaluate } from "./sizes.ts";
-import type { Apply, Axis, Monoid, TensorExpr } from "./tensor.ts";
+import { type Apply, type Axis, childrenOf, type Monoid, type TensorExpr } from "./tensor.ts";
 
 export type Thunk = () => number;
 
@@ -243,4 +243,35 @@ export function linearThunk(l: Linear, env: Int32Array, source: Source, slot: nu
     return () => array[env[s0]! * c0 + env[s1]! * c1 + constant]!;
   }
   return () => array[offset()]!;
+}
+
+/** How often each node is used, which axes each depends on, and the axes bound by reductions. */
+export function survey(roots: readonly TensorExpr[]): {
+  parents: ReadonlyMap<TensorExpr, number>;
+  moving: ReadonlyMap<TensorExpr, ReadonlySet<Axis>>;
+  bound: ReadonlySet<Axis>;
+} {
+  const parents = new Map<TensorExpr, number>();
+  const moving = new Map<TensorExpr, ReadonlySet<Axis>>();
+  const bound = new Set<Axis>();
+  const go = (e: TensorExpr): ReadonlySet<Axis> => {
+    parents.set(e, (parents.get(e) ?? 0) + 1);
+    const old = moving.get(e);
+    if (old) return old;
+    let axes: Set<Axis>;
+    if (e.kind === "axis") axes = new Set([e.axis]);
+    else {
+      axes = new Set();
+      for (const c of childrenOf(e)) for (const a of go(c)) axes.add(a);
+    }
+    if (e.kind === "reduce")
+      for (const a of e.axes) {
+        bound.add(a);
+        axes.delete(a);
+      }
+    moving.set(e, axes);
+    return axes;
+  };
+  for (const r of roots) go(r);
+  return { parents, moving, bound };
 }

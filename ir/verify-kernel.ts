@@ -87,6 +87,7 @@ class Verifier {
         else if ((b.size.value ?? 0) > MAX_PRIVATE)
           this.problem(`private buffer ${b.name} is larger than ${MAX_PRIVATE}`);
       }
+      if (b.atomic && b.access === "read") this.problem(`${b.name} is atomic and only read`);
       if (b.atomic && (b.lanes !== 1 || (b.dtype !== "i32" && b.dtype !== "u32") || b.space === "private"))
         this.problem(`${b.name} is ${b.space} of ${b.dtype}x${b.lanes} and cannot be atomic`);
     }

@@ -16,6 +16,7 @@ import {
   present,
   table,
   toChoice,
+  toDType,
   unify,
 } from "./common.ts";
 import { add, bitcast, div, lit, mul, op, select, sub } from "./scalar.ts";
@@ -339,6 +340,13 @@ const OTHERS: readonly Builtin[] = [
       (p, u, v) => apply("select", p as TensorExpr, u as TensorExpr, v as TensorExpr),
       span,
     );
+  }),
+  builtin("bitcast", "x, dtype", 'the same 32 bits as another element type: bitcast(x, "i32")', (b, a, span) => {
+    const x = operand(a["x"], span, "bitcast", "number");
+    const dtype = toDType(a["dtype"], "i32", span);
+    if (x.dtype === "f16" || dtype === "f16" || dtype === "bool")
+      fail("EIN1201", "bitcast is between f32, i32 and u32", span, `${x.dtype} to ${dtype}`);
+    return x.dtype === dtype ? x : elementwise(b, "bitcast", [x], (e) => bitcast(e as TensorExpr, dtype), span);
   }),
   builtin("lerp", "start, end, weight", "start + weight * (end - start)", (b, a, span) =>
     elementwise(

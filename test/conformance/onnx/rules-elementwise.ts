@@ -88,15 +88,6 @@ function isInf(n: Call): string {
   return up ? `${x} == inf` : down ? `${x} == -inf` : `${x} != ${x} && ${x} == ${x}`;
 }
 
-function swiglu(n: Call): string {
-  const x = n.x(0);
-  const axis = front(n.num("axis", -1), x.rank);
-  const half = x.shape[axis]! / 2;
-  const part = (from: number): Val => n.let(`narrow(${x}, ${axis}, ${from}, ${half})`);
-  const [a, b] = [part(0), part(half)];
-  return `swish(${a}, ${n.float("alpha", 1)}) * ${b}`;
-}
-
 export const ELEMENTWISE: RuleTable = {
   Abs: named("abs"), Acos: named("acos"), Acosh: named("acosh"), Asin: named("asin"), Asinh: named("asinh"), Atan: named("atan"), Atanh: named("atanh"),
   Ceil: named("ceil"), Cos: named("cos"), Cosh: named("cosh"), Erf: named("erf"), Exp: named("exp"), Floor: named("floor"), Log: named("log"),
@@ -114,7 +105,7 @@ export const ELEMENTWISE: RuleTable = {
   Shrink: unary((x, n) => `shrink(${x}, ${n.float("bias", 0)}, ${n.float("lambd", 0.5)})`),
   Gelu: unary((x, n) => `gelu(${x}, approximate: ${JSON.stringify(n.str("approximate", "none"))})`),
   Swish: unary((x, n) => `swish(${x}, ${n.float("alpha", 1)})`),
-  SwiGLU: swiglu,
+  SwiGLU: (n) => n.let(`swish(${n.x(0)}, ${n.float("alpha", 1)}) * ${n.x(1)}`, n.x(0).file),
   PRelu: prelu,
   Clip: clip,
   IsNaN: (n) => n.let(`isnan(${n.x(0)})`, "bool"),

@@ -9,8 +9,6 @@ import {
   addExtent,
   divExtent,
   type Extent,
-  evaluateExtent,
-  lowerBound,
   maxExtent,
   minExtent,
   modExtent,
@@ -25,8 +23,10 @@ import {
   symbolsOf,
   ZERO,
 } from "../../ir/extent.ts";
-import { type Axis, apply, axisRef, i32, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
+import { apply, i32, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
 import { axesIn } from "./rewrite.ts";
+
+export { estimate } from "./estimate.ts";
 
 export interface Linear {
   readonly terms: ReadonlyMap<TensorExpr, Extent>;
@@ -95,7 +95,7 @@ function decompose(e: TensorExpr): Linear {
 }
 
 /** Symbolic divisors are extents; where one is 0 the tensor is empty and nothing is evaluated. */
-function isPositive(c: Extent): boolean {
+export function isPositive(c: Extent): boolean {
   return c.value !== undefined ? c.value > 0 : c.terms.every((t) => t.coefficient > 0);
 }
 
@@ -368,58 +368,4 @@ export function simplifyIndex(e: TensorExpr): TensorExpr {
   simplifyMemo.set(e, made);
   simplifyMemo.set(made, made);
   return made;
-}
-
-// ---- Digits of an axis ----------------------------------------------------------------------------------------------
-
-/** `(axis div stride) % count`. */
-export interface Digit {
-  readonly axis: Axis;
-  readonly stride: Extent;
-  readonly count: Extent;
-}
-
-/** The digit that an index in normal form is, if it is one; a plain axis is its only digit. */
-export function digitOf(e: TensorExpr): Digit | undefined {
-  if (e.kind === "axis") return { axis: e.axis, stride: ONE, count: e.axis.extent };
-  if (e.kind !== "apply" || (e.prim !== "floordiv" && e.prim !== "mod") || !e.args[0] || !e.args[1]) return undefined;
-  const inner = digitOf(e.args[0]);
-  const by = linearOf(e.args[1]);
-  if (!inner || by.terms.size > 0 || by.rest === ZERO || !isPositive(by.rest)) return undefined;
-  if (modExtent(inner.count, by.rest) !== ZERO) return undefined;
-  if (e.prim === "mod") return { axis: inner.axis, stride: inner.stride, count: by.rest };
-  return { axis: inner.axis, stride: mulExtent(inner.stride, by.rest), count: divExtent(inner.count, by.rest) };
-}
-
-/** The expression of a digit. */
-export function digitExpression(d: Digit): TensorExpr {
-  const whole = apply("floordiv", axisRef(d.axis), sizeOf(d.stride));
-  return simplifyIndex(apply("mod", d.stride === ONE ? axisRef(d.axis) : whole, sizeOf(d.count)));
-}
-
-/** The sum of index terms `coefficient · axis`, normalised. */
-export function combineDigits(parts: readonly { readonly stride: Extent; readonly value: TensorExpr }[]): TensorExpr {
-  let sum: TensorExpr = i32(0);
-  for (const p of parts) sum = apply("add", sum, apply("mul", p.value, sizeOf(p.stride)));
-  return simplifyIndex(sum);
-}
-
-/** An extent as a number, every unknown symbol 256. */
-export function estimate(e: Extent): number {
-  if (e.value !== undefined) return e.value;
-  const old = estimates.get(e);
-  if (old !== undefined) return old;
-  const bind = new Map<string, number>();
-  for (const s of symbolsOf(e)) bind.set(s, 256);
-  const value = finite(e, bind);
-  estimates.set(e, value);
-  return value;
-}
-const estimates = new WeakMap<Extent, number>();
-function finite(e: Extent, bind: ReadonlyMap<string, number>): number {
-  try {
-    return Math.max(0, evaluateExtent(e, bind));
-  } catch {
-    return Math.max(0, lowerBound(e) ?? 256);
-  }
 }

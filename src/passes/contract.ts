@@ -19,8 +19,8 @@ import {
   reduce,
   type TensorExpr,
 } from "../../ir/tensor.ts";
-import { estimate } from "./affine.ts";
 import { orderContraction } from "./contract-order.ts";
+import { estimate } from "./estimate.ts";
 import { factorsOf, isAddition } from "./hoist.ts";
 import { leaving } from "./inline.ts";
 import {

@@ -3,7 +3,7 @@
  * worth its memory before a reduction: its reader evaluates it in place, and sees the product that it is.
  */
 import type { Definition, MapDef, Program, Read, TensorExpr } from "../../ir/tensor.ts";
-import { estimate } from "./affine.ts";
+import { estimate } from "./estimate.ts";
 import { normalIndices, readThrough } from "./inline.ts";
 import { reductionOf } from "./lift.ts";
 import {

@@ -19,7 +19,8 @@ import {
   sizeOf,
   type TensorExpr,
 } from "../../ir/tensor.ts";
-import { digitOf, estimate } from "./affine.ts";
+import { digitOf } from "./digits.ts";
+import { estimate } from "./estimate.ts";
 import { substitute } from "./inline.ts";
 import { reductionOf } from "./lift.ts";
 import { freshAxes, renameAxes, rewriteProgram, slotsOf } from "./rewrite.ts";

@@ -18,7 +18,7 @@ import {
 } from "../../ir/tensor.ts";
 import { normalIndices, readThrough, substitute } from "../passes/inline.ts";
 import { countNodes, hasRead, readsIn } from "../passes/rewrite.ts";
-import type { Group, Grouping, Member } from "./fuse-group.ts";
+import type { Group, Grouping, Member } from "./fuse-graph.ts";
 import { swapOperands } from "./fuse-operands.ts";
 import type { PlacedMap, Region, RowPhase } from "./region.ts";
 

@@ -5,82 +5,39 @@
  */
 import { ONE } from "../../ir/extent.ts";
 import {
-  type Axis,
-  axisRef,
   type Definition,
   expressionsOf,
   type MapDef,
   type Program,
-  type Read,
   type Reduce,
-  type ScanDef,
-  type ScatterDef,
   type TensorExpr,
 } from "../../ir/tensor.ts";
-import { simplifyIndex } from "../passes/affine.ts";
-import { substitute } from "../passes/inline.ts";
 import { reductionOf } from "../passes/lift.ts";
 import { countNodes, readsIn } from "../passes/rewrite.ts";
-import { bytesOf, elementsOf, points } from "./cost.ts";
+import { bytesOf, points } from "./cost.ts";
+import {
+  type Computed,
+  coordsOf,
+  decide,
+  dependsOn,
+  directReads,
+  directRefs,
+  type FuseLimits,
+  find,
+  type Group,
+  type Grouping,
+  isMember,
+  isSerial,
+  type Member,
+  MOST_NODES,
+  outside,
+  rowLength,
+  sameCoords,
+} from "./fuse-graph.ts";
+import { mergeRows } from "./fuse-merge.ts";
 import { type Operands, operandsOf } from "./fuse-operands.ts";
 import { identityPlacement, type Placement, place } from "./fuse-point.ts";
 import type { Decision } from "./region.ts";
-
-export interface FuseLimits {
-  /** Storage buffers of one kernel. */
-  readonly maxStorageBuffers: number;
-}
-
-export type Computed = MapDef | ScanDef | ScatterDef;
-
-export interface Member {
-  readonly def: Computed;
-  /** The reduction, if the member is one. */
-  readonly root: Reduce | undefined;
-  placement: Placement;
-}
-
-export interface Group {
-  readonly id: number;
-  kind: "elementwise" | "row" | "contraction" | "scan" | "scatter";
-  axes: readonly Axis[];
-  members: Member[];
-  /** Of a contraction. */
-  operands: Operands | undefined;
-  /** What members read from outside, direct reads only. */
-  reads: ReadonlySet<Definition>;
-  /** The same by result: what would be bound. */
-  refs: ReadonlyMap<string, Definition>;
-  /** Groups that those belong to. */
-  deps: Set<Group>;
-  nodes: number;
-  first: number;
-  last: number;
-  /** The group that this one was merged into. */
-  into: Group | undefined;
-}
-
-export interface Grouping {
-  readonly definitions: readonly Computed[];
-  readonly groupOf: Map<Definition, Group>;
-  readonly memberOf: Map<Definition, Member>;
-  readonly position: ReadonlyMap<Definition, number>;
-  /** Maps that must be stored because a reader could not take them in. */
-  readonly forced: Set<Definition>;
-  readonly decisions: Decision[];
-  readonly limits: FuseLimits;
-}
-
-/** Distinct nodes that one kernel may evaluate for an element. */
-export const MOST_NODES = 256;
-/** Row elements a parallel point beyond which one kernel a row would leave the machine idle. */
-const SERIAL = 4096;
-
-export function find(g: Group): Group {
-  let at = g;
-  while (at.into) at = at.into;
-  return at;
-}
 
 export function groupDefinitions(program: Program, limits: FuseLimits, strict: boolean): Grouping {
   const definitions = program.steps.filter(
@@ -138,35 +95,6 @@ function begin(g: Grouping, d: Computed, kind: Group["kind"], root: Reduce | und
   g.memberOf.set(d, member);
 }
 
-const refsMemo = new WeakMap<Definition, ReadonlyMap<string, Definition>>();
-const readsMemo = new WeakMap<Definition, ReadonlySet<Definition>>();
-export function directReads(d: Definition): ReadonlySet<Definition> {
-  const old = readsMemo.get(d);
-  if (old) return old;
-  const found = new Set(directRefs(d).values());
-  readsMemo.set(d, found);
-  return found;
-}
-/** Every result that `d` reads, by `definition.slot`: a storage buffer each. */
-export function directRefs(d: Definition): ReadonlyMap<string, Definition> {
-  const old = refsMemo.get(d);
-  if (old) return old;
-  const found = new Map<string, Definition>();
-  for (const e of expressionsOf(d)) for (const r of readsIn(e)) found.set(`${r.tensor.id}.${r.slot}`, r.tensor);
-  if (d.kind === "scatter") for (const r of d.into ?? []) found.set(`${r.tensor.id}.${r.slot}`, r.tensor);
-  refsMemo.set(d, found);
-  return found;
-}
-/** Without what the members of a group compute themselves. */
-function outside(
-  refs: Iterable<readonly [string, Definition]>,
-  isOwn: (d: Definition) => boolean,
-): Map<string, Definition> {
-  const found = new Map<string, Definition>();
-  for (const [key, d] of refs) if (!isOwn(d)) found.set(key, d);
-  return found;
-}
-
 interface Candidate {
   readonly group: Group;
   readonly placement: Placement;
@@ -219,19 +147,6 @@ function candidatesOf(g: Grouping, d: MapDef, root: Reduce | undefined): readonl
   return found.sort((x, y) => ORDER[x.group.kind] - ORDER[y.group.kind] || y.saved - x.saved || at(y) - at(x));
 }
 
-/** The group's point at which `r` reads one of its members, in the reader's axes; undefined if it may read outside. */
-function coordsOf(g: Grouping, group: Group, r: Read): readonly TensorExpr[] | undefined {
-  const m = g.memberOf.get(r.tensor);
-  if (!m || r.fill) return undefined;
-  const bind = new Map<Axis, TensorExpr>();
-  m.def.axes.forEach((a, i) => {
-    bind.set(a, r.at[i] ?? axisRef(a));
-  });
-  return m.placement.coords.map((c, i) => (group.axes[i]?.extent === ONE ? c : simplifyIndex(substitute(c, bind))));
-}
-function sameCoords(group: Group, x: readonly TensorExpr[], y: readonly TensorExpr[]): boolean {
-  return group.axes.every((a, i) => a.extent === ONE || x[i] === y[i]);
-}
 /** Elementwise groups take in maps over the same axes in the same order only. */
 function inOrder(p: Placement, d: MapDef, group: Group): boolean {
   return (
@@ -242,18 +157,6 @@ function inOrder(p: Placement, d: MapDef, group: Group): boolean {
         (a.extent === ONE || (p.coords[i]?.kind === "axis" && p.coords[i].axis === a)),
     )
   );
-}
-
-function decide(
-  g: Grouping,
-  from: Definition,
-  to: Definition,
-  kind: Decision["kind"],
-  code: Decision["code"],
-  bytesSaved: number,
-  opsAdded = 0,
-): void {
-  g.decisions.push({ edge: [from.name, to.name], kind, code, bytesSaved, opsAdded });
 }
 
 /** Adds `d` to the candidate's group unless a rule forbids it, and says so. */
@@ -302,115 +205,7 @@ function join(g: Grouping, d: MapDef, root: Reduce | undefined, c: Candidate): b
   return true;
 }
 
-function isMember(g: Grouping, d: Definition, group: Group): boolean {
-  const of = g.groupOf.get(d);
-  return of !== undefined && find(of) === group;
-}
-
-function isSerial(length: number, rows: readonly Axis[]): boolean {
-  return length > SERIAL * Math.max(1, points(rows));
-}
-
-/** The longest line of one point of a row: a reduction's or a stored map's. */
-function rowLength(group: Group): number {
-  let most = 1;
-  for (const m of group.members) most = Math.max(most, points(m.root?.axes ?? []), points(m.placement.extra));
-  return most;
-}
-
 /** What `d` reads of a group that it could not join is stored: evaluating it again would bring the same limit back. */
 function force(g: Grouping, d: MapDef, group: Group): void {
   for (const r of directReads(d)) if (isMember(g, r, group)) g.forced.add(r);
-}
-
-/** Does `h` need `g`'s results, directly or through others? */
-export function dependsOn(h: Group, g: Group): boolean {
-  if (h === g) return true;
-  const seen = new Set<Group>();
-  const stack = [h];
-  for (let x = stack.pop(); x; x = stack.pop()) {
-    if (seen.has(x)) continue;
-    seen.add(x);
-    for (const dep of x.deps) {
-      const y = find(dep);
-      if (y === g) return true;
-      if (y !== x && y.last > g.first) stack.push(y);
-    }
-  }
-  return false;
-}
-
-/** Merges row `h` into `g` where both give values to `d` at its own point. */
-function mergeRows(g: Grouping, group: Group, h: Group, d: MapDef): void {
-  if (group === h || group.kind !== "row" || h.kind !== "row") return;
-  const own = g.memberOf.get(d)?.placement.coords;
-  const read = [...d.results.flatMap((e) => readsIn(e))].find((r) => isMember(g, r.tensor, h));
-  const theirs = read && coordsOf(g, h, read);
-  if (!own || !theirs) return;
-  // Which of g's axes each of h's is.
-  const match = h.axes.map((a, j) =>
-    group.axes.findIndex((p, i) =>
-      a.extent === ONE ? p.extent === ONE : own[i] === theirs[j] && p.extent === a.extent,
-    ),
-  );
-  // A reduction's values on chip go by the region's axes in their order.
-  if (h.axes.length !== group.axes.length || match.some((i, j) => i !== j)) return;
-  mergeGroups(g, group, h, read.tensor, d, "row");
-}
-
-/** Moves h's members into `group`, axis by axis. False, and told, if a rule forbids it. */
-export function mergeGroups(
-  g: Grouping,
-  group: Group,
-  h: Group,
-  from: Definition,
-  to: Definition,
-  kind: Decision["kind"],
-): boolean {
-  const refuse = (code: Decision["code"]): false => {
-    decide(g, from, to, kind, code, 0);
-    return false;
-  };
-  if (throughOthers(group, h) || throughOthers(h, group)) return refuse("cycle");
-  const reads = new Set<Definition>();
-  for (const r of [...group.reads, ...h.reads]) if (!isMember(g, r, group) && !isMember(g, r, h)) reads.add(r);
-  const refs = outside([...group.refs, ...h.refs], (r) => isMember(g, r, group) || isMember(g, r, h));
-  if (refs.size + 1 > g.limits.maxStorageBuffers) return refuse("bindings");
-  if (group.nodes + h.nodes > MOST_NODES) return refuse("size");
-  // Only a reduction that is alone can be cut into parts.
-  if (group.kind === "row" && isSerial(Math.max(rowLength(group), rowLength(h)), group.axes))
-    return refuse("parallelism");
-  const shared = [...h.reads].filter((r) => group.reads.has(r)).reduce((sum, r) => sum + elementsOf(r) * 4, 0);
-  const rename = new Map<Axis, TensorExpr>();
-  h.axes.forEach((a, j) => {
-    const p = group.axes[j];
-    if (p) rename.set(a, axisRef(p));
-  });
-  for (const m of h.members) {
-    const bind = new Map([...m.placement.bind].map(([a, e]) => [a, simplifyIndex(substitute(e, rename))]));
-    m.placement = { coords: m.placement.coords, bind, extra: m.placement.extra };
-  }
-  group.members = [...group.members, ...h.members].sort(
-    (x, y) => (g.position.get(x.def) ?? 0) - (g.position.get(y.def) ?? 0),
-  );
-  group.reads = reads;
-  group.refs = refs;
-  group.nodes += h.nodes;
-  group.first = Math.min(group.first, h.first);
-  group.last = Math.max(group.last, h.last);
-  h.into = group;
-  const deps = new Set<Group>();
-  for (const dep of [...group.deps, ...h.deps]) if (find(dep) !== group) deps.add(find(dep));
-  group.deps = deps;
-  decide(g, from, to, kind, "fused", shared);
-  return true;
-}
-
-/** Does `h` need `g` by way of a third group? */
-function throughOthers(h: Group, g: Group): boolean {
-  for (const dep of h.deps) {
-    const x = find(dep);
-    if (x !== g && x !== h && dependsOn(x, g)) return true;
-  }
-  return false;
 }

@@ -15,7 +15,7 @@ import {
   type Reduce,
   type TensorExpr,
 } from "../../ir/tensor.ts";
-import { estimate } from "../passes/affine.ts";
+import { estimate } from "../passes/estimate.ts";
 import { factorsOf } from "../passes/hoist.ts";
 import { axesIn } from "../passes/rewrite.ts";
 

@@ -6,7 +6,7 @@
 import type { Axis, Definition } from "../../ir/tensor.ts";
 import { axesIn, countNodes, readersOf, readsIn } from "../passes/rewrite.ts";
 import { bytesOf, costOf, elementsOf, LOAD, OPS_PER_BYTE, points, sizeOfType } from "./cost.ts";
-import { directReads, find, type Group, type Grouping, MOST_NODES } from "./fuse-group.ts";
+import { directReads, find, type Group, type Grouping, MOST_NODES } from "./fuse-graph.ts";
 
 /**
  * Beside memory traffic a few operations an element cost nothing: a map of no more is evaluated again however often, by

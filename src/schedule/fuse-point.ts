@@ -1,7 +1,8 @@
 /** How the points of a map lie among the points of a region. */
 import { divExtent, type Extent, modExtent, mulExtent, ONE, ZERO } from "../../ir/extent.ts";
 import { type Axis, axis, axisRef, i32, type TensorExpr } from "../../ir/tensor.ts";
-import { combineDigits, digitOf, estimate } from "../passes/affine.ts";
+import { combineDigits, digitOf } from "../passes/digits.ts";
+import { estimate } from "../passes/estimate.ts";
 
 export interface Placement {
   /** The index along each of the region's axes, in the map's own axes. */

@@ -28,7 +28,7 @@ import {
   slotsOf,
 } from "../passes/rewrite.ts";
 import { points } from "./cost.ts";
-import { directRefs, type FuseLimits } from "./fuse-group.ts";
+import { directRefs, type FuseLimits } from "./fuse-graph.ts";
 
 export function splitWide(p: Program, limits: FuseLimits): Program {
   if (!p.steps.some((d) => d.kind !== "loop" && isWide(d, limits))) return p;

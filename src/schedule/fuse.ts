@@ -12,9 +12,9 @@ import {
   mapDef,
   type Program,
   read,
+  type Step,
   scanDef,
   scatterDef,
-  type Step,
   type TensorRef,
 } from "../../ir/tensor.ts";
 import { normalIndices, readThrough } from "../passes/inline.ts";
@@ -38,11 +38,11 @@ import {
   find,
   type Group,
   type Grouping,
-  groupDefinitions,
   type Member,
   MOST_NODES,
-  mergeGroups,
-} from "./fuse-group.ts";
+} from "./fuse-graph.ts";
+import { groupDefinitions } from "./fuse-group.ts";
+import { mergeGroups } from "./fuse-merge.ts";
 import { type Placing, placeMaps } from "./fuse-place.ts";
 import { identityPlacement } from "./fuse-point.ts";
 import { splitWide } from "./fuse-wide.ts";

@@ -1,7 +1,8 @@
-/** Running WGSL on the embedded software adapter, straight over WebGPU: what the tests of codegen need of a device. */
+/** Running WGSL on the device that tests run on, straight over WebGPU: what the tests of codegen need of a device. */
 
 import type { Device } from "../../runtime/index.ts";
 import { openDevice } from "../../runtime/node.ts";
+import { openTestDevice } from "../device.ts";
 
 export interface Dispatch {
   readonly code: string;
@@ -13,7 +14,7 @@ export interface Dispatch {
 const USAGE = { mapRead: 1, copySrc: 4, copyDst: 8, uniform: 64, storage: 128 };
 
 export async function openSoftware(): Promise<Device> {
-  return openDevice({ adapter: "software", quiet: true });
+  return openTestDevice();
 }
 /** Compiles and offers everything, runs nothing. */
 export async function openNull(): Promise<Device> {

@@ -1,0 +1,132 @@
+/** f16 on devices that have it; on the others, that the kernels say they need it. Operands and results are f16 in memory. */
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { legalise } from "../../codegen/legalise.ts";
+import { printWgsl } from "../../codegen/wgsl.ts";
+import { compilePrim } from "../../ir/evaluate.ts";
+import { size } from "../../ir/extent.ts";
+import { FORMATS, f16round } from "../../ir/float.ts";
+import {
+  iadd,
+  imul,
+  type Kernel,
+  kapplyTyped,
+  kint,
+  kvar,
+  load,
+  loop,
+  storageBuffer,
+  store,
+  variable,
+} from "../../ir/kernel.ts";
+import { PRIM_TYPES, PRIMS, type Prim, type PrimType } from "../../ir/prim.ts";
+import { verifyKernel } from "../../ir/verify-kernel.ts";
+import { type Device, halfBits, halfValue } from "../../runtime/index.ts";
+import { randomFrom } from "../kernel/samples.ts";
+import { bytesOf, makePipeline, openNull, openSoftware, runDispatch } from "./device.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+let device: Device;
+let nothing: Device;
+beforeAll(async () => {
+  device = await openSoftware();
+  nothing = await openNull();
+});
+afterAll(() => {
+  device.close();
+  nothing.close();
+});
+
+const SPECIAL = [
+  0,
+  -0,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+  Number.NaN,
+  65504,
+  -65504,
+  1,
+  -1,
+  0.5,
+  -0.5,
+  1.5,
+  -1.5,
+  2.5,
+  -2.5,
+  3,
+  -3,
+  2,
+  4,
+  11,
+  -17.5,
+  2 ** -14,
+  0.1,
+  100,
+  -1000,
+].map(f16round);
+const LENGTH = 1024;
+const random = randomFrom(5);
+const column = (stride: number): number[] =>
+  Array.from({ length: LENGTH }, (_, i) =>
+    i < 625 ? SPECIAL[Math.floor(i / stride) % 25]! : f16round((random() * 2 - 1) * 2 ** Math.floor(random() * 16 - 8)),
+  );
+const OPERANDS = [column(1), column(25)];
+
+const cases: Prim[] = PRIMS.filter((prim) => {
+  const t: PrimType = PRIM_TYPES[prim];
+  return t.result === "same" && t.arity <= 2 && (t.operands === "float" || t.operands === "number");
+});
+
+function kernelFor(prim: Prim): Kernel {
+  const inputs = OPERANDS.slice(0, PRIM_TYPES[prim].arity).map((_, i) =>
+    storageBuffer(`x${i}`, "read", "f16", size(LENGTH)),
+  );
+  const output = storageBuffer("y", "write", "f16", size(LENGTH));
+  const [g, t] = [variable("g"), variable("t")];
+  const i = iadd(imul(kvar(g), kint(16)), kvar(t));
+  const body = [
+    store(
+      output,
+      i,
+      kapplyTyped(
+        prim,
+        inputs.map((b) => load(b, i)),
+        "f16",
+      ),
+    ),
+  ];
+  return {
+    name: "half",
+    buffers: [...inputs, output],
+    facts: [],
+    origin: [],
+    subgroupSize: undefined,
+    body: [loop(g, kint(LENGTH / 16), [loop(t, kint(16), body, "thread.x")], "grid.x")],
+  };
+}
+
+test.each(cases)("%s", async (prim) => {
+  const printed = printWgsl(legalise(verifyKernel(kernelFor(prim))));
+  expect(printed.features).toEqual(["shader-f16"]);
+  const dispatch = { ...printed, groups: [LENGTH / 16, 1, 1] as const };
+  await makePipeline(nothing.gpu, dispatch);
+  if (!device.info.features.includes("shader-f16")) return;
+  const inputs = OPERANDS.slice(0, PRIM_TYPES[prim].arity);
+  const packed = inputs.map((c) => new Uint16Array(c.map(halfBits)));
+  const data = packed.map((a) => bytesOf(new Uint32Array(a.buffer)));
+  const out = await runDispatch(device.gpu, dispatch, [...data, new Uint8Array(LENGTH * 2)]);
+  const bits = new Uint16Array(out[inputs.length]!.slice().buffer);
+  const types = inputs.map(() => "f16" as const);
+  const [exact, rounded] = [compilePrim(prim, types, "f16", "exact"), compilePrim(prim, types, "f16", "rounded")];
+  const wrong: string[] = [];
+  for (let i = 0; i < LENGTH; i++) {
+    const [a = 0, b = 0] = inputs.map((c) => c[i]!);
+    const [got, wanted, truth] = [halfValue(bits[i]!), rounded(a, b, 0, 0), exact(a, b, 0, 0)];
+    // Computed in f32 and rounded once, in either direction; what is exact stays so; subnormals may be flushed.
+    const near = Math.abs(got - truth) <= 2.1 * FORMATS.f16.unit * Math.abs(truth) + FORMATS.f16.normal;
+    const overflow =
+      Math.abs(truth) >= 65504 * (1 - 2 ** -10) && Math.abs(got) >= 65504 && Math.sign(got) === Math.sign(truth);
+    if (!Object.is(got, wanted) && !(near && got !== 0) && !(near && truth !== 0) && !overflow)
+      wrong.push(`${prim}(${a}, ${b}) = ${got}, not ${wanted}`);
+  }
+  expect(wrong.slice(0, 5)).toEqual([]);
+});

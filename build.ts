@@ -15,7 +15,10 @@ function compile(): void {
   const manifest = require.resolve("typescript/package.json");
   const { bin } = JSON.parse(readFileSync(manifest, "utf8")) as { readonly bin: { readonly tsc: string } };
   const tsc = join(dirname(manifest), bin.tsc);
-  const { status, error } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
+  const { status, error } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], {
+    cwd: root,
+    stdio: "inherit",
+  });
   if (error) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }

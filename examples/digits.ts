@@ -33,6 +33,9 @@ export function loadDigits(counts: readonly number[]): Digits[] {
       for (let p = 0; p < PIXELS; p++) images[i * PIXELS + p] = source[at + p]!;
       labels[i] = digit;
     }
-    return { images: { dtype: "f32", shape: [count, PIXELS], data: images }, labels: { dtype: "i32", shape: [count], data: labels } };
+    return {
+      images: { dtype: "f32", shape: [count, PIXELS], data: images },
+      labels: { dtype: "i32", shape: [count], data: labels },
+    };
   });
 }

@@ -82,7 +82,8 @@ function make(terms: readonly Term[]): Extent {
   const found = interned.get(text);
   if (found) return found;
   const only = kept[0]?.[1];
-  const value = kept.length === 0 ? 0 : kept.length === 1 && only && only.atoms.length === 0 ? only.coefficient : undefined;
+  const value =
+    kept.length === 0 ? 0 : kept.length === 1 && only && only.atoms.length === 0 ? only.coefficient : undefined;
   const made: Extent = {
     kind: "extent",
     terms: kept.map(([, t]) => ({ coefficient: t.coefficient, atoms: t.atoms })),
@@ -212,11 +213,22 @@ export function divExtent(a: Extent, b: Extent): Extent {
   if (b.value !== undefined && a.terms.length > 0) {
     // Common factor of all coefficients and the divisor.
     const g = a.terms.reduce((acc, t) => gcd(acc, Math.abs(t.coefficient)), Math.abs(b.value));
-    if (g > 1) return divExtent(make(a.terms.map((t) => ({ coefficient: t.coefficient / g, atoms: t.atoms }))), size(b.value / g));
+    if (g > 1)
+      return divExtent(
+        make(a.terms.map((t) => ({ coefficient: t.coefficient / g, atoms: t.atoms }))),
+        size(b.value / g),
+      );
     // Nested floor divisions by positive constants: (x div m) div n = x div (m·n).
     const t = a.terms[0];
     const inner = t?.atoms[0];
-    if (a.terms.length === 1 && t?.coefficient === 1 && t.atoms.length === 1 && inner?.kind === "div" && b.value > 0 && (inner.right.value ?? 0) > 0)
+    if (
+      a.terms.length === 1 &&
+      t?.coefficient === 1 &&
+      t.atoms.length === 1 &&
+      inner?.kind === "div" &&
+      b.value > 0 &&
+      (inner.right.value ?? 0) > 0
+    )
       return divExtent(inner.left, mulExtent(inner.right, b));
   }
   return opAtom("div", a, b);
@@ -490,7 +502,10 @@ function atomRange(a: SizeAtom, atLeast: ReadonlyMap<string, number>): readonly 
   switch (a.kind) {
     case "div":
       if (r[0] < 1) return [-Infinity, Infinity];
-      return [l[0] >= 0 ? (r[1] === Infinity ? 0 : Math.floor(l[0] / r[1])) : Math.floor(l[0] / r[0]), l[1] === Infinity ? Infinity : Math.floor(l[1] / (l[1] >= 0 ? r[0] : r[1]))];
+      return [
+        l[0] >= 0 ? (r[1] === Infinity ? 0 : Math.floor(l[0] / r[1])) : Math.floor(l[0] / r[0]),
+        l[1] === Infinity ? Infinity : Math.floor(l[1] / (l[1] >= 0 ? r[0] : r[1])),
+      ];
     case "mod":
       return r[0] < 1 ? [-Infinity, Infinity] : [0, r[1] - 1];
     case "min":

@@ -14,7 +14,12 @@ function once(key: string, build: () => Monoid): Monoid {
 
 function simple(name: string, prim: Prim, dtype: DType, identity: Const, exact: boolean): Monoid {
   return once(`${name}:${dtype}`, () => ({
-    name, slots: [dtype], identity: [identity], combine: [apply(prim, arg(0, dtype), arg(1, dtype))], commutative: true, exact,
+    name,
+    slots: [dtype],
+    identity: [identity],
+    combine: [apply(prim, arg(0, dtype), arg(1, dtype))],
+    commutative: true,
+    exact,
   }));
 }
 
@@ -60,11 +65,20 @@ export function argMonoid(which: "max" | "min", d: DType): Monoid {
     if (isFloat(d)) {
       const [na, nb] = [apply("isnan", a), apply("isnan", b)];
       // Left wins if it alone is NaN, or both are and its index is smaller, or neither is and it is better.
-      left = apply("select", na, apply("or", apply("not", nb), apply("lt", i, j)), apply("and", apply("not", nb), left));
+      left = apply(
+        "select",
+        na,
+        apply("or", apply("not", nb), apply("lt", i, j)),
+        apply("and", apply("not", nb), left),
+      );
     }
     return {
-      name: `arg${which}`, slots: [d, "i32"], identity: [extreme(d, which === "max" ? "lowest" : "highest"), constant("i32", 2147483647)],
-      combine: [apply("select", left, a, b), apply("select", left, i, j)], commutative: true, exact: true,
+      name: `arg${which}`,
+      slots: [d, "i32"],
+      identity: [extreme(d, which === "max" ? "lowest" : "highest"), constant("i32", 2147483647)],
+      combine: [apply("select", left, a, b), apply("select", left, i, j)],
+      commutative: true,
+      exact: true,
     };
   });
 }

@@ -224,13 +224,22 @@ export function arg(index: number, dtype: DType): Arg {
 }
 /** Throws TypeError if the operands do not fit; callers with user input check with `resultType` first. No simplification. */
 export function apply(prim: Prim, ...args: readonly TensorExpr[]): Apply {
-  const dtype = resultType(prim, args.map((a) => a.dtype));
+  const dtype = resultType(
+    prim,
+    args.map((a) => a.dtype),
+  );
   if (!dtype) throw new TypeError(`${prim}(${args.map((a) => a.dtype).join(", ")})`);
   return applyTyped(prim, args, dtype);
 }
 /** Also builds `cast` and `bitcast`, whose result type is given. */
 export function applyTyped(prim: Prim, args: readonly TensorExpr[], dtype: DType): Apply {
-  return intern(`p${prim}:${dtype}(${args.map((a) => a.id).join(",")})`, (id) => ({ kind: "apply", id, dtype, prim, args }));
+  return intern(`p${prim}:${dtype}(${args.map((a) => a.id).join(",")})`, (id) => ({
+    kind: "apply",
+    id,
+    dtype,
+    prim,
+    args,
+  }));
 }
 export function cast(value: TensorExpr, dtype: DType): TensorExpr {
   return value.dtype === dtype ? value : applyTyped("cast", [value], dtype);
@@ -238,8 +247,17 @@ export function cast(value: TensorExpr, dtype: DType): TensorExpr {
 export function read(tensor: Definition, slot: number, at: readonly TensorExpr[], fill?: Const): Read {
   const dtype = tensor.types[slot];
   if (!dtype) throw new RangeError(`definition ${tensor.name} has no result ${slot}`);
-  if (at.length !== tensor.axes.length) throw new RangeError(`read of ${tensor.name} has ${at.length} indices for ${tensor.axes.length} axes`);
-  return intern(`r${tensor.id}.${slot}[${at.map((a) => a.id).join(",")}]${fill ? fill.id : ""}`, (id) => ({ kind: "read", id, dtype, tensor, slot, at, fill }));
+  if (at.length !== tensor.axes.length)
+    throw new RangeError(`read of ${tensor.name} has ${at.length} indices for ${tensor.axes.length} axes`);
+  return intern(`r${tensor.id}.${slot}[${at.map((a) => a.id).join(",")}]${fill ? fill.id : ""}`, (id) => ({
+    kind: "read",
+    id,
+    dtype,
+    tensor,
+    slot,
+    at,
+    fill,
+  }));
 }
 const monoidIds = new WeakMap<Monoid, number>();
 function monoidId(m: Monoid): number {
@@ -250,10 +268,20 @@ function monoidId(m: Monoid): number {
 }
 export function reduce(monoid: Monoid, axes: readonly Axis[], values: readonly TensorExpr[], slot = 0): Reduce {
   const dtype = monoid.slots[slot];
-  if (!dtype || values.length !== monoid.slots.length) throw new RangeError(`reduce by ${monoid.name} with ${values.length} values, slot ${slot}`);
-  return intern(`R${monoidId(monoid)}/${axes.map((a) => a.id).join(",")}/${values.map((v) => v.id).join(",")}/${slot}`, (id) => ({
-    kind: "reduce", id, dtype, monoid, axes, values, slot,
-  }));
+  if (!dtype || values.length !== monoid.slots.length)
+    throw new RangeError(`reduce by ${monoid.name} with ${values.length} values, slot ${slot}`);
+  return intern(
+    `R${monoidId(monoid)}/${axes.map((a) => a.id).join(",")}/${values.map((v) => v.id).join(",")}/${slot}`,
+    (id) => ({
+      kind: "reduce",
+      id,
+      dtype,
+      monoid,
+      axes,
+      values,
+      slot,
+    }),
+  );
 }
 
 interface DefinitionOptions {
@@ -265,10 +293,36 @@ export function input(name: string, dtype: DType, axes: readonly Axis[], span?: 
   return { kind: "input", id: nextId++, name, types: [dtype], axes, span, epoch: 0 };
 }
 export function mapDef(axes: readonly Axis[], results: readonly TensorExpr[], o: DefinitionOptions = {}): MapDef {
-  return { kind: "map", id: nextId++, name: o.name ?? "t", types: results.map((r) => r.dtype), axes, results, span: o.span, epoch: o.epoch ?? 0 };
+  return {
+    kind: "map",
+    id: nextId++,
+    name: o.name ?? "t",
+    types: results.map((r) => r.dtype),
+    axes,
+    results,
+    span: o.span,
+    epoch: o.epoch ?? 0,
+  };
 }
-export function scanDef(axes: readonly Axis[], along: Axis, monoid: Monoid, values: readonly TensorExpr[], o: DefinitionOptions = {}): ScanDef {
-  return { kind: "scan", id: nextId++, name: o.name ?? "s", types: monoid.slots, axes, along, monoid, values, span: o.span, epoch: o.epoch ?? 0 };
+export function scanDef(
+  axes: readonly Axis[],
+  along: Axis,
+  monoid: Monoid,
+  values: readonly TensorExpr[],
+  o: DefinitionOptions = {},
+): ScanDef {
+  return {
+    kind: "scan",
+    id: nextId++,
+    name: o.name ?? "s",
+    types: monoid.slots,
+    axes,
+    along,
+    monoid,
+    values,
+    span: o.span,
+    epoch: o.epoch ?? 0,
+  };
 }
 export function scatterDef(
   axes: readonly Axis[],
@@ -281,8 +335,19 @@ export function scatterDef(
   o: DefinitionOptions = {},
 ): ScatterDef {
   return {
-    kind: "scatter", id: nextId++, name: o.name ?? "u", types: values.map((v) => v.dtype), axes, monoid, domain, at, values, into, initial,
-    span: o.span, epoch: o.epoch ?? 0,
+    kind: "scatter",
+    id: nextId++,
+    name: o.name ?? "u",
+    types: values.map((v) => v.dtype),
+    axes,
+    monoid,
+    domain,
+    at,
+    values,
+    into,
+    initial,
+    span: o.span,
+    epoch: o.epoch ?? 0,
   };
 }
 export function carryDef(name: string, types: readonly DType[], axes: readonly Axis[]): CarryDef {
@@ -455,8 +520,14 @@ export function specialise(p: Program, bind: ReadonlyMap<string, Extent>): Progr
         break;
       case "scatter":
         made = scatterDef(
-          ax, d.monoid, d.domain.map(onAxis), d.at.map(onExpr), d.values.map(onExpr), d.initial,
-          d.into?.map((r) => ({ tensor: onDef(r.tensor), slot: r.slot })), o,
+          ax,
+          d.monoid,
+          d.domain.map(onAxis),
+          d.at.map(onExpr),
+          d.values.map(onExpr),
+          d.initial,
+          d.into?.map((r) => ({ tensor: onDef(r.tensor), slot: r.slot })),
+          o,
         );
         break;
     }
@@ -471,7 +542,9 @@ export function specialise(p: Program, bind: ReadonlyMap<string, Extent>): Progr
     const carries = s.carries.map((c) => remake(c.carry) as CarryDef);
     const body = s.body.map(onStep);
     return {
-      kind: "loop", index, body,
+      kind: "loop",
+      index,
+      body,
       carries: s.carries.map((c, i) => ({ carry: carries[i]!, init: inits[i]!, next: onRef(c.next) })),
       stacks: s.stacks.map((k) => ({ stack: remake(k.stack) as CarryDef, value: onRef(k.value) })),
       count: s.count && substituteExtent(s.count, bind),

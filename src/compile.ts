@@ -8,15 +8,15 @@ import { simplifyProgram } from "../ir/simplify.ts";
 import type { Program as TensorProgram } from "../ir/tensor.ts";
 import { verifyProgram } from "../ir/verify-tensor.ts";
 import type { Plan } from "../runtime/plan.ts";
+import { type EmittedKernel, emitKernels, planRequest } from "./emit.ts";
 import { contract } from "./passes/contract.ts";
 import { normalise } from "./passes/normalise.ts";
-import { emitKernels, type EmittedKernel, planRequest } from "./emit.ts";
 import type { AppliedKernel, Target } from "./schedule/applied.ts";
 import { apply } from "./schedule/apply/index.ts";
 import { choose } from "./schedule/choose.ts";
 import { fuse } from "./schedule/fuse.ts";
-import type { FusedProgram, Region } from "./schedule/region.ts";
 import { printFused } from "./schedule/print.ts";
+import type { FusedProgram, Region } from "./schedule/region.ts";
 import type { Schedule } from "./schedule/schedule.ts";
 
 export interface CompileOptions {
@@ -59,7 +59,16 @@ export function optimise(program: TensorProgram, o: CompileOptions): TensorProgr
 }
 
 export function fuseProgram(program: TensorProgram, o: CompileOptions): FusedProgram {
-  return timed("fuse", o, () => fuse(program, { limits: { maxStorageBuffers: o.target.limits.maxStorageBuffersPerShaderStage }, strict: o.strict ?? false }), printFused);
+  return timed(
+    "fuse",
+    o,
+    () =>
+      fuse(program, {
+        limits: { maxStorageBuffers: o.target.limits.maxStorageBuffersPerShaderStage },
+        strict: o.strict ?? false,
+      }),
+    printFused,
+  );
 }
 
 export function compileProgram(program: TensorProgram, o: CompileOptions): Compiled {
@@ -77,8 +86,18 @@ export function compileProgram(program: TensorProgram, o: CompileOptions): Compi
       }),
     (list) => list.map((a) => a.kernel.name).join("\n"),
   );
-  const kernels = timed("emit", o, () => emitKernels(applied, o.target), (list) => list.map((k) => k.planned.kernel.wgsl).join("\n"));
-  const plan = timed("plan", o, () => buildPlan(planRequest(fused, kernels, o.folded ?? new Set())), (p) => JSON.stringify(p, null, 2));
+  const kernels = timed(
+    "emit",
+    o,
+    () => emitKernels(applied, o.target),
+    (list) => list.map((k) => k.planned.kernel.wgsl).join("\n"),
+  );
+  const plan = timed(
+    "plan",
+    o,
+    () => buildPlan(planRequest(fused, kernels, o.folded ?? new Set())),
+    (p) => JSON.stringify(p, null, 2),
+  );
   return { program: optimised, fused, schedules, applied, kernels, plan };
 }
 

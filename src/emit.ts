@@ -1,6 +1,14 @@
 /** From applied kernels to what the plan holds: each kernel is verified, legalised and printed; its buffers get their values. */
-import { elementsOf, type PlannedKernel, type PlanParam, type PlanRequest, planSize, type PlanValue } from "../codegen/plan.ts";
+
 import { emitKernel } from "../codegen/emit.ts";
+import {
+  elementsOf,
+  type PlannedKernel,
+  type PlanParam,
+  type PlanRequest,
+  type PlanValue,
+  planSize,
+} from "../codegen/plan.ts";
 import type { Extent } from "../ir/extent.ts";
 import type { Kernel } from "../ir/kernel.ts";
 import { shapeOf, type TensorRef } from "../ir/tensor.ts";
@@ -36,7 +44,8 @@ export function emitKernels(list: readonly AppliedKernel[], target: Target): Emi
     const storage = applied.kernel.buffers.filter((b) => b.space === "storage");
     const values = emitted.bufferOrder.map((b) => {
       const binding = applied.bindings[storage.indexOf(b)];
-      if (!binding) throw new RangeError(`kernel ${applied.kernel.name} has a buffer ${b.name} that nothing is bound to`);
+      if (!binding)
+        throw new RangeError(`kernel ${applied.kernel.name} has a buffer ${b.name} that nothing is bound to`);
       return valueOf(binding);
     });
     const planned: PlannedKernel = {
@@ -64,11 +73,21 @@ function originOf(k: Kernel): string {
 }
 
 /** Parameters and results of the program with the values that hold them. */
-export function planRequest(fused: FusedProgram, kernels: readonly EmittedKernel[], folded: ReadonlySet<string>): PlanRequest {
+export function planRequest(
+  fused: FusedProgram,
+  kernels: readonly EmittedKernel[],
+  folded: ReadonlySet<string>,
+): PlanRequest {
   const p = fused.program;
   const array = (name: string, ref: TensorRef): PlanParam => {
     const shape: readonly Extent[] = shapeOf(ref.tensor);
-    return { name, dtype: ref.tensor.types[ref.slot] ?? "f32", shape, value: valueOf({ kind: "tensor", ref }), folded: folded.has(name) };
+    return {
+      name,
+      dtype: ref.tensor.types[ref.slot] ?? "f32",
+      shape,
+      value: valueOf({ kind: "tensor", ref }),
+      folded: folded.has(name),
+    };
   };
   return {
     name: p.name,

@@ -2,16 +2,17 @@
  * Fusum's public API, for Node and browsers alike: compile a module, look at its functions, interpret them, or hand the
  * program to a device (`fusum/node`, `fusum/browser`).
  */
-import { resolveStd } from "./std/index.ts";
+
 import { CompileError } from "./api/error.ts";
 import { Program } from "./api/program.ts";
 import { loadModules, type Resolve } from "./modules.ts";
+import { resolveStd } from "./std/index.ts";
 
 export type { Diagnostic, Fix, Label, Severity } from "../grammar/diagnostic.ts";
 export type { AdapterInfo, HostArray, Plan } from "../runtime/plan.ts";
+export { einsumOn, einsumProgram, interpretEinsum } from "./api/einsum.ts";
 export { CompileError } from "./api/error.ts";
 export { type ConstValue, type FunctionOptions, type LowerOptions, Program, shapesOf } from "./api/program.ts";
-export { einsumOn, einsumProgram, interpretEinsum } from "./api/einsum.ts";
 export type { FunctionSignature } from "./elaborate/signature.ts";
 export type { Resolve } from "./modules.ts";
 

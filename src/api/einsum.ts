@@ -7,11 +7,16 @@ const programs = new Map<string, Program>();
 const MOST_KEPT = 256;
 
 /** A program whose function `einsum(a0, a1, …)` is the equation over operands of these types and ranks. */
-export function einsumProgram(equation: string, operands: readonly { readonly dtype: HostArray["dtype"]; readonly rank: number }[]): Program {
+export function einsumProgram(
+  equation: string,
+  operands: readonly { readonly dtype: HostArray["dtype"]; readonly rank: number }[],
+): Program {
   const key = JSON.stringify([equation, operands.map((o) => [o.dtype, o.rank])]);
   const old = programs.get(key);
   if (old) return old;
-  const params = operands.map((o, i) => `a${i}: ${o.dtype}[${Array.from({ length: o.rank }, (_, k) => `N${i}_${k}`).join(", ")}]`);
+  const params = operands.map(
+    (o, i) => `a${i}: ${o.dtype}[${Array.from({ length: o.rank }, (_, k) => `N${i}_${k}`).join(", ")}]`,
+  );
   const args = operands.map((_, i) => `, a${i}`).join("");
   const source = `export fn einsum_(${params.join(", ")}) {\n  einsum(${JSON.stringify(equation)}${args})\n}\n`;
   const made = compile(source, { fileName: "einsum.ein" });
@@ -22,7 +27,11 @@ export function einsumProgram(equation: string, operands: readonly { readonly dt
 
 /** A device as `einsum` needs it. */
 export interface EinsumDevice {
-  load(program: Program, name: string, options: { readonly shapes: Readonly<Record<string, readonly number[]>> }): Promise<{
+  load(
+    program: Program,
+    name: string,
+    options: { readonly shapes: Readonly<Record<string, readonly number[]>> },
+  ): Promise<{
     run(inputs: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>>;
     dispose(): void;
   }>;
@@ -30,15 +39,27 @@ export interface EinsumDevice {
 
 /** Einsum in float64 on the interpreter: `interpretEinsum("ij,jk->ik", a, b)`. Throws CompileError. */
 export function interpretEinsum(equation: string, ...operands: readonly HostArray[]): HostArray {
-  const program = einsumProgram(equation, operands.map((a) => ({ dtype: a.dtype, rank: a.shape.length })));
+  const program = einsumProgram(
+    equation,
+    operands.map((a) => ({ dtype: a.dtype, rank: a.shape.length })),
+  );
   return only(program.interpret("einsum_", named(operands)));
 }
 
 /** The same on a device. Rejects with CompileError or DeviceError. */
-export async function einsumOn(device: EinsumDevice, equation: string, operands: readonly HostArray[]): Promise<HostArray> {
-  const program = einsumProgram(equation, operands.map((a) => ({ dtype: a.dtype, rank: a.shape.length })));
+export async function einsumOn(
+  device: EinsumDevice,
+  equation: string,
+  operands: readonly HostArray[],
+): Promise<HostArray> {
+  const program = einsumProgram(
+    equation,
+    operands.map((a) => ({ dtype: a.dtype, rank: a.shape.length })),
+  );
   const inputs = named(operands);
-  const kernel = await device.load(program, "einsum_", { shapes: Object.fromEntries(Object.entries(inputs).map(([k, a]) => [k, a.shape])) });
+  const kernel = await device.load(program, "einsum_", {
+    shapes: Object.fromEntries(Object.entries(inputs).map(([k, a]) => [k, a.shape])),
+  });
   try {
     return only(await kernel.run(inputs));
   } finally {

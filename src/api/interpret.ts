@@ -1,6 +1,6 @@
 /** Between the API's arrays and the interpreter's numbers. */
 import type { DType } from "../../ir/dtype.ts";
-import { type ArrayInput, interpret, type InterpretResult } from "../../ir/interpret.ts";
+import { type ArrayInput, type InterpretResult, interpret } from "../../ir/interpret.ts";
 import type { Program as TensorProgram } from "../../ir/tensor.ts";
 import type { HostArray } from "../../runtime/plan.ts";
 import { numbersOf } from "./numbers.ts";
@@ -28,6 +28,10 @@ function dataOf(dtype: DType, data: Float64Array): HostArray["data"] {
   }
 }
 
-export function interpretArrays(program: TensorProgram, inputs: Readonly<Record<string, HostArray>>, mode: "exact" | "rounded"): Record<string, HostArray> {
+export function interpretArrays(
+  program: TensorProgram,
+  inputs: Readonly<Record<string, HostArray>>,
+  mode: "exact" | "rounded",
+): Record<string, HostArray> {
   return Object.fromEntries(interpret(program, toInputs(inputs), { mode }).map((r) => [r.name, toHostArray(r)]));
 }

@@ -47,7 +47,8 @@ export class Program {
   constructor(graph: ModuleGraph) {
     this.#graph = graph;
     const checked = checkModule(graph);
-    if (checked.diagnostics.some((d) => d.severity === "error")) throw new CompileError(checked.diagnostics, graph.sources);
+    if (checked.diagnostics.some((d) => d.severity === "error"))
+      throw new CompileError(checked.diagnostics, graph.sources);
     this.functions = checked.functions;
     this.diagnostics = checked.diagnostics;
   }
@@ -69,7 +70,11 @@ export class Program {
    * Runs a function in float64 on the tensor interpreter (the oracle). Inputs are by parameter name; results by result name,
    * their data in Float64Array for floats. `rounded` rounds every operation to its element type instead.
    */
-  interpret(name: string, inputs: HostArrays, o: { readonly consts?: FunctionOptions["consts"]; readonly mode?: "exact" | "rounded" } = {}): Record<string, HostArray> {
+  interpret(
+    name: string,
+    inputs: HostArrays,
+    o: { readonly consts?: FunctionOptions["consts"]; readonly mode?: "exact" | "rounded" } = {},
+  ): Record<string, HostArray> {
     const shapes = shapesOf(inputs);
     const { program } = this.#elaborate(name, { consts: o.consts, shapes, provided: Object.keys(inputs) });
     return interpretArrays(program, inputs, o.mode ?? "exact");
@@ -77,14 +82,22 @@ export class Program {
 
   /** Everything from the tensor program to the plan, cached by its options. */
   compiled(name: string, o: LowerOptions & { readonly provided?: readonly string[] } = {}): Compiled {
-    const key = o.onPass || o.schedule ? undefined : JSON.stringify([name, o.extents, o.consts, o.shapes, o.provided, o.strict, o.adapter]);
+    const key =
+      o.onPass || o.schedule
+        ? undefined
+        : JSON.stringify([name, o.extents, o.consts, o.shapes, o.provided, o.strict, o.adapter]);
     const old = key === undefined ? undefined : this.#compiled.get(key);
     if (old) return old;
     const start = performance.now();
     const { program, folded } = this.#elaborate(name, o);
     o.onPass?.("elaborate", performance.now() - start, () => printProgram(program));
     const made = compileProgram(program, {
-      target: o.adapter ?? DEFAULT_TARGET, strict: o.strict, schedule: o.schedule, onPass: o.onPass, verify: o.verify ?? false, folded,
+      target: o.adapter ?? DEFAULT_TARGET,
+      strict: o.strict,
+      schedule: o.schedule,
+      onPass: o.onPass,
+      verify: o.verify ?? false,
+      folded,
     });
     if (key !== undefined) this.#compiled.set(key, made);
     return made;
@@ -100,7 +113,12 @@ export class Program {
     const old = this.#tensor.get(key);
     if (old) return old;
     if (!this.functions.some((f) => f.name === name)) throw this.#unknown(name);
-    const made = elaborate(this.#graph, name, { extents: o.extents, consts: o.consts, shapes: o.shapes, provided: o.provided });
+    const made = elaborate(this.#graph, name, {
+      extents: o.extents,
+      consts: o.consts,
+      shapes: o.shapes,
+      provided: o.provided,
+    });
     if (!made.program) throw new CompileError(made.diagnostics, this.#graph.sources);
     const done: Elaborated = { program: made.program, folded: made.folded };
     this.#tensor.set(key, done);
@@ -108,9 +126,17 @@ export class Program {
   }
 
   #unknown(name: string): CompileError {
-    const near = suggest(name, this.functions.map((f) => f.name));
+    const near = suggest(
+      name,
+      this.functions.map((f) => f.name),
+    );
     const notes = [`exported functions: ${this.functions.map((f) => f.name).join(", ") || "none"}`];
-    const d = diagnostic("EIN1106", `the module exports no function ${JSON.stringify(name)}${near ? `; did you mean ${near}?` : ""}`, { span: NO_SPAN, text: "" }, { notes });
+    const d = diagnostic(
+      "EIN1106",
+      `the module exports no function ${JSON.stringify(name)}${near ? `; did you mean ${near}?` : ""}`,
+      { span: NO_SPAN, text: "" },
+      { notes },
+    );
     return new CompileError([d], this.#graph.sources);
   }
 }

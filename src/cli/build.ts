@@ -1,8 +1,8 @@
 /** `fusum build`: type-checks modules and writes each function's WGSL and plan, or prints a stage with --emit. */
 import { mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { printModule } from "../../grammar/print.ts";
 import { parseModule } from "../../grammar/parser.ts";
+import { printModule } from "../../grammar/print.ts";
 import { printKernel } from "../../ir/print-kernel.ts";
 import { printProgram } from "../../ir/print-tensor.ts";
 import { CompileError } from "../api/error.ts";
@@ -10,7 +10,18 @@ import type { FunctionSignature } from "../elaborate/signature.ts";
 import type { Program } from "../index.ts";
 import { compileFile } from "../node/compile-file.ts";
 import { printFused } from "../schedule/print.ts";
-import { type BindingOptions, CliError, constsOf, EXIT, extentsOf, findSources, printDiagnostics, readSource, shownPath, usageError } from "./context.ts";
+import {
+  type BindingOptions,
+  CliError,
+  constsOf,
+  EXIT,
+  extentsOf,
+  findSources,
+  printDiagnostics,
+  readSource,
+  shownPath,
+  usageError,
+} from "./context.ts";
 import { writeAtomically } from "./fmt.ts";
 
 type Stage = "ast" | "tensor" | "fused" | "kernel" | "wgsl" | "plan";
@@ -56,7 +67,12 @@ export async function build(files: readonly string[], o: BuildOptions): Promise<
   finish(written, failures, times, o);
 }
 
-function finish(written: readonly string[], failures: readonly CompileError[], times: readonly { file: string; function: string; passes: PassTime[] }[], o: BuildOptions): void {
+function finish(
+  written: readonly string[],
+  failures: readonly CompileError[],
+  times: readonly { file: string; function: string; passes: PassTime[] }[],
+  o: BuildOptions,
+): void {
   if (failures.length > 0) {
     const sources = new Map(failures.flatMap((e) => [...e.sources]));
     const all = failures.flatMap((e) => e.diagnostics);
@@ -74,7 +90,9 @@ function finish(written: readonly string[], failures: readonly CompileError[], t
 
 function passTable(name: string, passes: readonly PassTime[]): string {
   const total = passes.reduce((a, p) => a + p.ms, 0);
-  const lines = [...passes, { pass: "total", ms: total }].map((p) => `  ${p.pass.padEnd(12)} ${p.ms.toFixed(2).padStart(9)} ms`);
+  const lines = [...passes, { pass: "total", ms: total }].map(
+    (p) => `  ${p.pass.padEnd(12)} ${p.ms.toFixed(2).padStart(9)} ms`,
+  );
   return `${name}\n${lines.join("\n")}\n`;
 }
 
@@ -89,19 +107,34 @@ function selected(program: Program, names: readonly string[]): readonly Function
   if (names.length === 0) return program.functions;
   return names.map((n) => {
     const f = program.functions.find((x) => x.name === n);
-    if (!f) throw usageError(`no exported function ${n}; there are ${program.functions.map((x) => x.name).join(", ") || "none"}`);
+    if (!f)
+      throw usageError(
+        `no exported function ${n}; there are ${program.functions.map((x) => x.name).join(", ") || "none"}`,
+      );
     return f;
   });
 }
 
-function buildFunction(program: Program, f: FunctionSignature, file: string, o: BuildOptions, passes: PassTime[]): string[] {
-  const consts = pick(constsOf(o), f.parameters.filter((p) => p.isConst).map((p) => p.name));
+function buildFunction(
+  program: Program,
+  f: FunctionSignature,
+  file: string,
+  o: BuildOptions,
+  passes: PassTime[],
+): string[] {
+  const consts = pick(
+    constsOf(o),
+    f.parameters.filter((p) => p.isConst).map((p) => p.name),
+  );
   const extents = pick(extentsOf(o), f.extents);
   const compiled = program.compiled(f.name, {
-    consts, extents, strict: o.strict,
+    consts,
+    extents,
+    strict: o.strict,
     onPass: (pass, ms, dump) => {
       passes.push({ pass, ms });
-      if (o.printAfter === pass || o.printAfter === "all") process.stdout.write(`// after ${pass}, ${f.name}\n${dump()}\n`);
+      if (o.printAfter === pass || o.printAfter === "all")
+        process.stdout.write(`// after ${pass}, ${f.name}\n${dump()}\n`);
     },
   });
   if (o.printAfter !== undefined && o.printAfter !== "all" && !passes.some((p) => p.pass === o.printAfter))

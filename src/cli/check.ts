@@ -1,11 +1,21 @@
 /** `fusum check`: every function on the device against the interpreter, within the derived bound. */
 import type { HostArray, PlanDType } from "../../runtime/plan.ts";
-import { checkResults, type CheckedResult } from "../check.ts";
+import { type CheckedResult, checkResults } from "../check.ts";
 import type { FunctionSignature } from "../elaborate/signature.ts";
 import { CompileError, type Program, shapesOf } from "../index.ts";
 import { compileFile } from "../node/compile-file.ts";
 import { randomArray } from "./arrays.ts";
-import { type BindingOptions, CliError, constsOf, EXIT, extentsOf, findSources, printDiagnostics, shownPath, usageError } from "./context.ts";
+import {
+  type BindingOptions,
+  CliError,
+  constsOf,
+  EXIT,
+  extentsOf,
+  findSources,
+  printDiagnostics,
+  shownPath,
+  usageError,
+} from "./context.ts";
 
 interface CheckCommandOptions extends BindingOptions {
   readonly function: readonly string[];
@@ -15,7 +25,14 @@ interface CheckCommandOptions extends BindingOptions {
 }
 
 type Row =
-  | { readonly file: string; readonly function: string; readonly status: "checked"; readonly kernels: number; readonly extents: Readonly<Record<string, number>>; readonly results: readonly CheckedResult[] }
+  | {
+      readonly file: string;
+      readonly function: string;
+      readonly status: "checked";
+      readonly kernels: number;
+      readonly extents: Readonly<Record<string, number>>;
+      readonly results: readonly CheckedResult[];
+    }
   | { readonly file: string; readonly function: string; readonly status: "skipped"; readonly reason: string };
 
 export async function check(files: readonly string[], o: CheckCommandOptions): Promise<void> {
@@ -42,7 +59,10 @@ export async function check(files: readonly string[], o: CheckCommandOptions): P
     for (const { file, program } of programs)
       for (const f of program.functions) {
         if (o.function.length > 0 && !o.function.includes(f.name)) continue;
-        const consts = pick(constsOf(o), f.parameters.filter((p) => p.isConst).map((p) => p.name));
+        const consts = pick(
+          constsOf(o),
+          f.parameters.filter((p) => p.isConst).map((p) => p.name),
+        );
         const row = await checkOne(file, program, f, consts, pick(extentsOf(o), f.extents), seed, budget, device);
         rows.push(row);
         if (!o.json) process.stdout.write(`${line(row)}\n`);
@@ -52,23 +72,55 @@ export async function check(files: readonly string[], o: CheckCommandOptions): P
   }
   if (o.json) process.stdout.write(`${JSON.stringify({ adapter: device.info.name, functions: rows }, null, 2)}\n`);
   if (rows.length === 0) throw usageError("no function to check");
-  if (rows.some((r) => r.status === "checked" && r.results.some((x) => x.outside > 0))) throw new CliError(EXIT.diagnostics, "", true);
+  if (rows.some((r) => r.status === "checked" && r.results.some((x) => x.outside > 0)))
+    throw new CliError(EXIT.diagnostics, "", true);
 }
 
 async function checkOne(
-  file: string, program: Program, f: FunctionSignature, consts: Record<string, number | boolean | string | readonly number[]>, given: Readonly<Record<string, number>>,
-  seed: number, budget: number, device: import("../../runtime/device.ts").Device,
+  file: string,
+  program: Program,
+  f: FunctionSignature,
+  consts: Record<string, number | boolean | string | readonly number[]>,
+  given: Readonly<Record<string, number>>,
+  seed: number,
+  budget: number,
+  device: import("../../runtime/device.ts").Device,
 ): Promise<Row> {
-  const missing = f.parameters.filter((p) => p.isConst && p.default === undefined && !(p.name in consts)).map((p) => p.name);
-  if (missing.length > 0) return { file, function: f.name, status: "skipped", reason: `give --const ${missing.map((n) => `${n}=…`).join(" ")}` };
+  const missing = f.parameters
+    .filter((p) => p.isConst && p.default === undefined && !(p.name in consts))
+    .map((p) => p.name);
+  if (missing.length > 0)
+    return {
+      file,
+      function: f.name,
+      status: "skipped",
+      reason: `give --const ${missing.map((n) => `${n}=…`).join(" ")}`,
+    };
   const chosen = chooseExtents(program, f, consts, given, seed);
-  if (!chosen) return { file, function: f.name, status: "skipped", reason: `no extents were found that fit ${f.where.join(", ") || "its shapes"}; give --extent NAME=N` };
+  if (!chosen)
+    return {
+      file,
+      function: f.name,
+      status: "skipped",
+      reason: `no extents were found that fit ${f.where.join(", ") || "its shapes"}; give --extent NAME=N`,
+    };
   const { extents, inputs } = chosen;
-  const kernel = await device.load(program, f.name, { consts, shapes: shapesOf(inputs), provided: Object.keys(inputs) });
+  const kernel = await device.load(program, f.name, {
+    consts,
+    shapes: shapesOf(inputs),
+    provided: Object.keys(inputs),
+  });
   try {
     const results = await kernel.run(inputs);
     const checked = checkResults(program, f.name, inputs, results, { consts, budget, adapter: device.info });
-    return { file, function: f.name, status: "checked", kernels: kernel.plan.kernels.length, extents, results: checked };
+    return {
+      file,
+      function: f.name,
+      status: "checked",
+      kernels: kernel.plan.kernels.length,
+      extents,
+      results: checked,
+    };
   } finally {
     kernel.dispose();
   }
@@ -80,7 +132,13 @@ const PRIMES = [5, 7, 3, 11, 4, 6, 9, 8, 2, 13];
  * Small, mostly different extents for which the function elaborates: facts between extents may want equal or larger ones, which
  * random draws find soon.
  */
-function chooseExtents(program: Program, f: FunctionSignature, consts: Record<string, number | boolean | string | readonly number[]>, given: Readonly<Record<string, number>>, seed: number): { extents: Record<string, number>; inputs: Record<string, HostArray> } | undefined {
+function chooseExtents(
+  program: Program,
+  f: FunctionSignature,
+  consts: Record<string, number | boolean | string | readonly number[]>,
+  given: Readonly<Record<string, number>>,
+  seed: number,
+): { extents: Record<string, number>; inputs: Record<string, HostArray> } | undefined {
   let state = (seed ^ 0x9e3779b9) >>> 0;
   const draw = (n: number): number => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -89,7 +147,12 @@ function chooseExtents(program: Program, f: FunctionSignature, consts: Record<st
   for (let attempt = 0; attempt < 400; attempt++) {
     const equal = attempt > 100 && attempt % 3 === 0;
     const all = 1 + draw(12);
-    const extents = Object.fromEntries(f.extents.map((name, i) => [name, given[name] ?? (attempt === 0 ? PRIMES[i % PRIMES.length]! : equal ? all : 1 + draw(16))]));
+    const extents = Object.fromEntries(
+      f.extents.map((name, i) => [
+        name,
+        given[name] ?? (attempt === 0 ? PRIMES[i % PRIMES.length]! : equal ? all : 1 + draw(16)),
+      ]),
+    );
     const inputs = inputsFor(f, extents, seed);
     if (!inputs) continue;
     try {
@@ -103,7 +166,11 @@ function chooseExtents(program: Program, f: FunctionSignature, consts: Record<st
 }
 
 /** Arguments of every parameter without a default; undefined if an extent comes out negative or cannot be evaluated. */
-function inputsFor(f: FunctionSignature, extents: Readonly<Record<string, number>>, seed: number): Record<string, HostArray> | undefined {
+function inputsFor(
+  f: FunctionSignature,
+  extents: Readonly<Record<string, number>>,
+  seed: number,
+): Record<string, HostArray> | undefined {
   const inputs: Record<string, HostArray> = {};
   let stream = 0;
   for (const p of f.parameters) {
@@ -163,9 +230,14 @@ function line(r: Row): string {
   if (r.status === "skipped") return `${head}: skipped, ${r.reason}`;
   const worst = Math.max(0, ...r.results.map((x) => x.share));
   const bad = r.results.filter((x) => x.outside > 0);
-  const sampled = r.results.some((x) => x.checked < x.elements) ? `, ${r.results.reduce((a, x) => a + x.checked, 0)} elements sampled` : "";
-  const sizes = Object.entries(r.extents).map(([k, v]) => `${k}=${v}`).join(" ");
-  if (bad.length === 0) return `${head}: ok, ${r.kernels} ${r.kernels === 1 ? "kernel" : "kernels"}, ${(100 * worst).toFixed(1)}% of the bound used${sampled}${sizes ? ` (${sizes})` : ""}`;
+  const sampled = r.results.some((x) => x.checked < x.elements)
+    ? `, ${r.results.reduce((a, x) => a + x.checked, 0)} elements sampled`
+    : "";
+  const sizes = Object.entries(r.extents)
+    .map(([k, v]) => `${k}=${v}`)
+    .join(" ");
+  if (bad.length === 0)
+    return `${head}: ok, ${r.kernels} ${r.kernels === 1 ? "kernel" : "kernels"}, ${(100 * worst).toFixed(1)}% of the bound used${sampled}${sizes ? ` (${sizes})` : ""}`;
   const first = bad[0]!;
   const f = first.first;
   return `${head}: FAILED, ${first.outside} of ${first.checked} elements of ${first.name} are outside their bound${f ? `; element ${f.index} is ${f.got}, expected ${f.exact} within [${f.low}, ${f.high}]` : ""} (${sizes})`;

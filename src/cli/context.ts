@@ -1,7 +1,7 @@
 /** What the commands share: exit codes, reading sources, diagnostics on the terminal, bindings from options. */
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
-import { type Diagnostic, diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import { type Diagnostic, DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import { CompileError } from "../api/error.ts";
 import { diagnosticsToJson, renderDiagnostics } from "../diagnostics/render.ts";
 
@@ -57,7 +57,10 @@ export function decodeSource(bytes: Uint8Array, file: string): string {
   } catch {
     const loose = new TextDecoder("utf-8").decode(bytes);
     const at = Math.max(0, loose.indexOf("\uFFFD"));
-    const d = diagnostic("EIN1006", "the file is not valid UTF-8", { span: { file, start: at, end: at + 1 }, text: "the first invalid byte is here" });
+    const d = diagnostic("EIN1006", "the file is not valid UTF-8", {
+      span: { file, start: at, end: at + 1 },
+      text: "the first invalid byte is here",
+    });
     throw new CompileError([d], new Map([[file, loose]]));
   }
 }
@@ -93,7 +96,11 @@ function wantsColour(stream: NodeJS.WriteStream): boolean {
 }
 
 /** Prints diagnostics to standard error (JSON: to standard output) in the form that the options ask for. */
-export function printDiagnostics(diagnostics: readonly Diagnostic[], sources: ReadonlyMap<string, string>, o: GlobalOptions): void {
+export function printDiagnostics(
+  diagnostics: readonly Diagnostic[],
+  sources: ReadonlyMap<string, string>,
+  o: GlobalOptions,
+): void {
   const sourceOf = (file: string): string | undefined => sources.get(file);
   if (o.json) {
     process.stdout.write(`${JSON.stringify({ diagnostics: diagnosticsToJson(diagnostics, sourceOf) }, null, 2)}\n`);
@@ -143,7 +150,8 @@ export function pairs(option: string, list: readonly string[]): Map<string, stri
 export function extentsOf(o: BindingOptions): Record<string, number> {
   const entries = [...pairs("--extent", o.extent)].map(([name, text]) => {
     const n = Number(text);
-    if (!/^\d+$/.test(text) || n >= 2 ** 31) throw usageError(`--extent ${name} must be an integer from 0 to 2147483647, not ${JSON.stringify(text)}`);
+    if (!/^\d+$/.test(text) || n >= 2 ** 31)
+      throw usageError(`--extent ${name} must be an integer from 0 to 2147483647, not ${JSON.stringify(text)}`);
     return [name, n] as const;
   });
   return Object.fromEntries(entries);
@@ -159,7 +167,11 @@ export function constsOf(o: BindingOptions): Record<string, ConstValue> {
     } catch {
       value = text;
     }
-    const fine = typeof value === "number" || typeof value === "boolean" || typeof value === "string" || (Array.isArray(value) && value.every((x) => typeof x === "number"));
+    const fine =
+      typeof value === "number" ||
+      typeof value === "boolean" ||
+      typeof value === "string" ||
+      (Array.isArray(value) && value.every((x) => typeof x === "number"));
     if (!fine) throw usageError(`--const ${name} must be a number, a boolean, a string or a list of numbers`);
     return [name, value as ConstValue] as const;
   });

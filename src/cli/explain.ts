@@ -6,11 +6,16 @@ import { type BindingOptions, constsOf, extentsOf, usageError } from "./context.
 export async function explainCommand(file: string, name: string | undefined, o: BindingOptions): Promise<void> {
   const program = await compileFile(file);
   const functions = program.functions.filter((f) => name === undefined || f.name === name);
-  if (functions.length === 0) throw usageError(`no exported function ${name ?? ""} in ${file}; there are ${program.functions.map((f) => f.name).join(", ") || "none"}`);
+  if (functions.length === 0)
+    throw usageError(
+      `no exported function ${name ?? ""} in ${file}; there are ${program.functions.map((f) => f.name).join(", ") || "none"}`,
+    );
   const extents = extentsOf(o);
   const explained = functions.map((f) => {
     const own = Object.fromEntries(Object.entries(extents).filter(([k]) => f.extents.includes(k)));
-    const consts = Object.fromEntries(Object.entries(constsOf(o)).filter(([k]) => f.parameters.some((p) => p.isConst && p.name === k)));
+    const consts = Object.fromEntries(
+      Object.entries(constsOf(o)).filter(([k]) => f.parameters.some((p) => p.isConst && p.name === k)),
+    );
     const { fused } = program.compiled(f.name, { extents: own, consts, strict: o.strict });
     return explain(fused, extents);
   });

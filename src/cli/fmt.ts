@@ -2,7 +2,16 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { formatModule } from "../../grammar/format.ts";
 import { parseModule } from "../../grammar/parser.ts";
-import { CliError, decodeSource, EXIT, findSources, type GlobalOptions, printDiagnostics, readSource, shownPath } from "./context.ts";
+import {
+  CliError,
+  decodeSource,
+  EXIT,
+  findSources,
+  type GlobalOptions,
+  printDiagnostics,
+  readSource,
+  shownPath,
+} from "./context.ts";
 
 interface FormatOptions extends GlobalOptions {
   readonly check?: boolean;

@@ -27,7 +27,12 @@ export function makeCommand(): Command {
     .description("Compiles einsum and tensor expressions (.ein) to fused WebGPU kernels.")
     .version(VERSION, "-v, --version")
     .option("--json", "machine-readable output")
-    .addOption(new Option("--pretty [when]", "carets and colours in diagnostics").choices(["auto", "always", "never"]).preset("always").default("auto"))
+    .addOption(
+      new Option("--pretty [when]", "carets and colours in diagnostics")
+        .choices(["auto", "always", "never"])
+        .preset("always")
+        .default("auto"),
+    )
     .option("--strict", "no reassociation of float sums and no distribution")
     .showSuggestionAfterError()
     .showHelpAfterError("(fusum --help lists commands and options)")
@@ -40,7 +45,16 @@ export function makeCommand(): Command {
     .option("--outDir <dir>", "where to write (default: beside the source)")
     .option("--noEmit", "check only")
     .option("--function <name>", "only this function (repeatable)", collect, [])
-    .addOption(new Option("--emit <what>", "print a stage instead of writing files").choices(["ast", "tensor", "fused", "kernel", "wgsl", "plan"]))
+    .addOption(
+      new Option("--emit <what>", "print a stage instead of writing files").choices([
+        "ast",
+        "tensor",
+        "fused",
+        "kernel",
+        "wgsl",
+        "plan",
+      ]),
+    )
     .option("--print-after <pass>", "print the program after a pass (`all` for every one)")
     .option("--time-passes", "print how long each pass took")
     .action(async (files: string[], _o: unknown, c: Command) => {
@@ -52,7 +66,12 @@ export function makeCommand(): Command {
     .description("run a function on a device")
     .argument("<file>", ".ein file")
     .argument("<function>", "exported function")
-    .option("-i, --input <NAME=FILE>", "argument from .npy .npz .safetensors .json, or a JSON value (repeatable)", collect, [])
+    .option(
+      "-i, --input <NAME=FILE>",
+      "argument from .npy .npz .safetensors .json, or a JSON value (repeatable)",
+      collect,
+      [],
+    )
     .option("--random <NAME=SHAPE>", "random argument, e.g. b=4x5; normal for floats (repeatable)", collect, [])
     .option("--seed <n>", "seed of --random", "0")
     .option("-o, --out <FILE>", "where to write the result: FILE or RESULT=FILE (repeatable)", collect, [])

@@ -26,15 +26,27 @@ export async function run(file: string, fn: string, o: RunOptions): Promise<void
   writeResults(results, o);
 }
 
-async function onDevice(program: Program, fn: string, inputs: Record<string, HostArray>, o: RunOptions): Promise<Record<string, HostArray>> {
+async function onDevice(
+  program: Program,
+  fn: string,
+  inputs: Record<string, HostArray>,
+  o: RunOptions,
+): Promise<Record<string, HostArray>> {
   const { openDevice } = await import("../../runtime/node.ts");
   const device = await openDevice({ adapter: o.adapter });
   try {
-    const kernel = await device.load(program, fn, { consts: constsOf(o), shapes: shapesOf(inputs), provided: Object.keys(inputs), strict: o.strict });
+    const kernel = await device.load(program, fn, {
+      consts: constsOf(o),
+      shapes: shapesOf(inputs),
+      provided: Object.keys(inputs),
+      strict: o.strict,
+    });
     const results = await kernel.run(inputs);
     if (o.time) {
       const times = await kernel.time(inputs);
-      process.stderr.write(`${kernel.plan.kernels.length} kernels, ${(median(times.total) / 1e6).toFixed(3)} ms on ${device.info.name}\n`);
+      process.stderr.write(
+        `${kernel.plan.kernels.length} kernels, ${(median(times.total) / 1e6).toFixed(3)} ms on ${device.info.name}\n`,
+      );
     }
     return results;
   } finally {
@@ -46,14 +58,16 @@ async function onDevice(program: Program, fn: string, inputs: Record<string, Hos
 function gatherInputs(program: Program, fn: string, o: RunOptions): Record<string, HostArray> {
   const signature = program.functions.find((f) => f.name === fn);
   const inputs: Record<string, HostArray> = {};
-  const typeOf = (name: string): PlanDType | undefined => signature?.parameters.find((p) => p.name === name)?.dtype as PlanDType | undefined;
+  const typeOf = (name: string): PlanDType | undefined =>
+    signature?.parameters.find((p) => p.name === name)?.dtype as PlanDType | undefined;
   for (const [name, source] of pairs("--input", o.input)) inputs[name] = readArgument(name, source, typeOf(name));
   const seed = Number(o.seed);
   if (!Number.isSafeInteger(seed)) throw usageError(`--seed must be an integer, not ${JSON.stringify(o.seed)}`);
   let stream = 0;
   for (const [name, text] of pairs("--random", o.random)) {
     const shape = text === "" ? [] : text.split("x").map(Number);
-    if (shape.some((n) => !Number.isInteger(n) || n < 0)) throw usageError(`--random ${name} needs a shape like 4x5, not ${JSON.stringify(text)}`);
+    if (shape.some((n) => !Number.isInteger(n) || n < 0))
+      throw usageError(`--random ${name} needs a shape like 4x5, not ${JSON.stringify(text)}`);
     inputs[name] = randomArray(typeOf(name) ?? "f32", shape, seed, stream++);
   }
   if (!signature) return inputs;
@@ -62,8 +76,11 @@ function gatherInputs(program: Program, fn: string, o: RunOptions): Record<strin
     const known = signature.parameters.filter((p) => !p.isConst).map((p) => p.name);
     throw usageError(`${fn} has no argument ${name}; it takes ${known.join(", ") || "none"}`);
   }
-  const missing = signature.parameters.filter((p) => !p.isConst && p.default === undefined && !(p.name in inputs)).map((p) => p.name);
-  if (missing.length > 0) throw usageError(`${fn} needs ${missing.join(", ")}: give --input NAME=FILE or --random NAME=SHAPE`);
+  const missing = signature.parameters
+    .filter((p) => !p.isConst && p.default === undefined && !(p.name in inputs))
+    .map((p) => p.name);
+  if (missing.length > 0)
+    throw usageError(`${fn} needs ${missing.join(", ")}: give --input NAME=FILE or --random NAME=SHAPE`);
   return inputs;
 }
 
@@ -85,7 +102,16 @@ function writeResults(results: Record<string, HostArray>, o: RunOptions): void {
     else writeArrays(path, new Map(Object.entries(results)));
   }
   if (o.json) {
-    const plain = Object.fromEntries(names.map((n) => [n, { dtype: results[n]!.dtype, shape: results[n]!.shape, data: o.out.length > 0 ? undefined : [...results[n]!.data] }]));
+    const plain = Object.fromEntries(
+      names.map((n) => [
+        n,
+        {
+          dtype: results[n]!.dtype,
+          shape: results[n]!.shape,
+          data: o.out.length > 0 ? undefined : [...results[n]!.data],
+        },
+      ]),
+    );
     process.stdout.write(`${JSON.stringify(plain)}\n`);
   } else for (const n of names) process.stdout.write(`${summarise(n, results[n]!)}\n`);
 }

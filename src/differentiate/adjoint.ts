@@ -3,8 +3,29 @@ import { isFloat } from "../../ir/dtype.ts";
 import { ONE, subExtent } from "../../ir/extent.ts";
 import { addMonoid, mulMonoid } from "../../ir/monoid.ts";
 import {
-  type Axis, apply, arg, axisRef, cast, constant, type Definition, i32, type MapDef, mapDef, type Monoid, type Read, type Reduce, read, reduce, type ScanDef,
-  type ScatterDef, scanDef, scatterDef, sizeOf, substituteArgs, type TensorExpr, type TensorRef,
+  type Axis,
+  apply,
+  arg,
+  axisRef,
+  cast,
+  constant,
+  type Definition,
+  i32,
+  type MapDef,
+  type Monoid,
+  mapDef,
+  type Read,
+  type Reduce,
+  read,
+  reduce,
+  type ScanDef,
+  type ScatterDef,
+  scanDef,
+  scatterDef,
+  sizeOf,
+  substituteArgs,
+  type TensorExpr,
+  type TensorRef,
 } from "../../ir/tensor.ts";
 import { pullBack } from "./local.ts";
 import { picks, primitiveOf } from "./monoids.ts";
@@ -31,7 +52,12 @@ export type Seeds = readonly ((at: readonly TensorExpr[]) => TensorExpr | undefi
 
 const refs = (axes: readonly Axis[]): TensorExpr[] => axes.map(axisRef);
 
-function contributions(domain: readonly Axis[], roots: readonly TensorExpr[], seeds: readonly (TensorExpr | undefined)[], x: AdjointContext): Contribution[] {
+function contributions(
+  domain: readonly Axis[],
+  roots: readonly TensorExpr[],
+  seeds: readonly (TensorExpr | undefined)[],
+  x: AdjointContext,
+): Contribution[] {
   const found = pullBack(roots, seeds, (leaf) => leaf.kind === "read" && x.wanted(leaf.tensor, leaf.slot));
   return [...found].map(([leaf, value]) => {
     const r = leaf as Read;
@@ -81,7 +107,12 @@ function reduction(d: MapDef, r: Reduce, g: readonly (TensorExpr | undefined)[],
       const same = apply("eq", r.values[s]!, own(s));
       winner = winner ? apply("and", winner, same) : same;
     });
-    return contributions(domain, r.values, g.map((s) => s && apply("select", winner!, s, constant(s.dtype, 0))), x);
+    return contributions(
+      domain,
+      r.values,
+      g.map((s) => s && apply("select", winner!, s, constant(s.dtype, 0))),
+      x,
+    );
   }
   return generalReduction(d, r, g, x);
 }
@@ -90,19 +121,33 @@ function reduction(d: MapDef, r: Reduce, g: readonly (TensorExpr | undefined)[],
  * Any monoid along one axis: with P the exclusive prefix and S the exclusive suffix at an element v, the whole is
  * P ⊕ (v ⊕ S), which is differentiated for v. Products with zeros come out right.
  */
-function generalReduction(d: MapDef, r: Reduce, g: readonly (TensorExpr | undefined)[], x: AdjointContext): Contribution[] {
+function generalReduction(
+  d: MapDef,
+  r: Reduce,
+  g: readonly (TensorExpr | undefined)[],
+  x: AdjointContext,
+): Contribution[] {
   const along = r.axes[0];
   if (r.axes.length !== 1 || !along) throw new RangeError(`${d.name}: reductions over several axes are nested before`);
   const { monoid: m } = r;
   const n = m.slots.length;
   const axes = [...d.axes, along];
-  const scanned = (name: string, monoid: Monoid, values: readonly TensorExpr[]): ScanDef => x.emit(scanDef(axes, along, monoid, values, { name, span: d.span }));
+  const scanned = (name: string, monoid: Monoid, values: readonly TensorExpr[]): ScanDef =>
+    x.emit(scanDef(axes, along, monoid, values, { name, span: d.span }));
   const elements = x.emit(mapDef(axes, r.values, { name: `${d.name}_v`, span: d.span }));
   const k = axisRef(along);
   const outer = refs(d.axes);
   const mirrored = (e: TensorExpr): TensorExpr => apply("sub", sizeOf(subExtent(along.extent, ONE)), e);
-  const prefix = scanned(`${d.name}_before`, m, m.slots.map((_, s) => read(elements, s, refs(axes))));
-  const suffix = scanned(`${d.name}_after`, flipped(m), m.slots.map((_, s) => read(elements, s, [...outer, mirrored(k)])));
+  const prefix = scanned(
+    `${d.name}_before`,
+    m,
+    m.slots.map((_, s) => read(elements, s, refs(axes))),
+  );
+  const suffix = scanned(
+    `${d.name}_after`,
+    flipped(m),
+    m.slots.map((_, s) => read(elements, s, [...outer, mirrored(k)])),
+  );
   // arg(0…n-1) the element, arg(n…2n-1) the suffix, arg(2n…3n-1) the prefix.
   const slots = (from: number): TensorExpr[] => m.slots.map((t, s) => arg(from + s, t));
   const inner = m.combine.map((c) => substituteArgs(c, [...slots(0), ...slots(n)]));
@@ -149,9 +194,16 @@ function scan(d: ScanDef, seeds: Seeds, x: AdjointContext): Contribution[] {
   const own = (s: number, i: TensorExpr): TensorExpr => read(d, s, at(i), m.identity[s]);
   const element = (s: number, i: TensorExpr): TensorExpr => read(elements, s, at(i), m.identity[s]);
   const partial = (s: number, operand: number, left: TensorExpr, right: TensorExpr): TensorExpr | undefined => {
-    const found = pullBack([m.combine[s]!], [constant(m.slots[s]!, 1)], (leaf) => leaf.kind === "arg" && leaf.index === operand);
+    const found = pullBack(
+      [m.combine[s]!],
+      [constant(m.slots[s]!, 1)],
+      (leaf) => leaf.kind === "arg" && leaf.index === operand,
+    );
     const part = found.get(arg(operand, m.slots[operand % n]!));
-    return part && substituteArgs(part, [...m.slots.map((_, i) => own(i, left)), ...m.slots.map((_, i) => element(i, right))]);
+    return (
+      part &&
+      substituteArgs(part, [...m.slots.map((_, i) => own(i, left)), ...m.slots.map((_, i) => element(i, right))])
+    );
   };
   // At step q of the reversed scan k = last - q; the map is t ↦ Jᵀ(y_k, v_{k+1}) t + g_k.
   const reversedK = apply("sub", sizeOf(last), k);
@@ -197,9 +249,23 @@ function affineMonoid(n: number, dtype: "f32" | "f16" | "i32" | "u32" | "bool"):
   };
   const combine: TensorExpr[] = [];
   for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) combine.push(dot(i, (l) => left(l * n + j)));
-  for (let i = 0; i < n; i++) combine.push(apply("add", dot(i, (l) => left(n * n + l)), right(n * n + i)));
+  for (let i = 0; i < n; i++)
+    combine.push(
+      apply(
+        "add",
+        dot(i, (l) => left(n * n + l)),
+        right(n * n + i),
+      ),
+    );
   const identity = Array.from({ length: count }, (_, i) => constant(dtype, i < n * n && i % (n + 1) === 0 ? 1 : 0));
-  const made: Monoid = { name: `affine${n}`, slots: Array.from({ length: count }, () => dtype), identity, combine, commutative: false, exact: false };
+  const made: Monoid = {
+    name: `affine${n}`,
+    slots: Array.from({ length: count }, () => dtype),
+    identity,
+    combine,
+    commutative: false,
+    exact: false,
+  };
   affineMonoids.set(key, made);
   return made;
 }
@@ -215,7 +281,8 @@ function scatter(d: ScatterDef, seeds: Seeds, x: AdjointContext): Contribution[]
   };
   /** The cotangent where the element went; nothing if it was dropped. */
   const arrived = (g: Definition, slot: number): TensorExpr => read(g, slot, d.at, constant(g.types[slot]!, 0));
-  const stored = (slot: number, value: TensorExpr): Definition => x.emit(mapDef(d.axes, [value], { name: `${d.name}_g${slot}`, span: d.span }));
+  const stored = (slot: number, value: TensorExpr): Definition =>
+    x.emit(mapDef(d.axes, [value], { name: `${d.name}_g${slot}`, span: d.span }));
   const prim = d.monoid === "set" ? "set" : primitiveOf(d.monoid);
   d.values.forEach((value, slot) => {
     const g = seeds[slot]?.(whole);
@@ -226,7 +293,12 @@ function scatter(d: ScatterDef, seeds: Seeds, x: AdjointContext): Contribution[]
     } else if (prim === "set") {
       // The winner is the last position that wrote: found by scattering positions.
       const position = linearPosition(d.domain);
-      const winner = x.emit(scatterDef(d.axes, "set", d.domain, d.at, [position], [i32(-1)], undefined, { name: `${d.name}_winner`, span: d.span }));
+      const winner = x.emit(
+        scatterDef(d.axes, "set", d.domain, d.at, [position], [i32(-1)], undefined, {
+          name: `${d.name}_winner`,
+          span: d.span,
+        }),
+      );
       const none = apply("lt", read(winner, 0, whole), i32(0));
       into(slot, apply("select", none, g, constant(g.dtype, 0)));
       const mine = apply("eq", read(winner, 0, d.at, i32(-1)), position);
@@ -239,8 +311,15 @@ function scatter(d: ScatterDef, seeds: Seeds, x: AdjointContext): Contribution[]
       const isStart = start ? apply("eq", read(start.tensor, start.slot, whole), own) : undefined;
       const [one, zero] = [constant(g.dtype, 1), constant(g.dtype, 0)];
       const equal = apply("eq", value, read(d, slot, d.at, constant(value.dtype, Number.NaN)));
-      const hits = x.emit(scatterDef(d.axes, addMonoid(g.dtype), d.domain, d.at, [apply("select", equal, one, zero)], [zero], undefined, { name: `${d.name}_ties`, span: d.span }));
-      const count = isStart ? apply("add", read(hits, 0, whole), apply("select", isStart, one, zero)) : read(hits, 0, whole);
+      const hits = x.emit(
+        scatterDef(d.axes, addMonoid(g.dtype), d.domain, d.at, [apply("select", equal, one, zero)], [zero], undefined, {
+          name: `${d.name}_ties`,
+          span: d.span,
+        }),
+      );
+      const count = isStart
+        ? apply("add", read(hits, 0, whole), apply("select", isStart, one, zero))
+        : read(hits, 0, whole);
       const share = stored(slot, apply("div", g, apply("max", count, one)));
       if (isStart) into(slot, apply("select", isStart, read(share, 0, whole), zero));
       const there = arrived(share, 0);
@@ -252,15 +331,42 @@ function scatter(d: ScatterDef, seeds: Seeds, x: AdjointContext): Contribution[]
       const start = d.into?.[slot];
       const first = start ? read(start.tensor, start.slot, whole) : one;
       const o = { name: `${d.name}_others`, span: d.span };
-      const zeros = x.emit(scatterDef(d.axes, addMonoid(g.dtype), d.domain, d.at, [apply("select", isZero(value), one, zero)], [zero], undefined, o));
-      const rest = x.emit(scatterDef(d.axes, mulMonoid(g.dtype), d.domain, d.at, [apply("select", isZero(value), one, value)], [one], undefined, o));
+      const zeros = x.emit(
+        scatterDef(
+          d.axes,
+          addMonoid(g.dtype),
+          d.domain,
+          d.at,
+          [apply("select", isZero(value), one, zero)],
+          [zero],
+          undefined,
+          o,
+        ),
+      );
+      const rest = x.emit(
+        scatterDef(
+          d.axes,
+          mulMonoid(g.dtype),
+          d.domain,
+          d.at,
+          [apply("select", isZero(value), one, value)],
+          [one],
+          undefined,
+          o,
+        ),
+      );
       const count = apply("add", read(zeros, 0, whole), apply("select", isZero(first), one, zero));
       const product = apply("mul", read(rest, 0, whole), apply("select", isZero(first), one, first));
       const others = stored(slot, apply("mul", g, product));
       const counts = stored(slot, count);
       /** The product of the others times g, for one of the factors. */
       const share = (factor: TensorExpr, total: TensorExpr, n: TensorExpr): TensorExpr =>
-        apply("select", isZero(factor), apply("select", apply("eq", n, one), total, zero), apply("select", isZero(n), apply("div", total, factor), zero));
+        apply(
+          "select",
+          isZero(factor),
+          apply("select", apply("eq", n, one), total, zero),
+          apply("select", isZero(n), apply("div", total, factor), zero),
+        );
       if (start) into(slot, share(first, read(others, 0, whole), read(counts, 0, whole)));
       out.push(...contributions(d.domain, [value], [share(value, arrived(others, 0), arrived(counts, 0))], x));
     } else x.refuse(d, "a scatter by this operation");

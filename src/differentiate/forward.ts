@@ -5,14 +5,36 @@
 import { isFloat } from "../../ir/dtype.ts";
 import { addMonoid } from "../../ir/monoid.ts";
 import {
-  type Axis, apply, arg, axisRef, cast, constant, type Definition, type Input, input, type MapDef, mapChildren, mapDef, type Monoid, type Program, read, type Reduce, reduce, type ScanDef,
-  type ScatterDef, scanDef, scatterDef, type Step, type TensorExpr, type TensorRef,
+  type Axis,
+  apply,
+  arg,
+  axisRef,
+  cast,
+  constant,
+  type Definition,
+  type Input,
+  input,
+  type MapDef,
+  type Monoid,
+  mapChildren,
+  mapDef,
+  type Program,
+  type Reduce,
+  read,
+  reduce,
+  type ScanDef,
+  type ScatterDef,
+  type Step,
+  scanDef,
+  scatterDef,
+  type TensorExpr,
+  type TensorRef,
 } from "../../ir/tensor.ts";
 import { dropDead } from "../passes/merge.ts";
 import { normalise } from "../passes/normalise.ts";
 import { freshAxes, renameAxes } from "../passes/rewrite.ts";
-import { picks, primitiveOf } from "./monoids.ts";
 import { pushForward } from "./local.ts";
+import { picks, primitiveOf } from "./monoids.ts";
 import { NotDifferentiable } from "./reverse.ts";
 
 /**
@@ -29,14 +51,21 @@ export function forward(program: Program, wrt: readonly string[]): Program {
     return [made];
   });
   for (const s of p.steps) {
-    if (s.kind === "loop") throw new NotDifferentiable(s.carries[0]?.carry ?? p.inputs[0]!, "iterate has no derivative yet");
+    if (s.kind === "loop")
+      throw new NotDifferentiable(s.carries[0]?.carry ?? p.inputs[0]!, "iterate has no derivative yet");
     state.visit(s);
   }
   const results = p.results.flatMap((r) => {
     if (!isFloat(r.tensor.types[r.slot] ?? "i32")) return [];
     return [{ name: `tangent_${r.name}`, ...state.tangentOrZero(r) }];
   });
-  return dropDead({ name: program.name, inputs: [...p.inputs, ...tangents], steps: state.steps, results: [...p.results, ...results], facts: p.facts });
+  return dropDead({
+    name: program.name,
+    inputs: [...p.inputs, ...tangents],
+    steps: state.steps,
+    results: [...p.results, ...results],
+    facts: p.facts,
+  });
 }
 
 const refs = (axes: readonly Axis[]): TensorExpr[] => axes.map(axisRef);
@@ -55,7 +84,10 @@ class Forward {
     const found = this.#tangents.get(r.tensor)?.[r.slot];
     if (found) return found;
     const axes = freshAxes(r.tensor.axes, new Map());
-    return { tensor: this.#emit(mapDef(axes, [constant(r.tensor.types[r.slot]!, 0)], { name: `${r.tensor.name}_t` })), slot: 0 };
+    return {
+      tensor: this.#emit(mapDef(axes, [constant(r.tensor.types[r.slot]!, 0)], { name: `${r.tensor.name}_t` })),
+      slot: 0,
+    };
   }
 
   #emit<D extends Definition>(d: D): D {
@@ -114,15 +146,25 @@ class Forward {
       const equal = apply("eq", r.values[0]!, own(0));
       const one = constant(d.types[0]!, 1);
       const count = this.#emit(mapDef(d.axes, [total(where(equal, one))], { name: `${d.name}_ties`, span: d.span }));
-      const sum = this.#emit(mapDef(d.axes, [total(where(equal, tangents[0]!))], { name: `${d.name}_t`, span: d.span }));
+      const sum = this.#emit(
+        mapDef(d.axes, [total(where(equal, tangents[0]!))], { name: `${d.name}_t`, span: d.span }),
+      );
       this.#define(d, 0, apply("div", read(sum, 0, refs(d.axes)), read(count, 0, refs(d.axes))));
     } else if (picks(r.monoid)) {
-      const same = r.monoid.slots.flatMap((t, s) => (isFloat(t) ? [] : [apply("eq", r.values[s]!, own(s)) as TensorExpr])).reduce((a, b) => apply("and", a, b));
+      const same = r.monoid.slots
+        .flatMap((t, s) => (isFloat(t) ? [] : [apply("eq", r.values[s]!, own(s)) as TensorExpr]))
+        .reduce((a, b) => apply("and", a, b));
       tangents.forEach((t, slot) => this.#define(d, slot, t && total(where(same, t))));
     } else {
       const dual = dualMonoid(r.monoid);
       const values = [...r.values, ...floatSlots(r.monoid).map((s) => tangents[s] ?? constant(r.monoid.slots[s]!, 0))];
-      const made = this.#emit(mapDef(d.axes, dual.slots.map((_, s) => reduce(dual, r.axes, values, s)), { name: `${d.name}_t`, span: d.span }));
+      const made = this.#emit(
+        mapDef(
+          d.axes,
+          dual.slots.map((_, s) => reduce(dual, r.axes, values, s)),
+          { name: `${d.name}_t`, span: d.span },
+        ),
+      );
       floatSlots(r.monoid).forEach((s, i) => this.set(d, s, { tensor: made, slot: r.monoid.slots.length + i }));
     }
   }
@@ -142,7 +184,9 @@ class Forward {
       return;
     }
     const floats = floatSlots(d.monoid);
-    const made = this.#emit(scanDef(axes, along, dualMonoid(d.monoid), [...values, ...floats.map((s) => moved[s]!)], o));
+    const made = this.#emit(
+      scanDef(axes, along, dualMonoid(d.monoid), [...values, ...floats.map((s) => moved[s]!)], o),
+    );
     floats.forEach((s, i) => this.set(d, s, { tensor: made, slot: d.monoid.slots.length + i }));
   }
 
@@ -160,14 +204,27 @@ class Forward {
         const rename = new Map<Axis, Axis>();
         const [axes, domain] = [freshAxes(d.axes, rename), freshAxes(d.domain, rename)];
         const monoid = d.monoid === "set" ? "set" : addMonoid(dtype);
-        const made = scatterDef(axes, monoid, domain, d.at.map((e) => renameAxes(e, rename)), [renameAxes(t ?? zero, rename)], [zero], base, { name: `${d.name}_t`, span: d.span, epoch: d.epoch });
+        const made = scatterDef(
+          axes,
+          monoid,
+          domain,
+          d.at.map((e) => renameAxes(e, rename)),
+          [renameAxes(t ?? zero, rename)],
+          [zero],
+          base,
+          { name: `${d.name}_t`, span: d.span, epoch: d.epoch },
+        );
         this.set(d, slot, { tensor: this.#emit(made), slot: 0 });
       } else if (prim === "max" || prim === "min") {
         const equal = apply("eq", v, read(d, slot, d.at, constant(dtype, Number.NaN)));
         const where = (x: TensorExpr): TensorExpr => apply("select", equal, x, zero);
         const o = { name: `${d.name}_t`, span: d.span };
-        const hits = this.#emit(scatterDef(d.axes, addMonoid(dtype), d.domain, d.at, [where(constant(dtype, 1))], [zero], undefined, o));
-        const sum = this.#emit(scatterDef(d.axes, addMonoid(dtype), d.domain, d.at, [where(t ?? zero)], [zero], undefined, o));
+        const hits = this.#emit(
+          scatterDef(d.axes, addMonoid(dtype), d.domain, d.at, [where(constant(dtype, 1))], [zero], undefined, o),
+        );
+        const sum = this.#emit(
+          scatterDef(d.axes, addMonoid(dtype), d.domain, d.at, [where(t ?? zero)], [zero], undefined, o),
+        );
         const whole = refs(d.axes);
         let [n, total]: [TensorExpr, TensorExpr] = [read(hits, 0, whole), read(sum, 0, whole)];
         if (start) {

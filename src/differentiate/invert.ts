@@ -8,7 +8,21 @@ import { type DType, isFloat } from "../../ir/dtype.ts";
 import { type Extent, mulExtent, ONE, proveNonNegative, subExtent } from "../../ir/extent.ts";
 import { addMonoid } from "../../ir/monoid.ts";
 import {
-  type Axis, apply, axis, axisRef, cast, constant, type Definition, i32, mapChildren, mapDef, read, reduce, type ScatterDef, sizeOf, type TensorExpr,
+  type Axis,
+  apply,
+  axis,
+  axisRef,
+  cast,
+  constant,
+  type Definition,
+  i32,
+  mapChildren,
+  mapDef,
+  read,
+  reduce,
+  type ScatterDef,
+  sizeOf,
+  type TensorExpr,
 } from "../../ir/tensor.ts";
 import { estimate, expressionOf, type Linear, linearOf, simplifyIndex, testsNeeded } from "../passes/affine.ts";
 import { substitute } from "../passes/inline.ts";
@@ -33,7 +47,10 @@ export function invertScatter(d: ScatterDef): Definition {
   const domain = freshAxes(d.domain, rename);
   const axes = freshAxes(d.axes, new Map());
   const s: System = {
-    axes, open: new Set(domain), solved: new Map(), guards: [],
+    axes,
+    open: new Set(domain),
+    solved: new Map(),
+    guards: [],
     equations: d.at.map((e, i) => ({ left: simplifyIndex(renameAxes(e, rename)), right: axisRef(axes[i]!) })),
   };
   if (!solve(s)) return d;
@@ -90,9 +107,11 @@ function openAxes(form: Linear, s: System): Axis[] {
 
 /** `e div c == t` alone: e = t·c + r with a new axis r of extent c, which is summed instead of most of e's axes. */
 function splitDivision(atom: TensorExpr, form: Linear, right: TensorExpr, s: System): boolean {
-  if (atom.kind !== "apply" || atom.prim !== "floordiv" || form.terms.size !== 1 || form.terms.get(atom) !== ONE) return false;
+  if (atom.kind !== "apply" || atom.prim !== "floordiv" || form.terms.size !== 1 || form.terms.get(atom) !== ONE)
+    return false;
   const [e, c] = atom.args as [TensorExpr, TensorExpr];
-  const extent: Extent | undefined = c.kind === "size" ? c.extent : c.kind === "const" && c.value > 0 ? linearOf(c).rest : undefined;
+  const extent: Extent | undefined =
+    c.kind === "size" ? c.extent : c.kind === "const" && c.value > 0 ? linearOf(c).rest : undefined;
   if (!extent) return false;
   const r = axis("r", extent);
   s.open.add(r);

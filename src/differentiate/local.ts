@@ -10,7 +10,12 @@ import { PARTIALS } from "./rules.ts";
 /** Cotangents by path condition; the key undefined is "always". */
 type Guarded = Map<TensorExpr | undefined, TensorExpr>;
 
-function accumulate(into: Map<TensorExpr, Guarded>, node: TensorExpr, condition: TensorExpr | undefined, g: TensorExpr): void {
+function accumulate(
+  into: Map<TensorExpr, Guarded>,
+  node: TensorExpr,
+  condition: TensorExpr | undefined,
+  g: TensorExpr,
+): void {
   let at = into.get(node);
   if (!at) {
     at = new Map();

@@ -16,7 +16,17 @@ export function picks(m: Monoid): boolean {
   const first = m.combine[0];
   if (n < 2 || first?.kind !== "apply" || first.prim !== "select") return false;
   const named = m.slots.some((t) => !isFloat(t) && t !== "bool");
-  return named && m.combine.every((c, s) => c.kind === "apply" && c.prim === "select" && c.args[0] === first.args[0] && isArg(c.args[1], s) && isArg(c.args[2], n + s));
+  return (
+    named &&
+    m.combine.every(
+      (c, s) =>
+        c.kind === "apply" &&
+        c.prim === "select" &&
+        c.args[0] === first.args[0] &&
+        isArg(c.args[1], s) &&
+        isArg(c.args[2], n + s),
+    )
+  );
 }
 function isArg(e: TensorExpr | undefined, index: number): boolean {
   return e?.kind === "arg" && e.index === index;

@@ -3,15 +3,40 @@
  * a tensor's cotangent is the sum of its contributions, every one a gather wherever the read was affine (invert.ts).
  */
 import { isFloat } from "../../ir/dtype.ts";
-import {
-  type Axis, apply, axisRef, constant, type Definition, type Input, input, type MapDef, mapDef, type Program, read, reduce, scatterDef, type Step, type TensorExpr, type TensorRef,
-} from "../../ir/tensor.ts";
 import { addMonoid } from "../../ir/monoid.ts";
+import {
+  type Axis,
+  apply,
+  axisRef,
+  constant,
+  type Definition,
+  type Input,
+  input,
+  type MapDef,
+  mapDef,
+  type Program,
+  read,
+  reduce,
+  type Step,
+  scatterDef,
+  type TensorExpr,
+  type TensorRef,
+} from "../../ir/tensor.ts";
 import { readThrough } from "../passes/inline.ts";
 import { dropDead } from "../passes/merge.ts";
 import { normalise } from "../passes/normalise.ts";
-import { countNodes, definitionsOf, freshAxes, hasReduce, mapReads, readsIn, renameAxes, rewriteProgram, slotsOf } from "../passes/rewrite.ts";
-import { adjointOf, type AdjointContext, type Contribution, type Seeds } from "./adjoint.ts";
+import {
+  countNodes,
+  definitionsOf,
+  freshAxes,
+  hasReduce,
+  mapReads,
+  readsIn,
+  renameAxes,
+  rewriteProgram,
+  slotsOf,
+} from "../passes/rewrite.ts";
+import { type AdjointContext, adjointOf, type Contribution, type Seeds } from "./adjoint.ts";
 import { invertScatter } from "./invert.ts";
 
 /** A definition that has no derivative, with the reason: callers make it a diagnostic at the definition's span. */
@@ -73,7 +98,8 @@ export function reverse(program: Program, o: ReverseOptions): Program {
  */
 function prepare(program: Program): Program {
   const loop = program.steps.find((s) => s.kind === "loop");
-  if (loop?.kind === "loop") throw new NotDifferentiable(loop.carries[0]?.carry ?? program.inputs[0]!, "iterate has no derivative yet");
+  if (loop?.kind === "loop")
+    throw new NotDifferentiable(loop.carries[0]?.carry ?? program.inputs[0]!, "iterate has no derivative yet");
   return inlineUnderSelects(nestReductions(normalise(program, { keepStopGradient: true })));
 }
 
@@ -96,7 +122,11 @@ function nestReductions(p: Program): Program {
       const outer = freshAxes([...d.axes, ...r.axes.slice(0, i)], rename);
       const inner = freshAxes([r.axes[i]!], rename);
       const renamed = values.map((v) => renameAxes(v, rename));
-      made = mapDef(outer, r.monoid.slots.map((_, s) => reduce(r.monoid, inner, renamed, s)), { name: d.name, span: d.span, epoch: d.epoch });
+      made = mapDef(
+        outer,
+        r.monoid.slots.map((_, s) => reduce(r.monoid, inner, renamed, s)),
+        { name: d.name, span: d.span, epoch: d.epoch },
+      );
       emit(made);
       const reader = made;
       values = r.monoid.slots.map((_, s) => read(reader, s, [...d.axes, ...r.axes.slice(0, i)].map(axisRef)));
@@ -111,7 +141,9 @@ function hasOwnRule(d: MapDef): boolean {
   if (r?.kind !== "reduce") return true;
   const c = r.monoid.combine[0];
   if (c?.kind !== "apply") return false;
-  return r.monoid.slots.length === 1 ? c.prim === "add" || c.prim === "max" || c.prim === "min" : c.prim === "select" && r.monoid.slots.some((t) => !isFloat(t));
+  return r.monoid.slots.length === 1
+    ? c.prim === "add" || c.prim === "max" || c.prim === "min"
+    : c.prim === "select" && r.monoid.slots.some((t) => !isFloat(t));
 }
 
 const MOST_NODES = 64;
@@ -128,11 +160,15 @@ function inlineUnderSelects(p: Program): Program {
         const t = r.tensor;
         if (t.kind !== "map" || t.epoch !== d.epoch) return r;
         const body = t.results[r.slot]!;
-        return hasReduce(body) || readsIn(body).length === 0 || countNodes([body], MOST_NODES) >= MOST_NODES ? r : readThrough(body, t.axes, r.at, r.fill);
+        return hasReduce(body) || readsIn(body).length === 0 || countNodes([body], MOST_NODES) >= MOST_NODES
+          ? r
+          : readThrough(body, t.axes, r.at, r.fill);
       });
     };
     const results = d.results.map(inlined);
-    const made = results.every((e, i) => e === d.results[i]) ? d : mapDef(d.axes, results, { name: d.name, span: d.span, epoch: d.epoch });
+    const made = results.every((e, i) => e === d.results[i])
+      ? d
+      : mapDef(d.axes, results, { name: d.name, span: d.span, epoch: d.epoch });
     emit(made);
     return slotsOf(made);
   });
@@ -157,7 +193,8 @@ class Reverse {
   readonly #context: AdjointContext;
 
   constructor(p: Program, wrt: readonly string[]) {
-    for (const d of p.inputs) if (wrt.includes(d.name) && isFloat(d.types[0] ?? "i32")) this.#active.set(d, new Set([0]));
+    for (const d of p.inputs)
+      if (wrt.includes(d.name) && isFloat(d.types[0] ?? "i32")) this.#active.set(d, new Set([0]));
     for (const d of definitionsOf(p)) this.#markActive(d);
     this.#context = {
       wanted: (t, s) => this.wanted(t, s),
@@ -170,13 +207,21 @@ class Reverse {
 
   /** Float slots that depend on an active tensor through values, not only through indices and conditions. */
   #markActive(d: Definition): void {
-    const roots = d.kind === "map" ? d.results.map((e) => (e.kind === "reduce" ? e.values : [e])) : d.kind === "scan" ? d.types.map(() => d.values) : d.kind === "scatter" ? d.values.map((v) => [v]) : [];
+    const roots =
+      d.kind === "map"
+        ? d.results.map((e) => (e.kind === "reduce" ? e.values : [e]))
+        : d.kind === "scan"
+          ? d.types.map(() => d.values)
+          : d.kind === "scatter"
+            ? d.values.map((v) => [v])
+            : [];
     const slots = new Set<number>();
     roots.forEach((list, slot) => {
       if (!isFloat(d.types[slot] ?? "i32")) return;
       const reads = list.flatMap((e) => (e.kind === "reduce" ? e.values : [e])).flatMap((e) => valueReads(e));
       const into = d.kind === "scatter" ? d.into?.[slot] : undefined;
-      if (reads.some((r) => this.wanted(r.tensor, r.slot)) || (into && this.wanted(into.tensor, into.slot))) slots.add(slot);
+      if (reads.some((r) => this.wanted(r.tensor, r.slot)) || (into && this.wanted(into.tensor, into.slot)))
+        slots.add(slot);
     });
     if (slots.size > 0) this.#active.set(d, slots);
   }
@@ -216,7 +261,13 @@ class Reverse {
     const domain = freshAxes(c.domain, rename);
     const fresh = new Map([...rename].filter(([a]) => c.domain.includes(a)));
     const scatter = scatterDef(
-      axes, addMonoid(c.value.dtype), domain, c.at.map((e) => renameAxes(e, fresh)), [renameAxes(c.value, fresh)], [constant(c.value.dtype, 0)], undefined,
+      axes,
+      addMonoid(c.value.dtype),
+      domain,
+      c.at.map((e) => renameAxes(e, fresh)),
+      [renameAxes(c.value, fresh)],
+      [constant(c.value.dtype, 0)],
+      undefined,
       { name: `${tensor.name}_ct`, span: from.span, epoch: from.epoch },
     );
     const made = this.emit(invertScatter(scatter));
@@ -235,7 +286,9 @@ class Reverse {
     let total: TensorRef | undefined = parts[0];
     if (parts.length > 1) {
       const axes = freshAxes(d.axes, new Map());
-      const sum = parts.map((r): TensorExpr => read(r.tensor, r.slot, axes.map(axisRef))).reduce((a, b) => apply("add", a, b));
+      const sum = parts
+        .map((r): TensorExpr => read(r.tensor, r.slot, axes.map(axisRef)))
+        .reduce((a, b) => apply("add", a, b));
       total = { tensor: this.emit(mapDef(axes, [sum], { name: `${d.name}_ct`, span: d.span })), slot: 0 };
     }
     slots[slot] = total;
@@ -247,7 +300,10 @@ class Reverse {
     const total = this.#total(d, slot);
     if (total) return total;
     const axes = freshAxes(d.axes, new Map());
-    return { tensor: this.emit(mapDef(axes, [constant(d.types[slot] ?? "f32", 0)], { name: `${d.name}_ct` })), slot: 0 };
+    return {
+      tensor: this.emit(mapDef(axes, [constant(d.types[slot] ?? "f32", 0)], { name: `${d.name}_ct` })),
+      slot: 0,
+    };
   }
 }
 

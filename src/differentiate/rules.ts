@@ -8,7 +8,11 @@ import { isFloat } from "../../ir/dtype.ts";
 import type { Prim } from "../../ir/prim.ts";
 import { apply, cast, constant, type TensorExpr } from "../../ir/tensor.ts";
 
-export type Partial = (args: readonly TensorExpr[], out: TensorExpr, g: TensorExpr) => readonly (TensorExpr | undefined)[];
+export type Partial = (
+  args: readonly TensorExpr[],
+  out: TensorExpr,
+  g: TensorExpr,
+) => readonly (TensorExpr | undefined)[];
 
 const c = (like: TensorExpr, value: number): TensorExpr => constant(like.dtype, value);
 const mul = (a: TensorExpr, b: TensorExpr): TensorExpr => apply("mul", a, b);
@@ -31,7 +35,12 @@ const step: Partial = none;
 const extremum: Partial = ([a, b], out, g) => {
   const half = mul(g, c(g, 0.5));
   const share = (x: TensorExpr, y: TensorExpr): TensorExpr =>
-    apply("select", apply("eq", x, y), half, apply("select", apply("or", apply("eq", x, out), apply("isnan", x)), g, c(g, 0)));
+    apply(
+      "select",
+      apply("eq", x, y),
+      half,
+      apply("select", apply("or", apply("eq", x, out), apply("isnan", x)), g, c(g, 0)),
+    );
   return [share(a!, b!), share(b!, a!)];
 };
 

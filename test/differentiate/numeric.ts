@@ -8,7 +8,10 @@ export type Arrays = ReadonlyMap<string, { readonly shape: readonly number[]; re
 /** Deterministic values in ±1, not on a grid. */
 export function sample(shape: readonly number[], seed: number): { shape: readonly number[]; data: Float64Array } {
   const n = shape.reduce((a, b) => a * b, 1);
-  return { shape, data: Float64Array.from({ length: n }, (_, i) => Math.sin(12.9898 * (i + 1) + 78.233 * (seed + 1)) * 0.9) };
+  return {
+    shape,
+    data: Float64Array.from({ length: n }, (_, i) => Math.sin(12.9898 * (i + 1) + 78.233 * (seed + 1)) * 0.9),
+  };
 }
 
 function weighted(program: Program, inputs: Arrays, weights: readonly Float64Array[]): number {
@@ -26,7 +29,10 @@ export function gradientProblems(program: Program, inputs: Arrays, wrt: readonly
   const withSeeds = new Map(inputs);
   outputs.forEach((r, k) => withSeeds.set(`cotangent_${r.name}`, { shape: r.shape, data: weights[k]! }));
   const adjoint = reverse(program, { wrt, seed: () => "input" });
-  const results = interpret(adjoint, new Map([...withSeeds].filter(([name]) => adjoint.inputs.some((d) => d.name === name))));
+  const results = interpret(
+    adjoint,
+    new Map([...withSeeds].filter(([name]) => adjoint.inputs.some((d) => d.name === name))),
+  );
   const problems: string[] = [];
   for (const name of wrt) {
     const got = results.find((r) => r.name === `gradient_${name}`)!;
@@ -40,7 +46,8 @@ export function gradientProblems(program: Program, inputs: Arrays, wrt: readonly
       // The truncation error falls fourfold from one to the other; rounding is a few units of the largest term over h.
       const best = (4 * narrow - wide) / 3;
       const bound = Math.abs(narrow - wide) + 2 ** -52 * 2 ** 13 * 64 * (1 + Math.abs(best));
-      if (!(Math.abs(got.data[i]! - best) <= bound)) problems.push(`${name}[${i}]: ${got.data[i]}, by differences ${best} ± ${bound}`);
+      if (!(Math.abs(got.data[i]! - best) <= bound))
+        problems.push(`${name}[${i}]: ${got.data[i]}, by differences ${best} ± ${bound}`);
     });
   }
   return problems;

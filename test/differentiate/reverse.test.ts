@@ -11,28 +11,74 @@ function check(text: string, shapes: Readonly<Record<string, readonly number[]>>
 }
 
 describe("gradients agree with central differences", () => {
-  test("a contraction", () => check("input a: f32[i:I, k:K]\ninput b: f32[k:K, j:J]\nc[i:I, j:J] = add(k:K) a[i, k] * b[k, j]\nresult c = c", { a: [3, 4], b: [4, 2] }, ["a", "b"]));
+  test("a contraction", () =>
+    check(
+      "input a: f32[i:I, k:K]\ninput b: f32[k:K, j:J]\nc[i:I, j:J] = add(k:K) a[i, k] * b[k, j]\nresult c = c",
+      { a: [3, 4], b: [4, 2] },
+      ["a", "b"],
+    ));
   test("a diagonal", () => check("input a: f32[i:4, k:4]\nc[i:4] = exp(a[i, i])\nresult c = c", { a: [4, 4] }, ["a"]));
   test("a convolution with stride and padding", () =>
-    check("input x: f32[c:2, i:9]\ninput w: f32[o:3, c:2, r:3]\ny[o:3, i:5] = add(c:2, r:3) (x[c, i * 2 + r - 1] ?? 0.0) * w[o, c, r]\nresult y = y", { x: [2, 9], w: [3, 2, 3] }, ["x", "w"]));
-  test("maximum of rows", () => check("input x: f32[n:3, k:5]\nm[n:3] = max(k:5) x[n, k]\nresult m = m", { x: [3, 5] }, ["x"]));
-  test("products", () => check("input x: f32[n:2, k:3, l:2]\nm[n:2] = mul(k:3, l:2) x[n, k, l]\nresult m = m", { x: [2, 3, 2] }, ["x"]));
+    check(
+      "input x: f32[c:2, i:9]\ninput w: f32[o:3, c:2, r:3]\ny[o:3, i:5] = add(c:2, r:3) (x[c, i * 2 + r - 1] ?? 0.0) * w[o, c, r]\nresult y = y",
+      { x: [2, 9], w: [3, 2, 3] },
+      ["x", "w"],
+    ));
+  test("maximum of rows", () =>
+    check("input x: f32[n:3, k:5]\nm[n:3] = max(k:5) x[n, k]\nresult m = m", { x: [3, 5] }, ["x"]));
+  test("products", () =>
+    check("input x: f32[n:2, k:3, l:2]\nm[n:2] = mul(k:3, l:2) x[n, k, l]\nresult m = m", { x: [2, 3, 2] }, ["x"]));
   test("softmax", () =>
-    check("input x: f32[n:2, k:5]\nm[n:2] = max(k:5) x[n, k]\np[n:2, k:5] = exp(x[n, k] - m[n])\nz[n:2] = add(k:5) p[n, k]\ny[n:2, k:5] = p[n, k] / z[n]\nresult y = y", { x: [2, 5] }, ["x"]));
+    check(
+      "input x: f32[n:2, k:5]\nm[n:2] = max(k:5) x[n, k]\np[n:2, k:5] = exp(x[n, k] - m[n])\nz[n:2] = add(k:5) p[n, k]\ny[n:2, k:5] = p[n, k] / z[n]\nresult y = y",
+      { x: [2, 5] },
+      ["x"],
+    ));
   test("cumulative sums and products", () => {
-    check("input x: f32[n:2, i:5]\nc[n:2, i:5] = scan add along i x[n, i] * x[n, i]\nresult c = c", { x: [2, 5] }, ["x"]);
+    check("input x: f32[n:2, i:5]\nc[n:2, i:5] = scan add along i x[n, i] * x[n, i]\nresult c = c", { x: [2, 5] }, [
+      "x",
+    ]);
     check("input x: f32[n:2, i:5]\nc[n:2, i:5] = scan mul along i x[n, i]\nresult c = c", { x: [2, 5] }, ["x"]);
   });
   test("scatters", () => {
-    check("input x: f32[i:6]\ninput t: f32[r:4]\nu[r:4] = scatter add(i:6) at [i % 3] x[i] into t\nresult u = u", { x: [6], t: [4] }, ["x", "t"]);
-    check("input x: f32[i:6]\nu[r:4] = scatter set(i:6) at [i % 3] exp(x[i]) initial 7.0\nresult u = u", { x: [6] }, ["x"]);
-    check("input x: f32[i:6]\ninput t: f32[r:4]\nu[r:4] = scatter max(i:6) at [i % 3] x[i] into t\nresult u = u", { x: [6], t: [4] }, ["x", "t"]);
+    check(
+      "input x: f32[i:6]\ninput t: f32[r:4]\nu[r:4] = scatter add(i:6) at [i % 3] x[i] into t\nresult u = u",
+      { x: [6], t: [4] },
+      ["x", "t"],
+    );
+    check("input x: f32[i:6]\nu[r:4] = scatter set(i:6) at [i % 3] exp(x[i]) initial 7.0\nresult u = u", { x: [6] }, [
+      "x",
+    ]);
+    check(
+      "input x: f32[i:6]\ninput t: f32[r:4]\nu[r:4] = scatter max(i:6) at [i % 3] x[i] into t\nresult u = u",
+      { x: [6], t: [4] },
+      ["x", "t"],
+    );
   });
   test("reshape, reversal, concatenation", () =>
-    check("input x: f32[i:2, j:3]\nr[k:6] = x[k div 3, k % 3] * 2.0\nf[k:8] = k < 6 ? (r[5 - k] ?? 0.0) : 1.0\ny[k:8] = f[k] * f[k]\nresult y = y", { x: [2, 3] }, ["x"]));
+    check(
+      "input x: f32[i:2, j:3]\nr[k:6] = x[k div 3, k % 3] * 2.0\nf[k:8] = k < 6 ? (r[5 - k] ?? 0.0) : 1.0\ny[k:8] = f[k] * f[k]\nresult y = y",
+      { x: [2, 3] },
+      ["x"],
+    ));
   test("elementwise functions", () => {
-    for (const f of ["exp", "tanh", "erf", "sin", "atan", "sinh", "asinh", "expm1", "rsqrt(2.0 +", "log1p", "sqrt(2.0 +", "pow(2.0,"])
-      check(`input x: f32[i:4]\ny[i:4] = ${f.includes("(") ? `${f} x[i])` : `${f}(x[i])`}\nresult y = y`, { x: [4] }, ["x"]);
+    for (const f of [
+      "exp",
+      "tanh",
+      "erf",
+      "sin",
+      "atan",
+      "sinh",
+      "asinh",
+      "expm1",
+      "rsqrt(2.0 +",
+      "log1p",
+      "sqrt(2.0 +",
+      "pow(2.0,",
+    ])
+      check(`input x: f32[i:4]\ny[i:4] = ${f.includes("(") ? `${f} x[i])` : `${f}(x[i])`}\nresult y = y`, { x: [4] }, [
+        "x",
+      ]);
   });
 });
 
@@ -43,7 +89,9 @@ test("no NaN leaks through a branch that is not taken", () => {
 });
 
 test("the gradient of a contraction is contractions: nothing is larger than operands and results", () => {
-  const p = parseProgram("input a: f32[i:I, k:K]\ninput b: f32[k:K, j:J]\nc[i:I, j:J] = add(k:K) a[i, k] * b[k, j]\nresult c = c");
+  const p = parseProgram(
+    "input a: f32[i:I, k:K]\ninput b: f32[k:K, j:J]\nc[i:I, j:J] = add(k:K) a[i, k] * b[k, j]\nresult c = c",
+  );
   const text = printProgram(normalise(reverse(p, { wrt: ["a", "b"], seed: () => "input" })));
   expect(text).not.toContain("scatter");
   expect(text).not.toContain("select");
@@ -51,6 +99,8 @@ test("the gradient of a contraction is contractions: nothing is larger than oper
 });
 
 test("the gradient of a convolution reads no scatter", () => {
-  const p = parseProgram("input x: f32[c:2, i:9]\ninput w: f32[o:3, c:2, r:3]\ny[o:3, i:7] = add(c:2, r:3) x[c, i + r] * w[o, c, r]\nresult y = y");
+  const p = parseProgram(
+    "input x: f32[c:2, i:9]\ninput w: f32[o:3, c:2, r:3]\ny[o:3, i:7] = add(c:2, r:3) x[c, i + r] * w[o, c, r]\nresult y = y",
+  );
   expect(printProgram(normalise(reverse(p, { wrt: ["x", "w"], seed: () => "input" })))).not.toContain("scatter");
 });

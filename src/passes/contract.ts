@@ -5,6 +5,7 @@
  * Stands before `normalise`, whose splits and hoists see one contraction at a time.
  */
 import { isInteger } from "../../ir/dtype.ts";
+import { lowerBound } from "../../ir/extent.ts";
 import {
   type Axis,
   apply,
@@ -22,7 +23,7 @@ import {
 import { orderContraction } from "./contract-order.ts";
 import { estimate } from "./estimate.ts";
 import { factorsOf, isAddition } from "./hoist.ts";
-import { leaving } from "./inline.ts";
+import { totalise } from "./inline.ts";
 import {
   axesIn,
   type Emit,
@@ -208,6 +209,16 @@ function operandsOf(body: TensorExpr): readonly Operand[] | undefined {
   return found.sort((x, y) => (order.get(x) ?? 0) - (order.get(y) ?? 0));
 }
 
+const emptiness = new WeakMap<Reduce, boolean>();
+/** Could an axis around an intermediate be empty, and so have kept its reads from being evaluated? */
+function mayBeEmpty(d: Definition, r: Reduce): boolean {
+  const old = emptiness.get(r);
+  if (old !== undefined) return old;
+  const found = [...d.axes, ...r.axes].some((a) => (lowerBound(a.extent) ?? 0) < 1);
+  emptiness.set(r, found);
+  return found;
+}
+
 /** A definition of the sum of `value` over `sum`, read at its own point. */
 function define(
   d: Definition,
@@ -220,10 +231,9 @@ function define(
   // In the order in which the operands have them.
   const free = [...axes];
   const to = new Map<Axis, Axis>();
-  const behind = [...d.axes, ...r.axes].filter((a) => !axes.has(a) && !sum.includes(a));
   const own = freshAxes(free, to);
   const reduced = freshAxes(sum, to);
-  const made: MapDef = mapDef(own, [reduce(r.monoid, reduced, [renameAxes(leaving(value, behind), to)], 0)], {
+  const made: MapDef = mapDef(own, [reduce(r.monoid, reduced, [renameAxes(mayBeEmpty(d, r) ? totalise(value) : value, to)], 0)], {
     name: `${d.name}_part`, span: d.span, epoch: d.epoch,
   }); // biome-ignore format: one definition
   emit(made);

@@ -2,6 +2,7 @@
 import { alongOf } from "./apply/operands.ts";
 import { costOf } from "./cost.ts";
 import { fixedSubgroup, guessAll, isLlvmpipe } from "./measure.ts";
+import { type ContractionSizes, softwarePrice } from "./price.ts";
 import type { ContractionRegion } from "./region.ts";
 import type { ContractionSchedule, Schedule } from "./schedule.ts";
 import type { Target } from "./target.ts";
@@ -21,23 +22,44 @@ const PLAIN = {
 } as const;
 
 export function contractionCandidates(region: ContractionRegion, target: Target): readonly Schedule[] {
+  return target.kind === "software" ? softwareCandidates(region, target) : gpuCandidates(region, target);
+}
+
+/** Sizes as the schedule sees them: along M, the sides are exchanged. */
+function sizesOf(region: ContractionRegion, along: ContractionSchedule["along"]): ContractionSizes {
+  const [m, n] = along === "m" ? [region.n, region.m] : [region.m, region.n];
+  return { rows: guessAll(m), columns: guessAll(n), k: guessAll(region.k), batch: guessAll(region.batch) };
+}
+
+function gpuCandidates(region: ContractionRegion, target: Target): readonly Schedule[] {
   const out: Schedule[] = [];
-  const software = target.kind === "software";
   for (const vector of [4, 2, 1] as const) {
     const along = vector === 1 ? undefined : alongOf(region, vector);
     if (vector > 1 && !along) continue;
-    const flip = along === "m";
-    const rows = guessAll(flip ? region.n : region.m);
-    const columns = guessAll(flip ? region.m : region.n);
-    const k = guessAll(region.k);
-    const sizes = { rows, columns, k, batch: guessAll(region.batch) };
-    const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(region, target) };
-    if (software)
-      out.push(...onSoftware(base, sizes, fixedSubgroup(target), vector === 1 && isLlvmpipe(target) ? 1 : 4));
-    else out.push(...onGpu(base, sizes, target));
-    out.push(...plain(base, sizes));
+    const sizes = sizesOf(region, along);
+    const base = { ...PLAIN, vector, ...(along ? { along } : {}) };
+    out.push(...onGpu(base, sizes, target), ...plain(base, sizes));
   }
   return out;
+}
+
+/** Everything that could do, by its price. */
+function softwareCandidates(region: ContractionRegion, target: Target): readonly Schedule[] {
+  const sg = fixedSubgroup(target);
+  const priced: { readonly s: ContractionSchedule; readonly price: number; readonly text: string }[] = [];
+  const consider = (s: ContractionSchedule, z: ContractionSizes): void => {
+    priced.push({ s, price: softwarePrice(region, s, z, sg), text: JSON.stringify(s) });
+  };
+  for (const vector of [4, 2, 1] as const) {
+    const along = vector === 1 ? undefined : alongOf(region, vector);
+    if (vector > 1 && !along) continue;
+    const sizes = sizesOf(region, along);
+    const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(region, target) };
+    for (const s of onSoftware(base, sizes, sg, vector === 1 && isLlvmpipe(target) ? 1 : 4)) consider(s, sizes);
+    for (const s of plain(base, sizes)) consider(s, sizes);
+  }
+  priced.sort((x, y) => x.price - y.price || (x.text < y.text ? -1 : 1));
+  return priced.map((p) => p.s);
 }
 
 /** On llvmpipe an epilogue with dear functions stands once, in a loop over sums that were stored first. */
@@ -50,44 +72,28 @@ function epilogueOn(region: ContractionRegion, target: Target): Pick<Contraction
 /** Weighted operations (see cost.ts) from which it pays to store the sums and load them again. */
 const DEAR_EPILOGUE = 16;
 
-interface Sizes {
-  readonly rows: number;
-  readonly columns: number;
-  readonly k: number;
-  readonly batch: number;
-}
 type Base = Omit<ContractionSchedule, "reg" | "threads">;
 
 /** One subgroup a workgroup: rows come by broadcast, each lane has columns of its own. */
-function onSoftware(base: Base, z: Sizes, sg: number, tileK: number): readonly ContractionSchedule[] {
+function onSoftware(base: Base, z: ContractionSizes, sg: number, tileK: number): readonly ContractionSchedule[] {
   const out: ContractionSchedule[] = [];
-  const v = base.vector;
-  if (sg > 0) {
-    const columnsWanted = Math.max(1, 32 / sg / (base.along === "k" ? 1 : v));
-    for (const rows of [16, 8, 4])
-      for (const wide of new Set([columnsWanted, Math.max(1, columnsWanted / 2), 1])) {
-        if (rows % sg !== 0 || (rows > 4 && rows >= 2 * z.rows)) continue;
-        const lanes = base.along === "k" ? 1 : v;
-        if (wide > 1 && wide * lanes * sg >= 2 * z.columns) continue;
-        out.push({
-          ...base,
-          reg: [rows, wide * lanes],
-          threads: [1, sg, 1],
-          tileK,
-          subgroup: "broadcast",
-          rowFrom: "thread",
-        });
-      }
-  }
+  if (sg === 0) return out;
+  const lanes = base.along === "k" ? 1 : base.vector;
+  const most = sg === 4 ? 128 : 64;
+  for (const rows of [16, 8, 4])
+    for (const wide of [8, 4, 2, 1]) {
+      if (rows % sg !== 0 || rows * wide * lanes > most || (rows > 4 && rows >= 2 * z.rows)) continue;
+      out.push({ ...base, reg: [rows, wide * lanes], threads: [1, sg, 1], tileK, subgroup: "broadcast" });
+    }
   return out;
 }
 
-function onGpu(base: Base, z: Sizes, target: Target): readonly ContractionSchedule[] {
+function onGpu(base: Base, z: ContractionSizes, target: Target): readonly ContractionSchedule[] {
   const out: ContractionSchedule[] = [];
   const most = target.limits.maxComputeInvocationsPerWorkgroup;
   const v = base.vector;
   const tile = (rm: number, rn: number, tm: number, tn: number, tileK: number, buffers: 1 | 2): void => {
-    if (tm * tn > most || rn % v !== 0 || (base.along === "k" && false)) return;
+    if (tm * tn > most || rn % v !== 0) return;
     if (tm * rm >= 4 * Math.max(16, z.rows) || tn * rn >= 4 * Math.max(16, z.columns)) return;
     const groups = Math.ceil(z.rows / (tm * rm)) * Math.ceil(z.columns / (tn * rn)) * z.batch;
     // Below a workgroup a core, K is split too.
@@ -97,7 +103,12 @@ function onGpu(base: Base, z: Sizes, target: Target): readonly ContractionSchedu
   };
   const gpu = target.kind === "gpu";
   const big = z.rows * z.columns * z.batch >= 512 * 512;
-  if (gpu && big) tile(8, 8, 16, 16, 16, 1);
+  if (gpu && big) {
+    tile(8, 8, 16, 16, 16, 1);
+    tile(8, 8, 16, 16, 16, 2);
+    tile(8, 8, 16, 16, 8, 2);
+    tile(8, 4, 16, 16, 16, 1);
+  }
   if (z.rows >= 32 && z.columns >= 32 && z.k >= 16) {
     tile(4, 4, 16, 16, 16, 1);
     tile(4, 4, 16, 16, 16, 2);
@@ -108,7 +119,7 @@ function onGpu(base: Base, z: Sizes, target: Target): readonly ContractionSchedu
 }
 
 /** Register tiles without memory shared by the workgroup: right for every size. */
-function plain(base: Base, z: Sizes): readonly ContractionSchedule[] {
+function plain(base: Base, z: ContractionSizes): readonly ContractionSchedule[] {
   const out: ContractionSchedule[] = [];
   const v = base.vector;
   const lanes = base.along === "k" ? 1 : v;

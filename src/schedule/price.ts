@@ -1,0 +1,143 @@
+/**
+ * What a contraction's schedule costs on a software adapter: nanoseconds a core, from costs of single operations of a
+ * subgroup measured on Mesa's llvmpipe (eight lanes) and SwiftShader (four).
+ */
+import { ONE, productExtent } from "../../ir/extent.ts";
+import { type Axis, axisRef, childrenOf, shapeOf, type TensorExpr } from "../../ir/tensor.ts";
+import { divisible, inside, linearForm, positionIn } from "./affine.ts";
+import { contiguous, strideAlong } from "./apply/operands.ts";
+import { laneable } from "./apply/walk.ts";
+import type { ContractionRegion } from "./region.ts";
+import type { ContractionSchedule } from "./schedule.ts";
+
+interface Costs {
+  readonly fma: number;
+  readonly broadcast: number;
+  readonly scalar: number;
+  readonly vector: number;
+  readonly iteration: number;
+  readonly group: number;
+  /** Scalars an invocation may keep; beyond, each costs `spill` a step of K. */
+  readonly registers: number;
+  readonly spill: number;
+}
+const EIGHT: Costs = {
+  fma: 0.5,
+  broadcast: 0.5,
+  scalar: 5,
+  vector: 16,
+  iteration: 2,
+  group: 100,
+  registers: 64,
+  spill: 2,
+};
+const FOUR: Costs = {
+  fma: 2,
+  broadcast: 2.6,
+  scalar: 12,
+  vector: 31,
+  iteration: 6,
+  group: 270,
+  registers: 128,
+  spill: 4,
+};
+
+export interface ContractionSizes {
+  readonly rows: number;
+  readonly columns: number;
+  readonly k: number;
+  readonly batch: number;
+}
+
+/** Loads of a unit of `lanes` elements along the last of `axes`: one, if every read there is whole and begins on a multiple. */
+function loadsOf(e: TensorExpr, axes: readonly Axis[], lanes: number, c: Costs): number {
+  const last = axes[axes.length - 1];
+  let cost = 0;
+  const seen = new Set<TensorExpr>();
+  const visit = (x: TensorExpr): void => {
+    if (seen.has(x)) return;
+    seen.add(x);
+    if (x.kind === "read") {
+      const shape = shapeOf(x.tensor);
+      const moves = last ? strideAlong(x.at, shape, last) : undefined;
+      const masked = x.fill !== undefined && x.at.some((i, d) => !within(i, shape[d] ?? ONE));
+      const form = positionIn(x.at, shape);
+      const whole =
+        last !== undefined &&
+        moves === ONE &&
+        divisible(form.constant, lanes) &&
+        divisible(productExtent(shape), lanes) &&
+        [...form.terms].every(([atom, f]) => atom === axisRef(last) || divisible(f, lanes));
+      if (lanes === 1 || moves?.value === 0) cost += c.scalar;
+      else cost += whole && !masked ? c.vector : lanes * c.scalar;
+      if (masked) cost += 2 * lanes * c.fma * 2;
+    }
+    for (const y of childrenOf(x)) visit(y);
+  };
+  visit(e);
+  return cost;
+}
+
+function within(index: TensorExpr, extent: Parameters<typeof inside>[1]): boolean {
+  const p = inside(linearForm(index), extent);
+  return p.low && p.high;
+}
+
+interface Operands {
+  readonly loadA: number;
+  readonly loadB: number;
+}
+const known = new WeakMap<ContractionRegion, Map<string, Operands>>();
+
+/** What loading an element of K costs for a row and for a column (or a vector of columns). */
+function operandsOf(region: ContractionRegion, v: number, along: ContractionSchedule["along"], c: Costs): Operands {
+  let memo = known.get(region);
+  if (!memo) {
+    memo = new Map();
+    known.set(region, memo);
+  }
+  const key = `${v}${along ?? ""}${c.fma}`;
+  const old = memo.get(key);
+  if (old) return old;
+  const flip = along === "m" && region.b !== undefined;
+  const [a, b] = flip ? [region.b ?? region.a, region.a] : [region.a, region.b];
+  const laneN = along === "n" || along === "m" ? v : 1;
+  const laneK = along === "k" || (v > 1 && laneable(region.k, v) && contiguous([a], region.k)) ? v : 1;
+  const made = {
+    loadA: loadsOf(a, region.k, laneK, c) / laneK,
+    loadB: !b ? 0 : along === "k" ? loadsOf(b, region.k, v, c) / v : loadsOf(b, flip ? region.m : region.n, laneN, c),
+  };
+  memo.set(key, made);
+  return made;
+}
+
+/** Nanoseconds of one core for the whole contraction. */
+export function softwarePrice(
+  region: ContractionRegion,
+  s: ContractionSchedule,
+  z: ContractionSizes,
+  subgroup: number,
+): number {
+  const c = subgroup === 4 ? FOUR : EIGHT;
+  const lanes = subgroup > 0 ? subgroup : 8;
+  const [rows, columns] = s.reg;
+  const { loadA, loadB } = operandsOf(region, s.vector, s.along, c);
+  const laneN = s.along === "n" || s.along === "m" ? s.vector : 1;
+  const broadcast = s.subgroup === "broadcast";
+  const kept = rows * columns * (s.along === "k" && !broadcast ? s.vector : 1);
+  const perK =
+    rows * columns * c.fma +
+    (broadcast ? (rows / lanes) * loadA + rows * c.broadcast : rows * loadA) +
+    (columns / laneN) * loadB +
+    c.iteration / Math.max(1, s.tileK) +
+    c.spill * Math.max(0, kept - c.registers);
+  const [tm, tn, tk] = s.threads;
+  const groupRows = broadcast ? rows : tm * rows;
+  const groups =
+    Math.ceil(z.rows / groupRows) * Math.ceil(z.columns / (tn * columns)) * Math.ceil(z.batch / s.batches) * s.splitK;
+  const subgroups = Math.max(1, Math.ceil((tm * tn * tk * s.batches) / lanes));
+  const steps = z.k / tk / s.splitK;
+  const stores = rows * columns * c.scalar;
+  // Fewer workgroups than cores leave cores idle; there are two at least.
+  return Math.max(groups, 2) * (subgroups * (steps * perK + stores) + c.group);
+}

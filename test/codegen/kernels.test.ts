@@ -81,12 +81,12 @@ describe("on the device", () => {
 test("names that mean something to WGSL, to helpers or to nobody", async () => {
   const kernel = parseKernel(
     `
-kernel fn(vec4f: read f32[4], __b: read f32[4], größe: write f32[4], is_nan: write f32[4])
+kernel Sizes(vec4f: read f32[4], __b: read f32[4], größe: write f32[K], is_nan: write f32[4]; K: uniform)
   let: private f32[1]
   for struct:1 @grid.x
     for texture:4 @thread.x
       let sizes = vec4f[texture]
-      let group = __b[texture]
+      let group = __b[min(texture, K)]
       let local = isnan(sizes)
       let max = max(sizes, group)
       größe[texture] = select(local, 1.0, max)
@@ -96,7 +96,7 @@ kernel fn(vec4f: read f32[4], __b: read f32[4], größe: write f32[4], is_nan: w
       .replace("let max =", "let max_ =")
       .replace("local, 1.0, max)", "local, 1.0, max_)"),
   );
-  const got = await runKernel(kernel, new Map(), { vec4f: [1, 2, 3, Number.NaN], __b: [4, 1, 3, 1] });
+  const got = await runKernel(kernel, new Map([["K", 4]]), { vec4f: [1, 2, 3, Number.NaN], __b: [4, 1, 3, 1] });
   expect(got.get("größe")).toEqual([4, 2, 3, 1]);
 });
 

@@ -32,7 +32,7 @@ function keyOf(source: BufferSource): string {
   return made;
 }
 
-function valueOf(source: BufferSource): PlanValue {
+function planValue(source: BufferSource): PlanValue {
   if (source.kind === "temporary") return { key: keyOf(source), dtype: source.dtype, size: source.size };
   const { tensor, slot } = source.ref;
   return { key: keyOf(source), dtype: tensor.types[slot] ?? "f32", size: elementsOf(shapeOf(tensor)) };
@@ -46,7 +46,7 @@ export function emitKernels(list: readonly AppliedKernel[], target: Target): Emi
       const binding = applied.bindings[storage.indexOf(b)];
       if (!binding)
         throw new RangeError(`kernel ${applied.kernel.name} has a buffer ${b.name} that nothing is bound to`);
-      return valueOf(binding);
+      return planValue(binding);
     });
     const planned: PlannedKernel = {
       kernel: {
@@ -61,8 +61,8 @@ export function emitKernels(list: readonly AppliedKernel[], target: Target): Emi
       },
       values,
       groups: emitted.groups,
-      fills: applied.fills.map((f) => ({ value: valueOf(f.target), pattern: f.pattern })),
-      copies: applied.copies.map((c) => ({ from: valueOf(c.from), to: valueOf(c.to) })),
+      fills: applied.fills.map((f) => ({ value: planValue(f.target), pattern: f.pattern })),
+      copies: applied.copies.map((c) => ({ from: planValue(c.from), to: planValue(c.to) })),
     };
     return { applied, planned };
   });
@@ -85,7 +85,7 @@ export function planRequest(
       name,
       dtype: ref.tensor.types[ref.slot] ?? "f32",
       shape,
-      value: valueOf({ kind: "tensor", ref }),
+      value: planValue({ kind: "tensor", ref }),
       folded: folded.has(name),
     };
   };

@@ -111,7 +111,7 @@ class Forward {
       case "map": {
         const root = d.results[0];
         if (root?.kind === "reduce") this.#reduction(d, root);
-        else d.results.forEach((e, slot) => this.#define(d, slot, pushForward(e, this.#leaf)));
+        else for (const [slot, e] of d.results.entries()) this.#define(d, slot, pushForward(e, this.#leaf));
         return;
       }
       case "scan":
@@ -154,7 +154,7 @@ class Forward {
       const same = r.monoid.slots
         .flatMap((t, s) => (isFloat(t) ? [] : [apply("eq", r.values[s]!, own(s)) as TensorExpr]))
         .reduce((a, b) => apply("and", a, b));
-      tangents.forEach((t, slot) => this.#define(d, slot, t && total(where(same, t))));
+      for (const [slot, t] of tangents.entries()) this.#define(d, slot, t && total(where(same, t)));
     } else {
       const dual = dualMonoid(r.monoid);
       const values = [...r.values, ...floatSlots(r.monoid).map((s) => tangents[s] ?? constant(r.monoid.slots[s]!, 0))];
@@ -165,7 +165,8 @@ class Forward {
           { name: `${d.name}_t`, span: d.span },
         ),
       );
-      floatSlots(r.monoid).forEach((s, i) => this.set(d, s, { tensor: made, slot: r.monoid.slots.length + i }));
+      for (const [i, s] of floatSlots(r.monoid).entries())
+        this.set(d, s, { tensor: made, slot: r.monoid.slots.length + i });
     }
   }
 
@@ -187,7 +188,7 @@ class Forward {
     const made = this.#emit(
       scanDef(axes, along, dualMonoid(d.monoid), [...values, ...floats.map((s) => moved[s]!)], o),
     );
-    floats.forEach((s, i) => this.set(d, s, { tensor: made, slot: d.monoid.slots.length + i }));
+    for (const [i, s] of floats.entries()) this.set(d, s, { tensor: made, slot: d.monoid.slots.length + i });
   }
 
   #scatter(d: ScatterDef): void {

@@ -124,7 +124,7 @@ export function toBoolean(v: Value | undefined, fallback: boolean, span: Span, w
   return fail("EIN1502", `${what} must be true or false`, v.span ?? span, `found ${describe(v)}`);
 }
 
-export function toString(v: Value | undefined, span: Span, what: string): string {
+export function toText(v: Value | undefined, span: Span, what: string): string {
   if (v?.kind === "string") return v.value;
   return fail("EIN1502", `${what} must be a string`, v?.span ?? span, `found ${describe(v)}`);
 }

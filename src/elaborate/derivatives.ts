@@ -267,9 +267,8 @@ function extraTensor(cx: Context, r: Request, parameter: string, like: TensorVal
   const value = toTensor(given, a.span, like.dtype);
   if (value.dtype !== like.dtype || value.shape.length !== like.shape.length)
     return fail("EIN1202", `\`${parameter}\` must be ${describe(like)}`, a.span, `this is ${describe(value)}`);
-  value.shape.forEach((e, i) =>
-    cx.builder.requireEqual(e, like.shape[i]!, a.span, like.span, `axis ${i} of \`${parameter}\``),
-  );
+  for (const [i, e] of value.shape.entries())
+    cx.builder.requireEqual(e, like.shape[i]!, a.span, like.span, `axis ${i} of \`${parameter}\``);
   return value;
 }
 

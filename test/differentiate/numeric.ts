@@ -17,7 +17,8 @@ export function sample(shape: readonly number[], seed: number): { shape: readonl
 function weighted(program: Program, inputs: Arrays, weights: readonly Float64Array[]): number {
   let sum = 0;
   interpret(program, inputs).forEach((r, k) => {
-    if (r.dtype === "f32") r.data.forEach((v, i) => (sum += v * weights[k]![i]!));
+    if (r.dtype !== "f32") return;
+    for (const [i, v] of r.data.entries()) sum += v * weights[k]![i]!;
   });
   return sum;
 }
@@ -27,7 +28,7 @@ export function gradientProblems(program: Program, inputs: Arrays, wrt: readonly
   const outputs = interpret(program, inputs);
   const weights = outputs.map((r, k) => sample([r.data.length], 100 + k).data);
   const withSeeds = new Map(inputs);
-  outputs.forEach((r, k) => withSeeds.set(`cotangent_${r.name}`, { shape: r.shape, data: weights[k]! }));
+  for (const [k, r] of outputs.entries()) withSeeds.set(`cotangent_${r.name}`, { shape: r.shape, data: weights[k]! });
   const adjoint = reverse(program, { wrt, seed: () => "input" });
   const results = interpret(
     adjoint,

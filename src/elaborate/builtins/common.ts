@@ -3,7 +3,7 @@ import type { Span } from "../../../grammar/span.ts";
 import { type DType, isFloat, isInteger } from "../../../ir/dtype.ts";
 import { type Extent, ONE, proveNonNegative } from "../../../ir/extent.ts";
 import { cast, i32, type TensorExpr } from "../../../ir/tensor.ts";
-import { describe, fail, failBoth, toExtent, toItems, toTensor, toString as toText } from "../convert.ts";
+import { describe, fail, failBoth, toExtent, toItems, toTensor, toText } from "../convert.ts";
 import type { Builder, Builtin, BuiltinParameter, IntValue, TensorValue, Value } from "../value.ts";
 
 export type Args = Readonly<Record<string, Value | undefined>>;

@@ -1,5 +1,6 @@
 /** Candidates for contractions, best guess first. */
 import { alongOf } from "./apply/operands.ts";
+import { laneable } from "./apply/walk.ts";
 import { costOf } from "./cost.ts";
 import { fixedSubgroup, guessAll, isLlvmpipe } from "./measure.ts";
 import { type ContractionSizes, softwarePrice } from "./price.ts";
@@ -51,12 +52,16 @@ function softwareCandidates(region: ContractionRegion, target: Target): readonly
     priced.push({ s, price: softwarePrice(region, s, z, sg), text: JSON.stringify(s) });
   };
   for (const vector of [4, 2, 1] as const) {
-    const along = vector === 1 ? undefined : alongOf(region, vector);
-    if (vector > 1 && !along) continue;
-    const sizes = sizesOf(region, along);
-    const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(region, target) };
-    for (const s of onSoftware(base, sizes, sg, vector === 1 && isLlvmpipe(target) ? 1 : 4)) consider(s, sizes);
-    for (const s of plain(base, sizes)) consider(s, sizes);
+    const best = vector === 1 ? undefined : alongOf(region, vector);
+    if (vector > 1 && !best) continue;
+    // Where both operands lie along K, vectors of columns are an option too: less code, whole stores.
+    const others = best === "k" && region.n.length > 0 && laneable(region.n, vector) ? (["n"] as const) : [];
+    for (const along of [best, ...others]) {
+      const sizes = sizesOf(region, along);
+      const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(region, target) };
+      for (const s of onSoftware(base, sizes, sg, vector === 1 && isLlvmpipe(target) ? 1 : 4)) consider(s, sizes);
+      for (const s of plain(base, sizes)) consider(s, sizes);
+    }
   }
   priced.sort((x, y) => x.price - y.price || (x.text < y.text ? -1 : 1));
   return priced.map((p) => p.s);

@@ -103,9 +103,18 @@ function operandsOf(region: ContractionRegion, v: number, along: ContractionSche
   const [a, b] = flip ? [region.b ?? region.a, region.a] : [region.a, region.b];
   const laneN = along === "n" || along === "m" ? v : 1;
   const laneK = along === "k" || (v > 1 && laneable(region.k, v) && contiguous([a], region.k)) ? v : 1;
+  const n = flip ? region.m : region.n;
+  // Columns that lie along K come in vectors along it and are turned.
+  const turned = b && laneN > 1 && laneK > 1 && contiguous([b], region.k) && !contiguous([b], n);
   const made = {
     loadA: loadsOf(a, region.k, laneK, c) / laneK,
-    loadB: !b ? 0 : along === "k" ? loadsOf(b, region.k, v, c) / v : loadsOf(b, flip ? region.m : region.n, laneN, c),
+    loadB: !b
+      ? 0
+      : along === "k"
+        ? loadsOf(b, region.k, v, c) / v
+        : turned
+          ? loadsOf(b, region.k, v, c)
+          : loadsOf(b, n, laneN, c),
   };
   memo.set(key, made);
   return made;
@@ -137,7 +146,7 @@ export function softwarePrice(
     Math.ceil(z.rows / groupRows) * Math.ceil(z.columns / (tn * columns)) * Math.ceil(z.batch / s.batches) * s.splitK;
   const subgroups = Math.max(1, Math.ceil((tm * tn * tk * s.batches) / lanes));
   const steps = z.k / tk / s.splitK;
-  const stores = rows * columns * c.scalar;
+  const stores = ((rows * columns) / laneN) * (laneN > 1 ? c.vector : c.scalar);
   // Fewer workgroups than cores leave cores idle; there are two at least.
   return Math.max(groups, 2) * (subgroups * (steps * perK + stores) + c.group);
 }

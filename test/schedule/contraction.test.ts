@@ -311,6 +311,8 @@ describe("contractions", () => {
     ["staged, doubled, split", { stage: "both", tileK: 4, buffers: 2, splitK: 3 }],
     ["along m", { vector: 4, along: "m", reg: [2, 4] }],
     ["along k", { vector: 4, along: "k" }],
+    ["columns turned", { vector: 4, along: "n", reg: [2, 8] }],
+    ["columns turned, broadcast", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 4], vector: 4, along: "n" }],
     ["along k, staged", { vector: 4, along: "k", stage: "both", tileK: 8 }],
     ["broadcast", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 2] }],
     ["broadcast in vectors", { subgroup: "broadcast", threads: [1, 8, 1], reg: [16, 4], vector: 4 }],

@@ -1,7 +1,19 @@
 /** Contractions: an invocation's tile of rows and columns over K, from registers, subgroup broadcasts or workgroup memory. */
 import type { DType } from "../../../ir/dtype.ts";
 import { ceilDivExtent, type Extent, ONE, productExtent, size, subExtent } from "../../../ir/extent.ts";
-import { extract, iadd, imul, type KernelExpr, kapply, kint, ksize, type Lanes, subgroup } from "../../../ir/kernel.ts";
+import {
+  extract,
+  iadd,
+  imul,
+  type KernelExpr,
+  kapply,
+  kint,
+  ksize,
+  kvector,
+  type Lanes,
+  splat,
+  subgroup,
+} from "../../../ir/kernel.ts";
 import {
   type Axis,
   axis,
@@ -247,9 +259,31 @@ function tileStep(
     products(left, columns(), undefined);
     return;
   }
+  if (t.laneN > 1 && sides.b && contiguous([sides.b], sides.k) && !contiguous([sides.b], sides.n)) {
+    // Columns lie along K: a vector along K for each of them, turned into vectors along N.
+    const held = t.columnAxes.map((a) => columnsAlongK(t, a, sides.b ?? sides.a));
+    for (let lane = 0; lane < t.laneK; lane++) {
+      const turned = held.map((lanes) => name(b, "y", kvector(lanes.map((v) => extract(v, lane)))));
+      at(lane, () => products(left, turned, lane));
+    }
+    return;
+  }
   // Columns in vectors along N are loaded for each element of K; else they too come in vectors along K.
   const along = t.laneN > 1 ? undefined : columns();
   for (let lane = 0; lane < t.laneK; lane++) at(lane, () => products(left, along ?? columns(), lane));
+}
+
+/** The operand of each of a vector's columns, in a vector along K. */
+function columnsAlongK(t: Tile, a: Axis, e: TensorExpr): readonly KernelExpr[] {
+  return Array.from({ length: t.laneN }, (_, l) =>
+    inCopy(t.b, () => {
+      const flats = t.b.flats.length;
+      unflattenAxes(t.b, t.sides.n, elementOf(axisRef(a), t.laneN, l), 1);
+      const v = splat(lower(t.b, e), t.laneK);
+      t.b.flats.length = flats;
+      return v;
+    }),
+  );
 }
 
 // ---- Split K ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,9 @@ import { gradEinsumSuite } from "./grad-einsum.ts";
 import { onnxSuite } from "./onnx/suite.ts";
 import { opinfoSuite } from "./opinfo/suite.ts";
 import type { Suite } from "./job.ts";
+import { gradProgramsSuite } from "./programs/suite-grad.ts";
+import { kernelbenchSuite } from "./programs/suite-kernelbench.ts";
+import { polybenchSuite } from "./programs/suite-polybench.ts";
 import { tcErrorsSuite, tcSuite } from "./tc/suite.ts";
 
 /** `rejects`: every case of the file must be rejected. */
@@ -18,6 +21,9 @@ export const SUITES: ReadonlyMap<string, { readonly suite: Suite; readonly rejec
     { suite: gradEinsumSuite, rejects: false },
     { suite: onnxSuite, rejects: false },
     { suite: opinfoSuite, rejects: false },
+    { suite: polybenchSuite, rejects: false },
+    { suite: gradProgramsSuite, rejects: false },
+    { suite: kernelbenchSuite, rejects: false },
     { suite: tcSuite, rejects: false },
     { suite: tcErrorsSuite, rejects: true },
   ].map((s) => [s.suite.name, s]),

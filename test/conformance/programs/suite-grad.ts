@@ -1,0 +1,34 @@
+/** `grad-programs`: programs by name, their values and their gradients by every parameter that the case lists. */
+import { decode, type FileTensor } from "../arrays.ts";
+import { type ConstValue, DEFAULT_TOLERANCE, type Job, type RunJob, type Suite, unsupported } from "../job.ts";
+import { argumentsFor, functionName, gradientJob, type ProgramFunction, programsIn } from "./library.ts";
+
+interface GradCase {
+  readonly name: string;
+  readonly category: string;
+  readonly formula: string;
+  readonly inputs: Readonly<Record<string, FileTensor>>;
+  readonly wrt: readonly string[];
+  readonly consts: Readonly<Record<string, ConstValue>>;
+  readonly output: FileTensor;
+  readonly cotangent: FileTensor | null;
+  readonly grads: Readonly<Record<string, FileTensor>>;
+}
+
+let programs: ReadonlyMap<string, ProgramFunction> | undefined;
+
+export const gradProgramsSuite: Suite = {
+  name: "grad-programs",
+  translate(raw): readonly Job[] {
+    const c = raw as unknown as GradCase;
+    programs ??= programsIn("grad");
+    const f = programs.get(functionName(c.name.replace(/^grad:/, "")));
+    if (!f) return [unsupported(c.category, `no program: ${c.name}: ${c.formula}`)];
+    const tensors = Object.fromEntries(Object.entries(c.inputs).map(([name, t]) => [name, decode(t)]));
+    const args = argumentsFor(f, tensors, c.consts, Object.keys(c.inputs));
+    const value: RunJob = { kind: "run", source: f.source, fn: f.name, ...args, expected: [decode(c.output)], tolerance: DEFAULT_TOLERANCE };
+    const cotangents = c.cotangent ? [decode(c.cotangent)] : [];
+    const expected = c.wrt.map((name) => decode(c.grads[name]!));
+    return c.wrt.length === 0 ? [value] : [value, gradientJob(f, args, cotangents, c.wrt, expected, DEFAULT_TOLERANCE)];
+  },
+};

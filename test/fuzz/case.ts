@@ -32,7 +32,14 @@ const VARIANTS: readonly GenerateOptions[] = [
   { definitions: 10, depth: 2 },
   { dtypes: ["i32", "u32", "bool"], functions: false },
   { dtypes: ["f32"], kinds: ["map", "reduce"], definitions: 4, maxExtent: 12 },
-  { dtypes: ["f32"], functions: false, kinds: ["reduce", "reduce", "scan", "scatter"], maxExtent: 24, definitions: 3, depth: 2 },
+  {
+    dtypes: ["f32"],
+    functions: false,
+    kinds: ["reduce", "reduce", "scan", "scatter"],
+    maxExtent: 24,
+    definitions: 3,
+    depth: 2,
+  },
 ];
 
 /** The same seed gives the same case for ever (as long as the generator stays). */
@@ -68,5 +75,7 @@ export function hostArray(dtype: DType, a: ArrayInput): HostArray {
 }
 
 export function hostArrays(c: Case): Record<string, HostArray> {
-  return Object.fromEntries(c.program.inputs.map((d) => [d.name, hostArray(d.types[0] ?? "f32", c.inputs.get(d.name)!)]));
+  return Object.fromEntries(
+    c.program.inputs.map((d) => [d.name, hostArray(d.types[0] ?? "f32", c.inputs.get(d.name)!)]),
+  );
 }

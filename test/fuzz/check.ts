@@ -38,13 +38,16 @@ export interface Tally {
   gradients: number;
 }
 
+/** Interpreter steps of a case. */
+const BUDGET = 5e5;
+
 class Differs extends Error {}
 
-/** Whether the case is well-formed; others are not the compiler's business. */
+/** Whether the case is well-formed and quick to interpret; others are not the compiler's business. */
 export function isValid(c: Case): boolean {
   try {
     if (verifyProgram(c.program).length > 0 || unprovedReads(c.program).length > 0) return false;
-    interpret(c.program, c.inputs, { sizes: c.sizes, budget: 3e6 });
+    interpret(c.program, c.inputs, { sizes: c.sizes, budget: BUDGET });
     return true;
   } catch {
     return false;
@@ -106,7 +109,12 @@ export async function checkCase(c: Case, o: CheckOptions, tally: Tally): Promise
     return undefined;
   } catch (error) {
     const kind = error instanceof Differs ? "differs" : "throws";
-    return { stage, kind, message: kind === "throws" && error instanceof Error ? (error.stack ?? error.message) : messageOf(error), trial };
+    return {
+      stage,
+      kind,
+      message: kind === "throws" && error instanceof Error ? (error.stack ?? error.message) : messageOf(error),
+      trial,
+    };
   }
 }
 

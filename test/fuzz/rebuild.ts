@@ -81,7 +81,16 @@ export function rebuild(p: Program, edit: Edit): Program {
       case "scatter": {
         const into = d.into?.some((r) => edit.without?.has(r.tensor)) ? undefined : d.into;
         const refs = into?.map((r) => ({ tensor: onDef(r.tensor), slot: r.slot }));
-        return scatterDef(ax, d.monoid, d.domain.map(onAxis), d.at.map(onExpr), d.values.map(onExpr), d.initial, refs, o);
+        return scatterDef(
+          ax,
+          d.monoid,
+          d.domain.map(onAxis),
+          d.at.map(onExpr),
+          d.values.map(onExpr),
+          d.initial,
+          refs,
+          o,
+        );
       }
       case "carry":
         throw new RangeError("a program with a loop");

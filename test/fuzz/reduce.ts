@@ -2,10 +2,9 @@
  * Makes a failing case small: greedily drops results, steps and inputs, shrinks extents, replaces subexpressions by their parts or
  * by constants and data by zeros, as long as the case stays valid and fails in the same manner.
  */
-import { size } from "../../ir/extent.ts";
+import { evaluateExtent, size } from "../../ir/extent.ts";
 import { type ArrayInput, interpret } from "../../ir/interpret.ts";
 import {
-
   childrenOf,
   constant,
   type Definition,
@@ -14,7 +13,6 @@ import {
   type Program,
   type TensorExpr,
 } from "../../ir/tensor.ts";
-import { evaluateExtent } from "../../ir/extent.ts";
 import type { Case } from "./case.ts";
 import { isValid } from "./check.ts";
 import { binding, type Edit, rebuild } from "./rebuild.ts";
@@ -65,10 +63,23 @@ function attempt(make: Candidate): Case | undefined {
 }
 
 const PASSES: readonly ((c: Case) => Iterable<Candidate>)[] = [
-  dropResults, cutSteps, dropInputs, shrinkSizes, specialiseSizes, shrinkExtents, replaceExpressions, dropSlots, plainData,
+  dropResults,
+  cutSteps,
+  dropInputs,
+  shrinkSizes,
+  specialiseSizes,
+  shrinkExtents,
+  replaceExpressions,
+  dropSlots,
+  plainData,
 ];
 
-function edited(c: Case, edit: Edit, sizes: ReadonlyMap<string, number> = c.sizes, more: ReadonlyMap<string, ArrayInput> = new Map()): Case {
+function edited(
+  c: Case,
+  edit: Edit,
+  sizes: ReadonlyMap<string, number> = c.sizes,
+  more: ReadonlyMap<string, ArrayInput> = new Map(),
+): Case {
   const program = rebuild(c.program, edit);
   return fitted({ ...c, program, sizes, inputs: new Map([...c.inputs, ...more]) });
 }
@@ -134,7 +145,8 @@ function smaller(n: number): number[] {
 }
 
 function* shrinkSizes(c: Case): Iterable<Candidate> {
-  for (const [name, n] of c.sizes) for (const m of smaller(n)) yield () => edited(c, {}, new Map([...c.sizes, [name, m]]));
+  for (const [name, n] of c.sizes)
+    for (const m of smaller(n)) yield () => edited(c, {}, new Map([...c.sizes, [name, m]]));
 }
 
 function* specialiseSizes(c: Case): Iterable<Candidate> {
@@ -148,10 +160,13 @@ function* specialiseSizes(c: Case): Iterable<Candidate> {
 function* shrinkExtents(c: Case): Iterable<Candidate> {
   const values = new Set<number>();
   for (const d of definitions(c.program)) {
-    for (const a of [...d.axes, ...(d.kind === "scatter" ? d.domain : [])]) if (a.extent.value !== undefined) values.add(a.extent.value);
-    for (const e of nodesOf(d)) if (e.kind === "reduce") for (const a of e.axes) if (a.extent.value !== undefined) values.add(a.extent.value);
+    for (const a of [...d.axes, ...(d.kind === "scatter" ? d.domain : [])])
+      if (a.extent.value !== undefined) values.add(a.extent.value);
+    for (const e of nodesOf(d))
+      if (e.kind === "reduce") for (const a of e.axes) if (a.extent.value !== undefined) values.add(a.extent.value);
   }
-  for (const v of values) for (const m of smaller(v)) yield () => edited(c, { extent: (e) => (e.value === v ? size(m) : e) });
+  for (const v of values)
+    for (const m of smaller(v)) yield () => edited(c, { extent: (e) => (e.value === v ? size(m) : e) });
 }
 
 function definitions(p: Program): Definition[] {
@@ -182,7 +197,8 @@ function* replaceExpressions(c: Case): Iterable<Candidate> {
       if (e.kind === "size") others.pop();
       for (const other of new Set(others)) yield () => edited(c, { replace: new Map([[e, other]]) });
       if (e.kind === "read" && e.at.length > 0 && e.fill)
-        for (const i of e.at) if (i.kind !== "const") yield () => edited(c, { replace: new Map([[i, constant("i32", 0)]]) });
+        for (const i of e.at)
+          if (i.kind !== "const") yield () => edited(c, { replace: new Map([[i, constant("i32", 0)]]) });
     }
   }
 }
@@ -195,7 +211,9 @@ function* dropSlots(c: Case): Iterable<Candidate> {
       yield () => {
         if (c.program.steps.at(-1) !== d) throw new RangeError("only of the last step");
         const made = mapDef(d.axes, [e], { name: d.name });
-        const results = c.program.results.flatMap((r) => (r.tensor !== d ? [r] : r.slot === slot ? [{ ...r, tensor: made, slot: 0 }] : []));
+        const results = c.program.results.flatMap((r) =>
+          r.tensor !== d ? [r] : r.slot === slot ? [{ ...r, tensor: made, slot: 0 }] : [],
+        );
         return edited({ ...c, program: { ...c.program, steps: [...c.program.steps.slice(0, -1), made], results } }, {});
       };
   }
@@ -204,7 +222,11 @@ function* dropSlots(c: Case): Iterable<Candidate> {
 function* plainData(c: Case): Iterable<Candidate> {
   for (const [name, a] of c.inputs) {
     const list = Array.from(a.data);
-    for (const plain of [list.map(() => 0), list.map(() => 1), list.map((v) => (Number.isFinite(v) ? Math.round(v) : v))]) {
+    for (const plain of [
+      list.map(() => 0),
+      list.map(() => 1),
+      list.map((v) => (Number.isFinite(v) ? Math.round(v) : v)),
+    ]) {
       if (plain.every((v, i) => Object.is(v, list[i]))) break;
       yield () => ({ ...c, inputs: new Map([...c.inputs, [name, { shape: a.shape, data: plain }]]) });
     }

@@ -1,6 +1,6 @@
 /** `einsum` in one call, on the interpreter or a device. */
 import type { HostArray } from "../../runtime/plan.ts";
-import { compile } from "../index.ts";
+import { compile } from "./compile.ts";
 import type { Program } from "./program.ts";
 
 const programs = new Map<string, Program>();

@@ -1,6 +1,5 @@
 /** Arrays as JSON: nested lists, or { dtype, shape, data } with the elements in row-major order. */
 
-import { halfBits, halfValue } from "../../runtime/host-array.ts";
 import type { HostArray, PlanDType } from "../../runtime/plan.ts";
 import { checkShape, MAX_RANK } from "./elements.ts";
 import { failFile } from "./fail.ts";
@@ -198,4 +197,16 @@ function convert(dtype: PlanDType, elements: readonly Element[], file: string, w
     default:
       return dtype satisfies never;
   }
+}
+
+const half = new DataView(new ArrayBuffer(2));
+
+function halfBits(value: number): number {
+  half.setFloat16(0, value);
+  return half.getUint16(0);
+}
+
+function halfValue(bits: number): number {
+  half.setUint16(0, bits);
+  return half.getFloat16(0);
 }

@@ -3,7 +3,8 @@
  * interpreter steps, samples of each result are checked (definitions are pull-form, so an element costs what it depends on).
  */
 import { type Bounds, compareWithin, errorBounds, errorBoundsSampled } from "../ir/bounds.ts";
-import type { ArrayInput } from "../ir/interpret.ts";
+import { type ArrayInput, interpret } from "../ir/interpret.ts";
+import { interpretSampled } from "../ir/interpret-sampled.ts";
 import { InputError } from "../ir/sizes.ts";
 import type { Program as TensorProgram } from "../ir/tensor.ts";
 import type { AdapterInfo, HostArray } from "../runtime/plan.ts";
@@ -35,57 +36,75 @@ export interface CheckedResult {
   readonly first: { readonly index: number; readonly got: number; readonly exact: number; readonly low: number; readonly high: number } | undefined;
 }
 
-/** The most elements of a result that are sampled. */
+/** The most elements of a result that are sampled, and for how long about. */
 const SAMPLES = 64;
+const SAMPLING_MS = 2000;
 
 /** Throws CompileError and InputError as the program's other methods do. */
-export function checkResults(program: Program, name: string, inputs: Readonly<Record<string, HostArray>>, results: Readonly<Record<string, HostArray>>, o: CheckOptions): CheckedResult[] {
-  const { fused } = program.compiled(name, { shapes: shapesOf(inputs), provided: Object.keys(inputs), consts: o.consts, adapter: o.adapter, strict: o.strict });
-  return checkProgram(defuse(fused), toInputs(inputs), results, o.budget);
+export function checkResults(
+  program: Program,
+  name: string,
+  inputs: Readonly<Record<string, HostArray>>,
+  results: Readonly<Record<string, HostArray>>,
+  o: CheckOptions,
+): CheckedResult[] {
+  const given = { shapes: shapesOf(inputs), provided: Object.keys(inputs), consts: o.consts };
+  const { fused } = program.compiled(name, { ...given, adapter: o.adapter, strict: o.strict });
+  return checkProgram(program.tensorProgram(name, given), defuse(fused), toInputs(inputs), results, o.budget);
 }
 
-/** The same for a tensor program, whose inputs are given by name. */
-export function checkProgram(program: TensorProgram, inputs: ReadonlyMap<string, ArrayInput>, results: Readonly<Record<string, HostArray>>, budget: number): CheckedResult[] {
+/**
+ * The same for tensor programs: `written` as elaborated, `run` as the device runs it, whose bounds decide. The interpreter's value of
+ * the first must lie within them too, so that a wrong rewriting shows as much as a wrong kernel.
+ */
+export function checkProgram(
+  written: TensorProgram,
+  run: TensorProgram,
+  inputs: ReadonlyMap<string, ArrayInput>,
+  results: Readonly<Record<string, HostArray>>,
+  budget: number,
+): CheckedResult[] {
   try {
-    return errorBounds(program, inputs, { budget }).map((b) => compared(b, results[b.name]!, undefined));
+    const bounds = errorBounds(run, inputs, { budget });
+    const oracle = new Map(interpret(written, inputs).map((r) => [r.name, r.data]));
+    return bounds.map((b) => compared(b, results[b.name]!, oracle.get(b.name)!, undefined));
   } catch (error) {
     if (!(error instanceof InputError) || error.problem !== "budget") throw error;
   }
-  return program.results.map((r) => {
+  return run.results.map((r) => {
     const got = results[r.name]!;
-    const length = got.data.length;
-    return sampled(program, inputs, r.name, got, Math.min(length, SAMPLES), budget / program.results.length);
+    const positions = spread(got.data.length);
+    const first = performance.now();
+    const one = compareAt(written, run, inputs, r.name, got, positions.slice(0, 1));
+    const rest = Math.floor(SAMPLING_MS / (performance.now() - first));
+    return rest < 1 ? one : compareAt(written, run, inputs, r.name, got, positions.slice(0, 1 + rest));
   });
 }
 
-/** As many evenly spread elements as the budget allows, at least one. */
-function sampled(program: TensorProgram, inputs: ReadonlyMap<string, ArrayInput>, name: string, got: HostArray, count: number, budget: number): CheckedResult {
-  const length = got.data.length;
-  for (let n = count; ; n = Math.ceil(n / 4)) {
-    // A stride that shares no factor with usual extents, so that samples meet every row and column.
-    const positions = Array.from({ length: n }, (_, i) => Math.floor(((i * 0.6180339887498949) % 1) * length));
-    try {
-      const bounds = errorBoundsSampled(program, inputs, name, positions, n > 1 ? { budget } : {});
-      return compared(bounds, got, positions);
-    } catch (error) {
-      if (n === 1 || !(error instanceof InputError) || error.problem !== "budget") throw error;
-    }
-  }
+function compareAt(written: TensorProgram, run: TensorProgram, inputs: ReadonlyMap<string, ArrayInput>, name: string, got: HostArray, positions: readonly number[]): CheckedResult {
+  const bounds = errorBoundsSampled(run, inputs, name, positions, {});
+  return compared(bounds, got, interpretSampled(written, inputs, name, positions), positions);
 }
 
-function compared(b: Bounds, got: HostArray, positions: readonly number[] | undefined): CheckedResult {
+/** Up to SAMPLES offsets all over the result, by the golden ratio: they share no stride with its axes. */
+function spread(length: number): readonly number[] {
+  return Array.from({ length: Math.min(length, SAMPLES) }, (_, i) => Math.floor((((i + 1) * 0.6180339887498949) % 1) * length));
+}
+
+function compared(b: Bounds, got: HostArray, oracle: Float64Array, positions: readonly number[] | undefined): CheckedResult {
   const all = numbersOf(got);
   const values = positions ? Float64Array.from(positions, (p) => all[p]!) : all;
   const c = compareWithin(b, values);
-  const at = c.first;
+  const rewritten = compareWithin(b, oracle);
+  const at = c.first ?? rewritten.first;
   return {
     name: b.name,
     elements: all.length,
     checked: values.length,
-    share: c.outside > 0 ? Math.max(c.share, shareOutside(b, values, at!)) : c.share,
-    outside: c.outside,
+    share: at === undefined ? c.share : Math.max(c.share, shareOutside(b, c.first === undefined ? oracle : values, at)),
+    outside: Math.max(c.outside, rewritten.outside),
     unbounded: c.unbounded,
-    first: at === undefined ? undefined : { index: positions?.[at] ?? at, got: values[at]!, exact: b.exact[at]!, low: b.low[at]!, high: b.high[at]! },
+    first: at === undefined ? undefined : { index: positions?.[at] ?? at, got: values[at]!, exact: oracle[at]!, low: b.low[at]!, high: b.high[at]! },
   };
 }
 

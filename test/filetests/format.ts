@@ -6,7 +6,7 @@
  *   // input x: f32[2, 3] = 1 2 …    an argument, row-major
  *   // input x: f32[2, 3] seed 7     random: floats in ±2, integers from -2 to 6
  *   // strict                        compiled strictly
- *   // kernels: 1                    how many kernels there are
+ *   // kernels: 1                    how many kernels there are; `<= 3` for at most three
  *   // run: interpreter, kernels, schedules, device, gradients
  *   // check: tensor, fused, kernel, wgsl
  *
@@ -34,7 +34,8 @@ export interface Filetest {
   readonly consts: Readonly<Record<string, number | boolean | string | readonly number[]>>;
   readonly inputs: ReadonlyMap<string, GivenInput>;
   readonly strict: boolean;
-  readonly kernels: number | undefined;
+  /** How many there are; with `most` that many or fewer. */
+  readonly kernels: { readonly count: number; readonly most: boolean } | undefined;
   readonly runs: readonly Run[];
   readonly checks: readonly Check[];
   readonly expected: string;
@@ -48,7 +49,7 @@ export function parseFiletest(text: string): Filetest {
   const source = cut < 0 ? text : text.slice(0, cut);
   const inputs = new Map<string, GivenInput>();
   const consts: Record<string, number | boolean | string | readonly number[]> = {};
-  let [fn, strict, kernels]: [string | undefined, boolean, number | undefined] = [undefined, false, undefined];
+  let [fn, strict, kernels]: [string | undefined, boolean, Filetest["kernels"]] = [undefined, false, undefined];
   let [runs, checks]: [readonly Run[], readonly Check[]] = [["interpreter", "kernels", "device"], []];
   source.split("\n").forEach((line, i) => {
     const d = /^\/\/ (fn|const|input|strict|kernels|run|check)\b:? ?(.*)$/.exec(line);
@@ -57,7 +58,7 @@ export function parseFiletest(text: string): Filetest {
     const wrong = (): Error => new Error(`line ${i + 1}: a directive that cannot be read: ${line}`);
     if (kind === "fn") fn = rest;
     else if (kind === "strict") strict = true;
-    else if (kind === "kernels") kernels = Number(rest);
+    else if (kind === "kernels") kernels = { count: Number(rest.replace("<=", "")), most: rest.startsWith("<=") };
     else if (kind === "run") runs = listed(rest, RUNS, wrong);
     else if (kind === "check") checks = listed(rest, CHECKS, wrong);
     else if (kind === "const") {

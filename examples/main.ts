@@ -3,7 +3,7 @@
  * within its derived bound, and writes pictures to `out/`.
  */
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { Device } from "../runtime/device.ts";
@@ -96,7 +96,7 @@ async function digits(device: Device): Promise<void> {
   const file = join(OUT, "digits.png");
   writeArray(file, Object.values(sheet.results)[0]!);
   process.stdout.write(
-    `\n${(100 * share).toFixed(1)}% of 500 digits recognised; picture of digits and their edges: ${file}\n\n`,
+    `\n${(100 * share).toFixed(1)}% of 500 digits recognised; picture of digits and their edges: ${relative(process.cwd(), file)}\n\n`,
   );
 }
 

@@ -1,33 +1,48 @@
-/** Every example of the documentation parses, and the formatter leaves those of whole modules as they are. */
-import { globSync, readFileSync } from "node:fs";
+/** Every example of the documentation is what it says: it compiles, or parses, and gives the values in its comments. */
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { formatModule } from "../../grammar/format.ts";
 import { parseModule } from "../../grammar/parser.ts";
+import { CompileError } from "../../src/api/error.ts";
 import { renderDiagnostics } from "../../src/diagnostics/render.ts";
+import { compile, type Program } from "../../src/index.ts";
+import { codeBlocks, ROOT as root } from "./blocks.ts";
+import { claimsOf, evaluateClaim } from "./values.ts";
 
-const root = new URL("../../", import.meta.url);
-const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })].flatMap((page) => {
+const blocks = codeBlocks("ein");
+const whole = blocks.filter((b) => b.mark === "");
+const fragments = blocks.filter((b) => b.mark === "fragment");
+
+/** Modules that examples import by a path. */
+const OTHERS: Readonly<Record<string, string>> = { "./other.ein": "export fn helper(x: f32[...]) { x }\n" };
+
+function compiled(source: string): Program {
   try {
-    const text = readFileSync(new URL(page, root), "utf8");
-    return [...text.matchAll(/^```ein( fragment)?\n(.*?)^```$/gms)].map((m, i) => ({
-      name: `${page} example ${i + 1}`,
-      fragment: m[1] !== undefined,
-      source: m[2]!,
-    }));
-  } catch {
-    return [];
+    return compile(source, {
+      fileName: "example.ein",
+      resolve: (s) => (OTHERS[s] === undefined ? { error: "no such file" } : { fileName: s, source: OTHERS[s] }),
+    });
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    throw new Error(renderDiagnostics(error.diagnostics, () => source, { colour: false, pretty: true }));
   }
-});
+}
 
 describe("examples", () => {
-  test("there are some", () => {
-    expect(pages.length).toBeGreaterThan(5);
+  test("there are some, all of a kind that is tested", () => {
+    expect(whole.length).toBeGreaterThan(25);
+    expect(blocks.filter((b) => !["", "fragment", "error"].includes(b.mark))).toEqual([]);
+    expect(whole.flatMap((b) => claimsOf(b.source)).length).toBeGreaterThan(30);
   });
-  test.each(pages)("$name", ({ source, fragment }) => {
-    const text = fragment ? `fn example() {\n${source}}\n` : source;
+  test.each(whole)("$name", ({ source }) => {
+    expect(formatModule(source, "example.ein")).toBe(source);
+    const program = compiled(source);
+    for (const claim of claimsOf(source)) expect(evaluateClaim(program, claim), claim.text).toEqual(claim.expected);
+  });
+  test.each(fragments)("$name", ({ source }) => {
+    const text = `fn example() {\n${source}}\n`;
     const { diagnostics } = parseModule(text, "example.ein");
     expect(renderDiagnostics(diagnostics, () => text, { colour: false, pretty: true })).toBe("");
-    if (!fragment) expect(formatModule(source, "example.ein")).toBe(source);
   });
 });
 

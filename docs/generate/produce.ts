@@ -1,0 +1,69 @@
+/** Makes an example of a diagnostic happen, as a user's program or file would. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import { CompileError } from "../../src/api/error.ts";
+import { decodeSource } from "../../src/cli/context.ts";
+import { compile } from "../../src/index.ts";
+import { readArray, writeArray } from "../../src/io/files.ts";
+import type { DiagnosticExample } from "./diagnostic-examples.ts";
+
+export interface Produced {
+  readonly diagnostics: readonly Diagnostic[];
+  readonly sources: ReadonlyMap<string, string>;
+}
+
+/** The diagnostics; none if nothing went wrong. Other errors pass through. */
+export function produce(e: DiagnosticExample): Produced {
+  const folder = mkdtempSync(join(tmpdir(), "fusum-docs-"));
+  try {
+    run(e, folder);
+    return { diagnostics: [], sources: new Map() };
+  } catch (error) {
+    if (error instanceof CompileError) return { diagnostics: error.diagnostics, sources: error.sources };
+    if (error instanceof DiagnosticError)
+      return { diagnostics: [without(error.diagnostic, folder)], sources: new Map() };
+    throw error;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function run(e: DiagnosticExample, folder: string): void {
+  switch (e.kind) {
+    case "source":
+      compile(e.source, {
+        fileName: "example.ein",
+        resolve: (specifier) => {
+          const fileName = specifier.replace(/^\.\//, "");
+          const source = fileName === "example.ein" ? e.source : e.files?.[fileName];
+          return source === undefined ? { error: `there is no file ${fileName}` } : { fileName, source };
+        },
+      });
+      return;
+    case "bytes":
+      compile(decodeSource(e.bytes, "example.ein"), { fileName: "example.ein" });
+      return;
+    case "file": {
+      const path = join(folder, e.file);
+      if (e.contents !== undefined) writeFileSync(path, e.contents);
+      if (e.write) writeArray(path, { dtype: "f32", shape: [1], data: Float32Array.of(1) });
+      else readArray(path, e.array);
+      return;
+    }
+    default:
+      e satisfies never;
+  }
+}
+
+/** File names as the user would give them. */
+function without(d: Diagnostic, folder: string): Diagnostic {
+  const short = (text: string): string => text.replaceAll(`${folder}/`, "");
+  return {
+    ...d,
+    message: short(d.message),
+    labels: d.labels.map((l) => ({ ...l, span: { ...l.span, file: short(l.span.file) } })),
+    notes: d.notes.map(short),
+  };
+}

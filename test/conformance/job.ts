@@ -13,6 +13,11 @@ export interface RunJob {
   /** In the order of the function's results. Undefined entries are not compared. */
   readonly expected: readonly (Values | undefined)[];
   readonly tolerance: Tolerance;
+  /**
+   * The expected numbers came out of f32 arithmetic themselves. Where they leave the tolerance (a sum that cancels to nearly 0, a
+   * rounding that falls the other way), they and ours have to lie within the bounds that are derived for f32 evaluation of the program.
+   */
+  readonly expectedInF32?: boolean;
   /** Exact on the interpreter (float64) even where f32 is not. */
   readonly exactInterpreter?: boolean;
 }

@@ -97,7 +97,7 @@ export const onnxSuite: Suite = {
         throw new UnsupportedNode("a sequence as a result");
       });
       const tolerance: Tolerance = { exact: false, atol: c.atol, rtol: c.rtol };
-      return { kind: "run", ...e.program(results), fn: "f", expected: c.graph.outputs.map((o) => decode(c.outputs[o.name]!)), tolerance };
+      return { kind: "run", ...e.program(results), fn: "f", expected: c.graph.outputs.map((o) => decode(c.outputs[o.name]!)), tolerance, expectedInF32: true };
     } catch (error) {
       if (error instanceof UnsupportedOperator) return unsupported(error.op, error.message);
       if (error instanceof UnsupportedNode) return unsupported(c.op, error.message);

@@ -26,7 +26,7 @@ describe("filetests", () => {
     const path = join(FOLDER, file);
     const text = readFileSync(path, "utf8");
     const t = parseFiletest(text);
-    const got = await runFiletest(t, path, device);
+    const got = await runFiletest(t, file, device);
     if (BLESS) writeFileSync(path, blessed(t, got));
     else expect(blessed(t, got)).toBe(text);
   });

@@ -56,7 +56,7 @@ function build(t: Filetest, path: string): Built {
   };
 }
 
-/** The expectations as they ought to be. Throws Error where two ways of running the program disagree, whatever is expected. */
+/** The expectations as they ought to be; the path, from the folder of filetests, occurs in them. Throws Error where two ways of running the program disagree, whatever is expected. */
 export async function runFiletest(t: Filetest, path: string, device: () => Promise<Device>): Promise<string> {
   const { program, compiled } = build(t, path);
   const expected = interpret(program, t.inputs);
@@ -118,8 +118,8 @@ export async function runFiletest(t: Filetest, path: string, device: () => Promi
     );
   }
   const values = expected.map((r) => {
-    const shown = Array.from(r.data.subarray(0, SHOWN), (v) => numberText(v, r.dtype));
-    return `// result ${r.name}: ${r.dtype}[${r.shape.join(", ")}] = ${shown.join(" ")}${r.data.length > SHOWN ? " …" : ""}\n`;
+    const shown = Array.from(r.data.subarray(0, SHOWN), (v) => ` ${numberText(v, r.dtype)}`);
+    return `// result ${r.name}: ${r.dtype}[${r.shape.join(", ")}] =${shown.join("")}${r.data.length > SHOWN ? " …" : ""}\n`;
   });
   return values.join("") + t.checks.map((k) => commented(k, STAGES[k](made))).join("");
 }

@@ -20,7 +20,8 @@ export class Uses {
   readonly scopes: Map<readonly Flat[], Scope> = new Map();
   readonly hints: Map<Value, string> = new Map();
   readonly root: Scope;
-  private readonly visited = new Map<Scope, Set<Value>>();
+  /** Values that were met in the blocks that are open now. */
+  private readonly met = new Set<Value>();
 
   constructor(body: readonly Flat[]) {
     this.root = this.scope(undefined, false);
@@ -37,16 +38,17 @@ export class Uses {
     return { depth: parent ? parent.depth + 1 : 0, loop, parent, out: [], named: new Map(), uses: new Map() };
   }
 
-  private count(body: readonly Flat[], scope: Scope): void {
+  /** Counts a block; gives the values that were met in it first. */
+  private count(body: readonly Flat[], scope: Scope): Set<Value> {
     this.scopes.set(body, scope);
     const seen = new Set<Value>();
     const need = (v: Value): void => {
-      for (let s: Scope | undefined = scope; s; s = s.parent) s.uses.set(v, (s.uses.get(v) ?? 0) + 1);
-      for (let s: Scope | undefined = scope; s; s = s.parent) if (this.visited.get(s)?.has(v)) return;
+      addUse(scope, v, 1);
+      if (this.met.has(v)) return;
+      this.met.add(v);
       seen.add(v);
       for (const c of valueChildren(v)) need(c);
     };
-    this.visited.set(scope, seen);
     for (const s of body) {
       switch (s.kind) {
         case "force":
@@ -76,16 +78,17 @@ export class Uses {
           break;
         case "while": {
           const inside = this.scope(scope, true);
-          this.count(s.body, inside);
-          for (let p: Scope | undefined = inside; p; p = p.parent)
-            p.uses.set(s.condition, (p.uses.get(s.condition) ?? 0) + 1);
-          const at = this.visited.get(inside) ?? new Set();
+          const at = this.count(s.body, inside);
+          // The condition is written inside, after the body; its uses count here too, as the body's have done.
           const again = (v: Value): void => {
-            for (let p: Scope | undefined = inside; p; p = p.parent) p.uses.set(v, (p.uses.get(v) ?? 0) + 1);
+            addUse(inside, v, 1);
+            addUse(scope, v, 1);
             if (at.has(v)) return;
             at.add(v);
             for (const c of valueChildren(v)) again(c);
           };
+          addUse(inside, s.condition, 1);
+          addUse(scope, s.condition, 1);
           for (const c of valueChildren(s.condition)) again(c);
           break;
         }
@@ -95,5 +98,13 @@ export class Uses {
           s satisfies never;
       }
     }
+    for (const v of seen) this.met.delete(v);
+    // What a block needs its surroundings need, once it is closed.
+    if (scope.parent) for (const [v, n] of scope.uses) addUse(scope.parent, v, n);
+    return seen;
   }
+}
+
+function addUse(scope: Scope, v: Value, times: number): void {
+  scope.uses.set(v, (scope.uses.get(v) ?? 0) + times);
 }

@@ -45,7 +45,11 @@ export function decode(t: FileTensor): Values {
   const bytes = Buffer.from(t.b64, "base64");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const [width, get] = reader;
-  return { dtype: t.dtype, shape: t.shape, data: Float64Array.from({ length: bytes.byteLength / width }, (_, i) => get(view, i * width)) };
+  return {
+    dtype: t.dtype,
+    shape: t.shape,
+    data: Float64Array.from({ length: bytes.byteLength / width }, (_, i) => get(view, i * width)),
+  };
 }
 
 /** The element type of the language that stands for a file's dtype; undefined if there is none. */
@@ -99,7 +103,12 @@ export interface Tolerance {
 export type Excuse = (i: number, got: number, want: number) => boolean;
 
 /** undefined if `got` agrees with `want`, else one line that says where it does not. */
-export function disagreement(got: { shape: readonly number[]; data: ArrayLike<number> }, want: Values, t: Tolerance, excused?: Excuse): string | undefined {
+export function disagreement(
+  got: { shape: readonly number[]; data: ArrayLike<number> },
+  want: Values,
+  t: Tolerance,
+  excused?: Excuse,
+): string | undefined {
   if (got.shape.length !== want.shape.length || got.shape.some((n, i) => n !== want.shape[i]))
     return `shape [${got.shape.join(", ")}], expected [${want.shape.join(", ")}]`;
   for (let i = 0; i < want.data.length; i++) {

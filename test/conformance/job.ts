@@ -8,7 +8,9 @@ export interface RunJob {
   /** A `.ein` module. */
   readonly source: string;
   readonly fn: string;
-  readonly inputs: Readonly<Record<string, { readonly values: Values; readonly dtype: "f32" | "f16" | "i32" | "u32" | "bool" }>>;
+  readonly inputs: Readonly<
+    Record<string, { readonly values: Values; readonly dtype: "f32" | "f16" | "i32" | "u32" | "bool" }>
+  >;
   readonly consts?: Readonly<Record<string, ConstValue>>;
   /** In the order of the function's results. Undefined entries are not compared. */
   readonly expected: readonly (Values | undefined)[];

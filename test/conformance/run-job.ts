@@ -1,9 +1,10 @@
 /** Runs one job on the interpreter, a device or both, and says how it went. */
-import { compile, CompileError, type Program, shapesOf } from "../../src/index.ts";
-import type { Device } from "../../runtime/device.ts";
+
 import { type Bounds, errorBounds } from "../../ir/bounds.ts";
+import type { Device } from "../../runtime/device.ts";
 import type { HostArray } from "../../runtime/plan.ts";
 import { toInputs } from "../../src/api/interpret.ts";
+import { CompileError, compile, type Program, shapesOf } from "../../src/index.ts";
 import { defuse } from "../../src/schedule/defuse.ts";
 import { disagreement, type Excuse, toHost } from "./arrays.ts";
 import { EXACT, type Job, type RunJob } from "./job.ts";
@@ -44,7 +45,11 @@ export async function runJob(job: Job, where: Where, mustReject: boolean): Promi
 
 async function onDevice(job: RunJob, program: Program, device: Device): Promise<string | undefined> {
   const inputs = host(job, false);
-  const kernel = await device.load(program, job.fn, { consts: job.consts, shapes: shapesOf(inputs), provided: Object.keys(inputs) });
+  const kernel = await device.load(program, job.fn, {
+    consts: job.consts,
+    shapes: shapesOf(inputs),
+    provided: Object.keys(inputs),
+  });
   try {
     return compareResults(job, await kernel.run(inputs), job.tolerance, program);
   } finally {
@@ -58,7 +63,9 @@ function runReject(job: Extract<Job, { kind: "reject" }>): Outcome {
     program.interpret(job.fn, host(job, true), { consts: job.consts });
   } catch (error) {
     if (!(error instanceof CompileError)) return failed(`rejected, but not with a diagnostic: ${oneLine(error)}`);
-    const text = error.diagnostics.map((d) => `${d.message} ${d.labels.map((l) => l.text).join(" ")} ${d.notes.join(" ")}`).join("\n");
+    const text = error.diagnostics
+      .map((d) => `${d.message} ${d.labels.map((l) => l.text).join(" ")} ${d.notes.join(" ")}`)
+      .join("\n");
     const missing = (job.mentions ?? []).filter((m) => !text.includes(m));
     return missing.length === 0 ? PASSED : failed(`the diagnostic does not mention ${missing.join(", ")}: ${text}`);
   }
@@ -69,7 +76,12 @@ function host(job: { readonly inputs: RunJob["inputs"] }, exact: boolean): Recor
   return Object.fromEntries(Object.entries(job.inputs).map(([name, a]) => [name, toHost(a.values, a.dtype, exact)]));
 }
 
-function compareResults(job: RunJob, results: Readonly<Record<string, HostArray>>, t: RunJob["tolerance"], program: Program): string | undefined {
+function compareResults(
+  job: RunJob,
+  results: Readonly<Record<string, HostArray>>,
+  t: RunJob["tolerance"],
+  program: Program,
+): string | undefined {
   const list = Object.entries(results);
   let bounds: readonly Bounds[] | undefined;
   if (list.length !== job.expected.length) return `${list.length} results, expected ${job.expected.length}`;
@@ -79,7 +91,8 @@ function compareResults(job: RunJob, results: Readonly<Record<string, HostArray>
       bounds ??= boundsOf(job, program);
       return within(bounds[i]!, k, ours) && within(bounds[i]!, k, theirs);
     };
-    const bad = want && disagreement({ shape: got.shape, data: numbers(got) }, want, t, job.expectedInF32 ? excused : undefined);
+    const bad =
+      want && disagreement({ shape: got.shape, data: numbers(got) }, want, t, job.expectedInF32 ? excused : undefined);
     if (bad) return `${name}: ${bad}`;
   }
   return undefined;
@@ -88,7 +101,11 @@ function compareResults(job: RunJob, results: Readonly<Record<string, HostArray>
 /** Bounds of the program as it is fused, whose order of sums a device follows. */
 function boundsOf(job: RunJob, program: Program): readonly Bounds[] {
   const inputs = host(job, false);
-  const { fused } = program.compiled(job.fn, { consts: job.consts, shapes: shapesOf(inputs), provided: Object.keys(inputs) });
+  const { fused } = program.compiled(job.fn, {
+    consts: job.consts,
+    shapes: shapesOf(inputs),
+    provided: Object.keys(inputs),
+  });
   return errorBounds(defuse(fused), toInputs(inputs));
 }
 function within(b: Bounds, k: number, value: number): boolean {

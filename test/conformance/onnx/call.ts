@@ -15,7 +15,12 @@ export interface RawGraph {
   readonly initializers?: Readonly<Record<string, FileTensor>>;
   readonly nodes: readonly RawNode[];
 }
-export type RawAttribute = number | string | readonly (number | string)[] | { readonly tensor: FileTensor } | { readonly graph: RawGraph };
+export type RawAttribute =
+  | number
+  | string
+  | readonly (number | string)[]
+  | { readonly tensor: FileTensor }
+  | { readonly graph: RawGraph };
 
 /** A value of a graph: a tensor, or a sequence whose length is known. */
 export type Item = Val | readonly Val[];
@@ -33,7 +38,16 @@ export class Call {
   readonly attrs: Readonly<Record<string, RawAttribute>>;
   /** Translates a subgraph with these arguments; names of the surrounding graphs are visible in it. */
   readonly subgraph: (g: RawGraph, args: readonly Item[]) => readonly Item[];
-  constructor(node: RawNode, e: Emitter, opset: number, ins: readonly (Item | undefined)[], subgraph: Call["subgraph"]) {
+  /** A value by its name in the graph. */
+  readonly named: (name: string) => Item | undefined;
+  constructor(
+    node: RawNode,
+    e: Emitter,
+    opset: number,
+    ins: readonly (Item | undefined)[],
+    subgraph: Call["subgraph"],
+    named: Call["named"],
+  ) {
     this.op = node.op;
     this.e = e;
     this.opset = opset;
@@ -41,6 +55,7 @@ export class Call {
     this.outs = node.out;
     this.attrs = node.attrs ?? {};
     this.subgraph = subgraph;
+    this.named = named;
   }
 
   opt(i: number): Val | undefined {
@@ -123,6 +138,7 @@ export function at(x: Val, axis: number, item: string): string {
 }
 /** Index names for the axes of a tensor. */
 export const indices = (rank: number, prefix = "i"): readonly string[] => range(rank).map((k) => `${prefix}${k}`);
-export const over = (names: readonly string[], shape: readonly number[]): string => names.map((n, k) => `${n} in 0..${shape[k]}`).join(", ");
+export const over = (names: readonly string[], shape: readonly number[]): string =>
+  names.map((n, k) => `${n} in 0..${shape[k]}`).join(", ");
 export const vector = (v: Val): string => (v.rank === 0 ? `reshape(${v}, [1])` : `${v}`);
 export const shapeOf = (v: Val): string => list(v.shape);

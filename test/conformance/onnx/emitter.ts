@@ -3,7 +3,7 @@
  * compiler when a rule needs one, and so are values where an operator makes them part of the program's shape.
  */
 import { compile, shapesOf } from "../../../src/index.ts";
-import { type FileTensor, decode, languageType, toHost, type Values } from "../arrays.ts";
+import { decode, type FileTensor, languageType, toHost, type Values } from "../arrays.ts";
 import type { RunJob } from "../job.ts";
 import { importsFor } from "../std-names.ts";
 
@@ -15,7 +15,13 @@ interface Type {
   readonly dtype: DType;
   readonly shape: readonly number[];
 }
-const FILE_TYPE: Readonly<Record<DType, string>> = { f32: "float32", f16: "float16", i32: "int64", u32: "uint32", bool: "bool" };
+const FILE_TYPE: Readonly<Record<DType, string>> = {
+  f32: "float32",
+  f16: "float16",
+  i32: "int64",
+  u32: "uint32",
+  bool: "bool",
+};
 
 /** A name of the function with a type: a parameter, or the result of a let. */
 export class Val {
@@ -24,11 +30,24 @@ export class Val {
   readonly lines: readonly string[];
   /** A record of several results, which has no type of its own. */
   readonly isRecord: boolean;
+  /** A function of the module that the statements call. */
+  readonly helper: string;
   readonly #emitter: Emitter;
   readonly #file: string | undefined;
   type: Type | undefined;
   values: Values | undefined;
-  constructor(emitter: Emitter, name: string, lines: readonly string[], o: { readonly type?: Type | undefined; readonly values?: Values | undefined; readonly file?: string | undefined; readonly isRecord?: boolean }) {
+  constructor(
+    emitter: Emitter,
+    name: string,
+    lines: readonly string[],
+    o: {
+      readonly type?: Type | undefined;
+      readonly values?: Values | undefined;
+      readonly file?: string | undefined;
+      readonly isRecord?: boolean;
+      readonly helper?: string;
+    },
+  ) {
     this.#emitter = emitter;
     this.name = name;
     this.lines = lines;
@@ -36,6 +55,7 @@ export class Val {
     this.values = o.values;
     this.#file = o.file;
     this.isRecord = o.isRecord ?? false;
+    this.helper = o.helper ?? "";
   }
   get #known(): Type {
     if (!this.type) this.#emitter.inferTypes(this);
@@ -110,7 +130,10 @@ export class Emitter {
   param(values: Values): Val {
     const dtype = languageType(values.dtype);
     if (!dtype) throw new UnsupportedNode(`tensors of ${values.dtype}`);
-    return this.#add("p", (name) => new Val(this, name, [], { type: { dtype, shape: values.shape }, values, file: values.dtype }));
+    return this.#add(
+      "p",
+      (name) => new Val(this, name, [], { type: { dtype, shape: values.shape }, values, file: values.dtype }),
+    );
   }
 
   let(expression: string, file?: string, known?: { readonly type?: Type; readonly values?: Values }): Val {
@@ -124,6 +147,22 @@ export class Emitter {
 
   record(expression: string): Val {
     return this.#add("v", (name) => new Val(this, name, [`let ${name} = ${expression}`], { isRecord: true }));
+  }
+
+  /** The derivatives of y's sum by each of `wrt`, everything else that y is made of being constant. */
+  gradient(wrt: readonly Val[], y: Val): readonly Val[] {
+    const { given, lets } = this.#slice([y], (d) => wrt.includes(d));
+    const args = [...new Set([...given, ...wrt])];
+    const r = this.#add("v", (name) => {
+      const params = args.map((v) => `${v}: ${typeText({ dtype: v.dtype, shape: v.shape })}`).join(", ");
+      const body = [...lets.flatMap((v) => v.lines), `sum(${y})`].map((line) => `  ${line}\n`).join("");
+      const helper = `${lets.map((v) => v.helper).join("")}fn of_${name}(${params}) -> f32 {\n${body}}\n`;
+      return new Val(this, name, [`let ${name} = grad(of_${name}, wrt: [${wrt.join(", ")}])(${args.join(", ")})`], {
+        isRecord: true,
+        helper,
+      });
+    });
+    return wrt.length === 1 ? [this.let(`${r} * 1.0`)] : wrt.map((x) => this.let(`${r}.${x}`));
   }
 
   /** Statements that bind a name that is theirs to choose a place for. */
@@ -140,11 +179,18 @@ export class Emitter {
     const known = { type: { dtype, shape: values.shape }, values };
     if (values.shape.length === 0) return this.let(items[0]!, t.dtype, known);
     const flat = `stack([${items.map((x) => (dtype === "bool" || dtype === "u32" ? `${x} as ${dtype}` : x)).join(", ")}])`;
-    return this.let(values.shape.length === 1 ? flat : `reshape(${flat}, [${values.shape.join(", ")}])`, t.dtype, known);
+    return this.let(
+      values.shape.length === 1 ? flat : `reshape(${flat}, [${values.shape.join(", ")}])`,
+      t.dtype,
+      known,
+    );
   }
 
   /** What `roots` need, in order; stops at what `isGiven` says is an argument. */
-  #slice(roots: readonly Val[], isGiven: (v: Val) => boolean): { readonly given: readonly Val[]; readonly lets: readonly Val[] } {
+  #slice(
+    roots: readonly Val[],
+    isGiven: (v: Val) => boolean,
+  ): { readonly given: readonly Val[]; readonly lets: readonly Val[] } {
     const seen = new Set<Val>();
     const given: Val[] = [];
     const lets: Val[] = [];
@@ -170,7 +216,8 @@ export class Emitter {
     const params = given.map((v) => `${v}: ${typeText({ dtype: v.dtype, shape: v.shape })}`).join(", ");
     const end = results.length === 1 ? `${results[0]}` : `{ ${results.map((v, i) => `y${i}: ${v}`).join(", ")} }`;
     const body = [...lets.flatMap((v) => v.lines), end].map((line) => `  ${line}\n`).join("");
-    return `${importsFor(body)}export fn f(${params}) {\n${body}}\n`;
+    const helpers = lets.map((v) => v.helper).join("");
+    return `${importsFor(helpers + body)}${helpers}export fn f(${params}) {\n${body}}\n`;
   }
 
   inferTypes(v: Val): void {

@@ -1,5 +1,5 @@
 /** Attention and its relatives. Heads come as an axis of their own, or side by side in the last one. */
-import { type Call, fail, list, range, type RuleTable } from "./call.ts";
+import { type Call, fail, list, type RuleTable, range } from "./call.ts";
 import type { Val } from "./emitter.ts";
 
 /** [B, S, H · D] as [B, H, S, D]; four axes stay. */
@@ -23,9 +23,14 @@ function biases(n: Call, q: Val, k: Val, past: number): readonly Val[] {
   if (n.num("is_causal", 0)) {
     // Without a past but with lengths, the queries are the last ones of each sequence.
     const offset = lengths && !n.opt(4) ? `${lengths}[b] - ${queries}` : String(past);
-    terms.push(n.let(`for[b in 0..${lengths ? batch : 1}, h in 0..1, i in 0..${queries}, j in 0..${keys}] i + ${offset} < j ? -inf : 0.0`));
+    terms.push(
+      n.let(
+        `for[b in 0..${lengths ? batch : 1}, h in 0..1, i in 0..${queries}, j in 0..${keys}] i + ${offset} < j ? -inf : 0.0`,
+      ),
+    );
   }
-  if (lengths) terms.push(n.let(`for[b in 0..${batch}, h in 0..1, i in 0..1, j in 0..${keys}] j < ${lengths}[b] ? 0.0 : -inf`));
+  if (lengths)
+    terms.push(n.let(`for[b in 0..${batch}, h in 0..1, i in 0..1, j in 0..${keys}] j < ${lengths}[b] ? 0.0 : -inf`));
   return terms;
 }
 
@@ -38,7 +43,9 @@ function attention(n: Call): readonly (Val | undefined)[] {
   const groups = k.shape[1]!;
   const scale = n.has("scale") ? n.num("scale") : 1 / Math.sqrt(q.shape[3]!);
   const grouped = n.let(`rearrange("b (g r) q d -> b g r q d", ${q}, g: ${groups})`);
-  const raw = n.let(`rearrange("b g r q k -> b (g r) q k", einsum("bgrqd,bgkd->bgrqk", ${grouped}, ${k})) * ${n.e.number(scale)}`);
+  const raw = n.let(
+    `rearrange("b g r q k -> b (g r) q k", einsum("bgrqd,bgkd->bgrqk", ${grouped}, ${k})) * ${n.e.number(scale)}`,
+  );
   const cap = n.num("softcap", 0);
   const capped = cap === 0 ? raw : n.let(`${n.e.number(cap)} * tanh(${raw} / ${n.e.number(cap)})`);
   const terms = biases(n, q, k, pastK?.shape[2] ?? 0);
@@ -46,7 +53,9 @@ function attention(n: Call): readonly (Val | undefined)[] {
   const biased = added ? n.let(`${capped} + ${added}`) : capped;
   // A query that sees no key gets nothing, not NaN.
   const blind = added ? n.let(`max(${added}, axis: -1, keepdims: true) == -inf`) : undefined;
-  const p = blind ? n.let(`where(${blind}, 0.0, softmax(where(${blind}, 0.0, ${biased}), -1))`) : n.let(`softmax(${biased}, -1)`);
+  const p = blind
+    ? n.let(`where(${blind}, 0.0, softmax(where(${blind}, 0.0, ${biased}), -1))`)
+    : n.let(`softmax(${biased}, -1)`);
   const parts = n.let(`rearrange("b (g r) q k -> b g r q k", ${p}, g: ${groups})`);
   const mixed = n.let(`rearrange("b g r q e -> b (g r) q e", einsum("bgrqk,bgke->bgrqe", ${parts}, ${v}))`);
   const y = n.x(0).rank === 4 ? mixed : n.let(`rearrange("b h q e -> b q (h e)", ${mixed})`);
@@ -60,7 +69,9 @@ function flexAttention(n: Call): Val {
   const scale = n.has("scale") ? n.num("scale") : 1 / Math.sqrt(q.shape[3]!);
   const grouped = n.let(`rearrange("b (g r) q d -> b g r q d", ${q}, g: ${groups})`);
   const modified = (name: string, x: Val): Val => (n.has(name) ? (n.subgraph(n.graph(name), [x])[0] as Val) : x);
-  const raw = n.let(`rearrange("b g r q k -> b (g r) q k", einsum("bgrqd,bgkd->bgrqk", ${grouped}, ${k})) * ${n.e.number(scale)}`);
+  const raw = n.let(
+    `rearrange("b g r q k -> b (g r) q k", einsum("bgrqd,bgkd->bgrqk", ${grouped}, ${k})) * ${n.e.number(scale)}`,
+  );
   const p = modified("prob_mod", n.let(`softmax(${modified("score_mod", raw)}, -1)`));
   const parts = n.let(`rearrange("b (g r) q k -> b g r q k", ${p}, g: ${groups})`);
   return n.let(`rearrange("b g r q e -> b (g r) q e", einsum("bgrqk,bgke->bgrqe", ${parts}, ${v}))`);
@@ -102,10 +113,14 @@ function linearAttention(n: Call): readonly Val[] {
   let state = past ?? n.let(`zeros(${list([batch, ks, keySize, v.shape[3]])})`);
   const outputs = range(length).map((t) => {
     const kept = gates ? n.let(`${state} * expand_dims(exp(${gates}[${t}]), -1)`) : state;
-    const write = rates ? n.let(`${rates}[${t}] * (${v}[${t}] - einsum("bhde,bhd->bhe", ${kept}, ${k}[${t}]))`) : n.let(`${v}[${t}]`);
+    const write = rates
+      ? n.let(`${rates}[${t}] * (${v}[${t}] - einsum("bhde,bhd->bhe", ${kept}, ${k}[${t}]))`)
+      : n.let(`${v}[${t}]`);
     state = n.let(`${kept} + einsum("bhd,bhe->bhde", ${k}[${t}], ${write})`);
     const query = n.let(`rearrange("b (g r) d -> b g r d", ${q}[${t}], g: ${ks})`);
-    return n.let(`rearrange("b g r e -> b (g r e)", einsum("bgrd,bgde->bgre", ${query}, ${state})) * ${n.e.number(scale)}`);
+    return n.let(
+      `rearrange("b g r e -> b (g r e)", einsum("bgrd,bgde->bgre", ${query}, ${state})) * ${n.e.number(scale)}`,
+    );
   });
   return [n.let(`stack(${list(outputs)}, axis: 1)`), state];
 }

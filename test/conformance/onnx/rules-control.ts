@@ -1,11 +1,14 @@
 /** Loops and branches: how often and which way is known while translating, so they are unrolled and chosen. */
-import { type Call, fail, front, type Item, list, range, type RuleTable } from "./call.ts";
+import { type Call, fail, front, type Item, list, type RuleTable, range } from "./call.ts";
 import { Val } from "./emitter.ts";
 
 const LONGEST = 1000;
 
 const tensor = (v: Item | undefined): Val => (v instanceof Val ? v : fail("a sequence where a tensor is needed"));
-const stacked = (n: Call, parts: readonly Val[], axis = 0): Val => (parts.length === 0 ? fail("a loop that never runs has scan results of unknown shape") : n.let(`stack(${list(parts)}, axis: ${axis})`, parts[0]!.file));
+const stacked = (n: Call, parts: readonly Val[], axis = 0): Val =>
+  parts.length === 0
+    ? fail("a loop that never runs has scan results of unknown shape")
+    : n.let(`stack(${list(parts)}, axis: ${axis})`, parts[0]!.file);
 
 function loop(n: Call): readonly (Val | undefined)[] {
   const body = n.graph("body");
@@ -18,7 +21,7 @@ function loop(n: Call): readonly (Val | undefined)[] {
     const results = n.subgraph(body, [n.let(String(i), "int64"), go, ...carried]);
     go = tensor(results[0]);
     carried = results.slice(1, 1 + carried.length);
-    results.slice(1 + carried.length).forEach((r, k) => scans[k]!.push(tensor(r)));
+    for (const [k, s] of scans.entries()) s.push(tensor(results[1 + carried.length + k]));
   }
   return [...carried.map(tensor), ...scans.map((s) => stacked(n, s))];
 }
@@ -27,10 +30,25 @@ function loop(n: Call): readonly (Val | undefined)[] {
 function scanOnce(n: Call, initial: readonly Val[], scanned: readonly Val[]): readonly Val[] {
   const body = n.graph("body");
   const outputs = body.outputs.length - initial.length;
-  const axes = n.ints("scan_input_axes", scanned.map(() => 0));
-  const backwards = n.ints("scan_input_directions", n.ints("directions", scanned.map(() => 0)));
-  const outAxes = n.ints("scan_output_axes", range(outputs).map(() => 0));
-  const outBackwards = n.ints("scan_output_directions", range(outputs).map(() => 0));
+  const axes = n.ints(
+    "scan_input_axes",
+    scanned.map(() => 0),
+  );
+  const backwards = n.ints(
+    "scan_input_directions",
+    n.ints(
+      "directions",
+      scanned.map(() => 0),
+    ),
+  );
+  const outAxes = n.ints(
+    "scan_output_axes",
+    range(outputs).map(() => 0),
+  );
+  const outBackwards = n.ints(
+    "scan_output_directions",
+    range(outputs).map(() => 0),
+  );
   const length = scanned[0]!.shape[front(axes[0]!, scanned[0]!.rank)]!;
   let state: readonly Item[] = initial;
   const scans: Val[][] = range(outputs).map(() => []);
@@ -42,7 +60,11 @@ function scanOnce(n: Call, initial: readonly Val[], scanned: readonly Val[]): re
     });
     const results = n.subgraph(body, [...state, ...items]);
     state = results.slice(0, initial.length);
-    results.slice(initial.length).forEach((r, k) => (outBackwards[k] ? scans[k]!.unshift(tensor(r)) : scans[k]!.push(tensor(r))));
+    for (const [k, made] of scans.entries()) {
+      const r = tensor(results[initial.length + k]);
+      if (outBackwards[k]) made.unshift(r);
+      else made.push(r);
+    }
   }
   return [...state.map(tensor), ...scans.map((s, k) => stacked(n, s, outAxes[k]!))];
 }
@@ -61,10 +83,25 @@ function scan(n: Call): readonly Val[] {
     const own = all.map((x) => n.let(`${x}[${b}]`, x.file));
     return scanOnce(n, own.slice(0, own.length - count), own.slice(own.length - count));
   });
-  return runs[0]!.map((_, k) => stacked(n, runs.map((r) => r[k]!)));
+  return runs[0]!.map((_, k) =>
+    stacked(
+      n,
+      runs.map((r) => r[k]!),
+    ),
+  );
+}
+
+/** Derivatives of a value of the graph by others, its inputs. */
+function gradient(n: Call): readonly Val[] {
+  const y = tensor(n.named(n.str("y", "")));
+  return n.e.gradient(
+    n.strings("xs", []).map((name) => tensor(n.named(name))),
+    y,
+  );
 }
 
 export const CONTROL: RuleTable = {
+  "ai.onnx.preview.training:Gradient": gradient,
   If: (n) => {
     const results = n.subgraph(n.graph(n.x(0).number ? "then_branch" : "else_branch"), []);
     return results.length === 1 ? results[0]! : results.map(tensor);

@@ -18,12 +18,28 @@ export function windows(n: Call, shape: readonly number[], kernel: readonly numb
   const auto = n.str("auto_pad", "NOTSET");
   if (!auto.startsWith("SAME")) {
     const pads = auto === "VALID" ? [] : n.ints("pads", []);
-    return { kernel, strides, dilations, before: kernel.map((_, i) => pads[i] ?? 0), after: kernel.map((_, i) => pads[i + kernel.length] ?? 0) };
+    return {
+      kernel,
+      strides,
+      dilations,
+      before: kernel.map((_, i) => pads[i] ?? 0),
+      after: kernel.map((_, i) => pads[i + kernel.length] ?? 0),
+    };
   }
-  const totals = kernel.map((k, i) => Math.max((Math.ceil(shape[i + 2]! / strides[i]!) - 1) * strides[i]! + (k - 1) * dilations[i]! + 1 - shape[i + 2]!, 0));
+  const totals = kernel.map((k, i) =>
+    Math.max(
+      (Math.ceil(shape[i + 2]! / strides[i]!) - 1) * strides[i]! + (k - 1) * dilations[i]! + 1 - shape[i + 2]!,
+      0,
+    ),
+  );
   const small = totals.map((t) => Math.floor(t / 2));
   const large = totals.map((t) => Math.ceil(t / 2));
-  return { kernel, strides, dilations, ...(auto === "SAME_UPPER" ? { before: small, after: large } : { before: large, after: small }) };
+  return {
+    kernel,
+    strides,
+    dilations,
+    ...(auto === "SAME_UPPER" ? { before: small, after: large } : { before: large, after: small }),
+  };
 }
 
 function dimensions(kernel: readonly number[]): number {
@@ -43,7 +59,10 @@ export function convolution(n: Call, x: Val, w: Val, bias: Val | undefined): Val
   const even = at.before.every((p, i) => p === at.after[i]);
   const from = even ? x : widened(n, x, at.before, at.after);
   const padding = even ? `, padding: ${list(at.before)}` : "";
-  return n.let(`conv${d}d(${from}, ${w}, ${bias ?? "None"}, stride: ${list(at.strides)}${padding}, dilation: ${list(at.dilations)}, groups: ${n.num("group", 1)})`, x.file);
+  return n.let(
+    `conv${d}d(${from}, ${w}, ${bias ?? "None"}, stride: ${list(at.strides)}${padding}, dilation: ${list(at.dilations)}, groups: ${n.num("group", 1)})`,
+    x.file,
+  );
 }
 
 function convTranspose(n: Call): string {
@@ -53,10 +72,17 @@ function convTranspose(n: Call): string {
   const ones = kernel.map(() => 1);
   const strides = n.ints("strides", ones);
   const dilations = n.ints("dilations", ones);
-  const more = n.ints("output_padding", kernel.map(() => 0));
+  const more = n.ints(
+    "output_padding",
+    kernel.map(() => 0),
+  );
   const auto = n.str("auto_pad", "NOTSET");
   const whole = kernel.map((k, i) => (x.shape[i + 2]! - 1) * strides[i]! + (k - 1) * dilations[i]! + 1);
-  const wanted = n.has("output_shape") ? n.ints("output_shape").slice(-kernel.length) : auto.startsWith("SAME") ? kernel.map((_, i) => x.shape[i + 2]! * strides[i]!) : undefined;
+  const wanted = n.has("output_shape")
+    ? n.ints("output_shape").slice(-kernel.length)
+    : auto.startsWith("SAME")
+      ? kernel.map((_, i) => x.shape[i + 2]! * strides[i]!)
+      : undefined;
   const pads = auto === "VALID" ? [] : n.ints("pads", []);
   let before = kernel.map((_, i) => pads[i] ?? 0);
   let after = kernel.map((_, i) => pads[i + kernel.length] ?? 0);
@@ -66,8 +92,15 @@ function convTranspose(n: Call): string {
     const rest = totals.map((t, i) => t - half[i]!);
     [before, after] = auto === "SAME_UPPER" ? [half, rest] : [rest, half];
   }
-  const all = n.let(`conv_transpose${d}d(${x}, ${w}, None, stride: ${list(strides)}, dilation: ${list(dilations)}, groups: ${n.num("group", 1)})`);
-  const y = widened(n, all, before.map((p) => -p), after.map((p, i) => more[i]! - p));
+  const all = n.let(
+    `conv_transpose${d}d(${x}, ${w}, None, stride: ${list(strides)}, dilation: ${list(dilations)}, groups: ${n.num("group", 1)})`,
+  );
+  const y = widened(
+    n,
+    all,
+    before.map((p) => -p),
+    after.map((p, i) => more[i]! - p),
+  );
   return bias ? `${y} + reshape(${bias}, ${list([bias.size, ...ones])})` : `${y}`;
 }
 
@@ -77,13 +110,21 @@ function col2im(n: Call): Val {
   const ones = block.map(() => 1);
   const strides = n.ints("strides", ones);
   const dilations = n.ints("dilations", ones);
-  const pads = n.ints("pads", block.flatMap(() => [0, 0]));
-  const places = block.map((b, i) => Math.floor((image[i]! + pads[i]! + pads[i + block.length]! - dilations[i]! * (b - 1) - 1) / strides[i]!) + 1);
+  const pads = n.ints(
+    "pads",
+    block.flatMap(() => [0, 0]),
+  );
+  const places = block.map(
+    (b, i) =>
+      Math.floor((image[i]! + pads[i]! + pads[i + block.length]! - dilations[i]! * (b - 1) - 1) / strides[i]!) + 1,
+  );
   const [batch, channels] = [x.shape[0]!, x.shape[1]! / product(block)];
   const z = n.let(`reshape(${x}, ${list([batch, channels, ...block, ...places])})`);
   const [r, i] = [indices(block.length, "r"), indices(block.length)];
   const target = block.map((_, k) => `${i[k]} * ${strides[k]} + ${r[k]} * ${dilations[k]} - ${pads[k]}`);
-  return n.e.block((y) => [`${y}${list(["n", "c", ...target])}: f32${list([batch, channels, ...image])} += ${z}${list(["n", "c", ...r, ...i])}`]);
+  return n.e.block((y) => [
+    `${y}${list(["n", "c", ...target])}: f32${list([batch, channels, ...image])} += ${z}${list(["n", "c", ...r, ...i])}`,
+  ]);
 }
 
 /** Every tap of the filter reads between pixels, at its own place plus an offset. */
@@ -95,12 +136,15 @@ function deformConv(n: Call): string {
   const groups = n.num("group", 1);
   const owners = n.num("offset_group", 1);
   const places = offset.shape.slice(2);
-  const of = (v: Val, last: readonly number[]): Val => n.let(`reshape(${v}, ${list([batch, owners, ...at.kernel, ...last, ...places])})`);
+  const of = (v: Val, last: readonly number[]): Val =>
+    n.let(`reshape(${v}, ${list([batch, owners, ...at.kernel, ...last, ...places])})`);
   const shift = of(offset, [2]);
   const owner = `c div ${channels / owners}`;
   const full = `n in 0..${batch}, c in 0..${channels}, r in 0..${at.kernel[0]}, s in 0..${at.kernel[1]}, i in 0..${places[0]}, j in 0..${places[1]}`;
   const place = (k: number, out: string, tap: string): Val =>
-    n.let(`for[n in 0..${batch}, g in 0..${owners}, r in 0..${at.kernel[0]}, s in 0..${at.kernel[1]}, i in 0..${places[0]}, j in 0..${places[1]}] ((${out} * ${at.strides[k]} + ${tap} * ${at.dilations[k]} - ${at.before[k]}) as f32) + ${shift}[n, g, r, s, ${k}, i, j]`);
+    n.let(
+      `for[n in 0..${batch}, g in 0..${owners}, r in 0..${at.kernel[0]}, s in 0..${at.kernel[1]}, i in 0..${places[0]}, j in 0..${places[1]}] ((${out} * ${at.strides[k]} + ${tap} * ${at.dilations[k]} - ${at.before[k]}) as f32) + ${shift}[n, g, r, s, ${k}, i, j]`,
+    );
   const [v, u] = [place(0, "i", "r"), place(1, "j", "s")];
   const here = `[n, ${owner}, r, s, i, j]`;
   const [top, left] = [n.let(`floor(${v})`), n.let(`floor(${u})`)];
@@ -114,7 +158,9 @@ function deformConv(n: Call): string {
   const seen = mask ? n.let(`for[${full}] ${sampled}[n, c, r, s, i, j] * (${of(mask, [])}${here} ?? 0)`) : sampled;
   const split = n.let(`reshape(${seen}, ${list([batch, groups, channels / groups, ...at.kernel, ...places])})`);
   const filters = n.let(`reshape(${w}, ${list([groups, w.shape[0]! / groups, ...w.shape.slice(1)])})`);
-  const y = n.let(`reshape(einsum("ngcrsij,gocrs->ngoij", ${split}, ${filters}), ${list([batch, w.shape[0], ...places])})`);
+  const y = n.let(
+    `reshape(einsum("ngcrsij,gocrs->ngoij", ${split}, ${filters}), ${list([batch, w.shape[0], ...places])})`,
+  );
   return bias ? `${y} + reshape(${bias}, [${bias.size}, 1, 1])` : `${y}`;
 }
 
@@ -127,7 +173,12 @@ function causalConv(n: Call): readonly Val[] {
   const seen = n.let(`cat([${before}, ${x}], axis: 2)`);
   const y = n.let(`conv1d(${seen}, ${w}, ${bias ?? "None"}, groups: ${channels})`);
   const how = n.str("activation", "none");
-  const active = how === "silu" || how === "swish" ? n.let(`silu(${y})`) : how === "none" || how === "" ? y : fail(`the activation ${how}`);
+  const active =
+    how === "silu" || how === "swish"
+      ? n.let(`silu(${y})`)
+      : how === "none" || how === ""
+        ? y
+        : fail(`the activation ${how}`);
   return [active, n.let(`narrow(${seen}, 2, ${length}, ${reach})`)];
 }
 

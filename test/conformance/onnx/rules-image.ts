@@ -1,5 +1,5 @@
 /** Resizing and sampling. Scales, sizes and regions of a resize say where the result's pixels lie, so they are constants of the program. */
-import { type Call, fail, front, list, range, type RuleTable } from "./call.ts";
+import { type Call, fail, front, list, type RuleTable, range } from "./call.ts";
 import { literal, type Val } from "./emitter.ts";
 
 interface Axis {
@@ -13,11 +13,18 @@ interface Axis {
   readonly end: number;
 }
 
-function axesOf(n: Call, x: Val, scales: readonly number[] | undefined, sizes: readonly number[] | undefined, roi: readonly number[]): readonly Axis[] {
+function axesOf(
+  n: Call,
+  x: Val,
+  scales: readonly number[] | undefined,
+  sizes: readonly number[] | undefined,
+  roi: readonly number[],
+): readonly Axis[] {
   const axes = n.has("axes") ? n.ints("axes").map((a) => front(a, x.rank)) : range(x.rank);
   const policy = n.str("keep_aspect_ratio_policy", "stretch");
   const ratios = sizes?.map((s, k) => s / x.shape[axes[k]!]!);
-  const common = !ratios || policy === "stretch" ? undefined : policy === "not_larger" ? Math.min(...ratios) : Math.max(...ratios);
+  const common =
+    !ratios || policy === "stretch" ? undefined : policy === "not_larger" ? Math.min(...ratios) : Math.max(...ratios);
   return axes.map((axis, k) => {
     const from = x.shape[axis]!;
     const scale = common ?? scales?.[k] ?? ratios?.[k] ?? fail("neither scales nor sizes");
@@ -46,7 +53,9 @@ function coordinates(n: Call, a: Axis, mode: string): Val {
       case "tf_crop_and_resize": {
         const width = a.end - a.start;
         const first = a.start * (a.from - 1);
-        return whole > 1 ? `${literal(first, "f32")} + ${i} * ${literal(width * (a.from - 1), "f32")} / ${literal(whole - 1, "f32")}` : literal(first + (width * (a.from - 1)) / 2, "f32");
+        return whole > 1
+          ? `${literal(first, "f32")} + ${i} * ${literal(width * (a.from - 1), "f32")} / ${literal(whole - 1, "f32")}`
+          : literal(first + (width * (a.from - 1)) / 2, "f32");
       }
       default:
         return fail(`the coordinates ${mode}`);
@@ -68,7 +77,12 @@ function nearest(at: Val, rounding: string): string {
   }
 }
 
-function resized(n: Call, given: Val, axes: readonly Axis[], o: { readonly mode: string; readonly where: string; readonly rounding: string }): Val {
+function resized(
+  n: Call,
+  given: Val,
+  axes: readonly Axis[],
+  o: { readonly mode: string; readonly where: string; readonly rounding: string },
+): Val {
   let x = given;
   let inside: Val | undefined;
   for (const a of axes) {
@@ -80,11 +94,16 @@ function resized(n: Call, given: Val, axes: readonly Axis[], o: { readonly mode:
       const stretch = n.num("antialias", 0) ? 1 / Math.min(a.scale, 1) : 1;
       const reach = Math.ceil((o.mode === "cubic" ? 2 : 1) * stretch);
       const a0 = literal(n.num("cubic_coeff_a", -0.75), "f32");
-      x = n.let(`resample(${x}, ${at}, ${a.axis}, "${o.mode}", ${reach}, ${literal(stretch, "f32")}, ${n.num("exclude_outside", 0) !== 0}, ${a0})`, given.file);
+      x = n.let(
+        `resample(${x}, ${at}, ${a.axis}, "${o.mode}", ${reach}, ${literal(stretch, "f32")}, ${n.num("exclude_outside", 0) !== 0}, ${a0})`,
+        given.file,
+      );
     }
     if (o.where === "tf_crop_and_resize") {
       const after = given.rank - 1 - a.axis;
-      const here = n.let(`reshape(${at} >= 0.0 && ${at} <= ${a.from - 1}.0, ${list([a.to, ...range(after).map(() => 1)])})`);
+      const here = n.let(
+        `reshape(${at} >= 0.0 && ${at} <= ${a.from - 1}.0, ${list([a.to, ...range(after).map(() => 1)])})`,
+      );
       inside = inside ? n.let(`${inside} && ${here}`) : here;
     }
   }
@@ -99,18 +118,38 @@ function resize(n: Call): Val {
   const sizes = old ? undefined : n.opt(3)?.numbers;
   const where = n.str("coordinate_transformation_mode", old ? "asymmetric" : "half_pixel");
   const roi = where === "tf_crop_and_resize" ? n.x(1).numbers : [];
-  const axes = axesOf(n, x, scales && scales.length > 0 ? scales : undefined, sizes && sizes.length > 0 ? sizes : undefined, roi);
-  return resized(n, x, axes, { mode: n.str("mode", "nearest"), where, rounding: n.str("nearest_mode", old ? "floor" : "round_prefer_floor") });
+  const axes = axesOf(
+    n,
+    x,
+    scales && scales.length > 0 ? scales : undefined,
+    sizes && sizes.length > 0 ? sizes : undefined,
+    roi,
+  );
+  return resized(n, x, axes, {
+    mode: n.str("mode", "nearest"),
+    where,
+    rounding: n.str("nearest_mode", old ? "floor" : "round_prefer_floor"),
+  });
 }
 
 function upsample(n: Call): Val {
   const x = n.x(0);
   const scales = n.steer("scales", 1);
   const mode = n.str("mode", "nearest");
-  return resized(n, x, axesOf(n, x, scales, undefined, []), { mode: mode === "nearest" ? mode : "linear", where: "asymmetric", rounding: "floor" });
+  return resized(n, x, axesOf(n, x, scales, undefined, []), {
+    mode: mode === "nearest" ? mode : "linear",
+    where: "asymmetric",
+    rounding: "floor",
+  });
 }
 
-const MODES: Readonly<Record<string, string>> = { linear: "bilinear", bilinear: "bilinear", nearest: "nearest", cubic: "bicubic", bicubic: "bicubic" };
+const MODES: Readonly<Record<string, string>> = {
+  linear: "bilinear",
+  bilinear: "bilinear",
+  nearest: "nearest",
+  cubic: "bicubic",
+  bicubic: "bicubic",
+};
 
 function gridSample(n: Call): string {
   const x = n.x(0);
@@ -133,4 +172,10 @@ function roiAlign(n: Call): string {
   return `roi_align(${n.x(0)}, ${n.x(1)}, ${n.x(2)}, ${n.num("output_height", 1)}, ${n.num("output_width", 1)}, ${samples}, ${n.float("spatial_scale", 1)}, ${aligned}, "${n.str("mode", "avg")}")`;
 }
 
-export const IMAGE: RuleTable = { Resize: resize, Upsample: upsample, GridSample: gridSample, AffineGrid: affineGrid, RoiAlign: roiAlign };
+export const IMAGE: RuleTable = {
+  Resize: resize,
+  Upsample: upsample,
+  GridSample: gridSample,
+  AffineGrid: affineGrid,
+  RoiAlign: roiAlign,
+};

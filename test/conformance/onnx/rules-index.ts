@@ -1,14 +1,34 @@
 /** Operators whose places come from data. */
-import { type Call, fail, front, indices, list, over, product, range, type Rule, type RuleTable, vector } from "./call.ts";
+import {
+  type Call,
+  fail,
+  front,
+  indices,
+  list,
+  over,
+  product,
+  type Rule,
+  type RuleTable,
+  range,
+  vector,
+} from "./call.ts";
 import type { Val } from "./emitter.ts";
 
 const kept = (n: Call, text: string): Val => n.let(text, n.x(0).file);
 const MODES: Readonly<Record<string, string>> = { none: "set", add: "add", mul: "mul", max: "max", min: "min" };
-const modeOf = (n: Call): string => MODES[n.str("reduction", "none")] ?? fail(`the reduction ${n.str("reduction", "")}`);
+const modeOf = (n: Call): string =>
+  MODES[n.str("reduction", "none")] ?? fail(`the reduction ${n.str("reduction", "")}`);
 
-const unknownExtent = (what: string): Rule => () => fail(`${what}: the extent of the result comes from data`);
+const unknownExtent =
+  (what: string): Rule =>
+  () =>
+    fail(`${what}: the extent of the result comes from data`);
 
-const scatterElements: Rule = (n) => kept(n, `scatter(${n.x(0)}, ${n.x(1)}, ${n.x(2)}, axis: ${front(n.num("axis", 0), n.x(0).rank)}, mode: "${modeOf(n)}")`);
+const scatterElements: Rule = (n) =>
+  kept(
+    n,
+    `scatter(${n.x(0)}, ${n.x(1)}, ${n.x(2)}, axis: ${front(n.num("axis", 0), n.x(0).rank)}, mode: "${modeOf(n)}")`,
+  );
 
 /** update[b, …, s, …] is put at write_indices[b] + s of the cache's axis, around its end in circular mode. */
 function tensorScatter(n: Call): Val {
@@ -16,19 +36,36 @@ function tensorScatter(n: Call): Val {
   const axis = front(n.num("axis", -2), past.rank);
   const names = indices(update.rank);
   const place = start ? `${start}[${names[0]}] + ${names[axis]}` : `${names[axis]}`;
-  const target = names.map((name, k) => (k !== axis ? name : n.str("mode", "linear") === "circular" ? `(${place}) % ${past.shape[axis]}` : place));
-  return n.e.block((y) => [`let ${y} = ${past}`, `${y}${list(target)} set= ${update}${list(names)} over [${over(names, update.shape)}]`], past.file);
+  const target = names.map((name, k) =>
+    k !== axis ? name : n.str("mode", "linear") === "circular" ? `(${place}) % ${past.shape[axis]}` : place,
+  );
+  return n.e.block(
+    (y) => [
+      `let ${y} = ${past}`,
+      `${y}${list(target)} set= ${update}${list(names)} over [${over(names, update.shape)}]`,
+    ],
+    past.file,
+  );
 }
 
 /** Indices count through the whole of the tensor that was pooled; a stated output shape is larger at the ends. */
 function maxUnpool(n: Call): Val {
   const [x, at] = [n.x(0), n.x(1)];
   const kernel = n.ints("kernel_shape");
-  const strides = n.ints("strides", kernel.map(() => 1));
-  const pads = n.ints("pads", kernel.flatMap(() => [0, 0]));
+  const strides = n.ints(
+    "strides",
+    kernel.map(() => 1),
+  );
+  const pads = n.ints(
+    "pads",
+    kernel.flatMap(() => [0, 0]),
+  );
   const inner = kernel.map((k, i) => (x.shape[i + 2]! - 1) * strides[i]! + k - pads[i]! - pads[i + kernel.length]!);
   const shape = [...x.shape.slice(0, 2), ...inner];
-  const flat = n.e.block((y) => [`${y}[ravel(${at})[k]]: f32[${product(shape)}] set= ravel(${x})[k] over [k in 0..${x.size}]`], x.file);
+  const flat = n.e.block(
+    (y) => [`${y}[ravel(${at})[k]]: f32[${product(shape)}] set= ravel(${x})[k] over [k in 0..${x.size}]`],
+    x.file,
+  );
   const grown = n.opt(2)?.numbers;
   const y = kept(n, `reshape(${flat}, ${list(shape)})`);
   return grown ? kept(n, `pad(${y}, ${list(grown.map((m, k) => `[0, ${m - shape[k]!}]`))})`) : y;
@@ -65,7 +102,9 @@ function tfIdf(n: Call): string {
   const weights = n.has("weights") ? (n.attrs["weights"] as readonly number[]) : places.map(() => 1);
   const byColumn = range(width).map((c) => weights[places.indexOf(c)] ?? 1);
   const mode = n.str("mode", "TF");
-  const scaled = columns.map((c, k) => (mode === "TF" ? c : `${mode === "IDF" ? `((${c} > 0.0) as f32)` : c} * ${byColumn[k]}`));
+  const scaled = columns.map((c, k) =>
+    mode === "TF" ? c : `${mode === "IDF" ? `((${c} > 0.0) as f32)` : c} * ${byColumn[k]}`,
+  );
   const table = n.let(`stack(${list(scaled)}, axis: 1)`);
   return given.rank === 1 ? `reshape(${table}, [${width}])` : `${table}`;
 }
@@ -80,7 +119,11 @@ export const INDEX: RuleTable = {
   TensorScatter: tensorScatter,
   MaxUnpool: maxUnpool,
   TfIdfVectorizer: tfIdf,
-  "ai.onnx.ml:ArrayFeatureExtractor": (n) => kept(n, `take(${n.x(0).rank === 1 ? `reshape(${n.x(0)}, [1, -1])` : n.x(0)}, ${n.let(`ravel(${vector(n.x(1))})`)}, axis: -1)`),
+  "ai.onnx.ml:ArrayFeatureExtractor": (n) =>
+    kept(
+      n,
+      `take(${n.x(0).rank === 1 ? `reshape(${n.x(0)}, [1, -1])` : n.x(0)}, ${n.let(`ravel(${vector(n.x(1))})`)}, axis: -1)`,
+    ),
   Compress: unknownExtent("Compress"),
   NonZero: unknownExtent("NonZero"),
   Unique: unknownExtent("Unique"),

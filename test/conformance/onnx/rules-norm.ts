@@ -1,6 +1,6 @@
 /** Norms, losses, and what training adds to them. */
-import { type Call, fail, front, list, range, type RuleTable } from "./call.ts";
-import { type Val } from "./emitter.ts";
+import { type Call, fail, front, list, type RuleTable, range } from "./call.ts";
+import type { Val } from "./emitter.ts";
 
 function batchNorm(n: Call): readonly (Val | undefined)[] {
   const [x, gain, bias, mean, variance] = [n.x(0), n.x(1), n.x(2), n.x(3), n.x(4)];
@@ -61,7 +61,9 @@ function meanVariance(n: Call): string {
 const ignored = (n: Call): number => n.num("ignore_index", -2147483648);
 
 function lossText(n: Call, f: string): Val {
-  return n.let(`${f}(${n.x(0)}, ${n.x(1)}, ${n.opt(2) ?? "None"}, ignore_index: ${ignored(n)}, reduction: "${n.str("reduction", "mean")}")`);
+  return n.let(
+    `${f}(${n.x(0)}, ${n.x(1)}, ${n.opt(2) ?? "None"}, ignore_index: ${ignored(n)}, reduction: "${n.str("reduction", "mean")}")`,
+  );
 }
 
 /** At inference the identity; masks of training come from a generator that the operator leaves open. */

@@ -1,5 +1,5 @@
 /** Products of matrices, optimisers, trees, and what the language has no types for. */
-import { type Call, fail, list, range, type Rule, type RuleTable } from "./call.ts";
+import { type Call, fail, list, type Rule, type RuleTable, range } from "./call.ts";
 import { literal, type Val } from "./emitter.ts";
 
 /** C aligns at the right; alpha and beta of 1 are not written. */
@@ -10,7 +10,10 @@ function gemm(n: Call): Val {
     return v === 1 ? "" : `${a.isFloat ? literal(v, "f32") : v} * `;
   };
   const turned = (x: Val, name: string): string => (n.num(name, 0) ? `${x}.T` : `${x}`);
-  return n.let(`${number("alpha")}(${turned(a, "transA")} @ ${turned(b, "transB")})${c ? ` + ${number("beta")}${c}` : ""}`, a.file);
+  return n.let(
+    `${number("alpha")}(${turned(a, "transA")} @ ${turned(b, "transB")})${c ? ` + ${number("beta")}${c}` : ""}`,
+    a.file,
+  );
 }
 
 function det(n: Call): string {
@@ -40,12 +43,20 @@ function adam(n: Call): readonly Val[] {
   const [xs, gs, vs, hs] = groups(n, 4) as [readonly Val[], readonly Val[], readonly Val[], readonly Val[]];
   const [alpha, beta] = [n.float("alpha", 0.9), n.float("beta", 0.999)];
   const t = n.let(`${n.x(1)} as f32`);
-  const rate = n.let(`where(${t} > 0.0, ${n.x(0)} * sqrt(1.0 - ${beta} ** ${t}) / (1.0 - ${alpha} ** max(${t}, 1.0)), ${n.x(0)})`);
+  const rate = n.let(
+    `where(${t} > 0.0, ${n.x(0)} * sqrt(1.0 - ${beta} ** ${t}) / (1.0 - ${alpha} ** max(${t}, 1.0)), ${n.x(0)})`,
+  );
   const made = xs.map((x, i) => {
     const g = n.let(`${n.float("norm_coefficient", 0)} * ${x} + ${gs[i]}`);
     const v = n.let(`${alpha} * ${vs[i]} + (1.0 - ${alpha}) * ${g}`);
     const h = n.let(`${beta} * ${hs[i]} + (1.0 - ${beta}) * ${g} * ${g}`);
-    return { x: n.let(`(1.0 - ${n.float("norm_coefficient_post", 0)}) * (${x} - ${rate} * ${v} / (sqrt(${h}) + ${n.float("epsilon", 0)}))`), v, h };
+    return {
+      x: n.let(
+        `(1.0 - ${n.float("norm_coefficient_post", 0)}) * (${x} - ${rate} * ${v} / (sqrt(${h}) + ${n.float("epsilon", 0)}))`,
+      ),
+      v,
+      h,
+    };
   });
   return [...made.map((m) => m.x), ...made.map((m) => m.v), ...made.map((m) => m.h)];
 }
@@ -58,7 +69,14 @@ function momentum(n: Call): readonly Val[] {
   const made = xs.map((x, i) => {
     const g = n.let(`${n.float("norm_coefficient", 0)} * ${x} + ${gs[i]}`);
     const v = n.let(`${alpha} * ${vs[i]} + ${beta} * ${g}`);
-    return { x: n.let(n.str("mode", "standard") === "nesterov" ? `${x} - ${rate} * (${g} + ${alpha} * ${v})` : `${x} - ${rate} * ${v}`), v };
+    return {
+      x: n.let(
+        n.str("mode", "standard") === "nesterov"
+          ? `${x} - ${rate} * (${g} + ${alpha} * ${v})`
+          : `${x} - ${rate} * ${v}`,
+      ),
+      v,
+    };
   });
   return [...made.map((m) => m.x), ...made.map((m) => m.v)];
 }
@@ -73,7 +91,12 @@ function treeEnsemble(n: Call): string {
     return t ? n.e.constant(t).numbers : n.ints(name);
   };
   const [modes, splits, features] = [numbers("nodes_modes"), numbers("nodes_splits"), n.ints("nodes_featureids")];
-  const [yes, no, yesLeaf, noLeaf] = ["nodes_truenodeids", "nodes_falsenodeids", "nodes_trueleafs", "nodes_falseleafs"].map((k) => n.ints(k)) as [readonly number[], readonly number[], readonly number[], readonly number[]];
+  const [yes, no, yesLeaf, noLeaf] = [
+    "nodes_truenodeids",
+    "nodes_falsenodeids",
+    "nodes_trueleafs",
+    "nodes_falseleafs",
+  ].map((k) => n.ints(k)) as [readonly number[], readonly number[], readonly number[], readonly number[]];
   const [targets, weights] = [n.ints("leaf_targetids"), numbers("leaf_weights")];
   const [average, sum] = [0, 1];
   const aggregate = n.num("aggregate_function", sum);
@@ -87,7 +110,12 @@ function treeEnsemble(n: Call): string {
   const setOf = (node: number): readonly number[] => sets[modes.slice(0, node).filter((m) => m === 6).length] ?? [];
   const test = (node: number): Val => {
     const f = `${x}[:, ${features[node]}]`;
-    if (modes[node] === 6) return n.let(setOf(node).map((v) => `${f} == ${literal(v, "f32")}`).join(" || ") || `${f} != ${f}`);
+    if (modes[node] === 6)
+      return n.let(
+        setOf(node)
+          .map((v) => `${f} == ${literal(v, "f32")}`)
+          .join(" || ") || `${f} != ${f}`,
+      );
     return n.let(`${f} ${COMPARISONS[modes[node]!]} ${literal(splits[node]!, "f32")}`);
   };
   const tests = modes.map((_, node) => test(node));
@@ -97,7 +125,11 @@ function treeEnsemble(n: Call): string {
     return `where(${tests[i]}, ${at(yes[i]!, yesLeaf[i] === 1, target, depth + 1)}, ${at(no[i]!, noLeaf[i] === 1, target, depth + 1)})`;
   };
   const roots = n.ints("tree_roots");
-  const columns = range(n.num("n_targets")).map((t) => n.let(`(${roots.map((r) => at(r, false, t, 0)).join(" + ")})${aggregate === average ? ` / ${roots.length}.0` : ""}`));
+  const columns = range(n.num("n_targets")).map((t) =>
+    n.let(
+      `(${roots.map((r) => at(r, false, t, 0)).join(" + ")})${aggregate === average ? ` / ${roots.length}.0` : ""}`,
+    ),
+  );
   const scores = n.let(`stack(${list(columns)}, axis: 1)`);
   switch (n.num("post_transform", 0)) {
     case 0:
@@ -111,7 +143,10 @@ function treeEnsemble(n: Call): string {
   }
 }
 
-const without = (reason: string): Rule => () => fail(reason);
+const without =
+  (reason: string): Rule =>
+  () =>
+    fail(reason);
 const STRINGS = "the language has no strings";
 const RANDOM = "random numbers are the implementation's own";
 

@@ -1,5 +1,5 @@
 /** Pools: a reduction over a window, written in index notation for any number of axes. */
-import { type Call, indices, list, over, range, type Rule, type RuleTable } from "./call.ts";
+import { type Call, indices, list, over, type Rule, type RuleTable, range } from "./call.ts";
 import type { Val } from "./emitter.ts";
 import { type Windows, windows } from "./rules-conv.ts";
 
@@ -37,7 +37,10 @@ const shapeOf = (p: Pool): readonly number[] => [...p.x.shape.slice(0, 2), ...p.
 function pooled(n: Call, p: Pool, reduction: string, x: Val, fill: string): Val {
   const shape = shapeOf(p);
   const free = over(["n", "c", ...p.i], shape);
-  return n.let(`for[${free}] ${reduction}[${over(p.r, p.kernel)}] (${x}${list(["n", "c", ...places(p)])} ?? ${fill})`, x.file);
+  return n.let(
+    `for[${free}] ${reduction}[${over(p.r, p.kernel)}] (${x}${list(["n", "c", ...places(p)])} ?? ${fill})`,
+    x.file,
+  );
 }
 
 function maxPool(n: Call): readonly (Val | undefined)[] {
@@ -49,7 +52,10 @@ function maxPool(n: Call): readonly (Val | undefined)[] {
   const names = ["n", "c", ...p.i];
   const sizes = p.x.shape.slice(2);
   const inner = (a: number): number => p.kernel.slice(a + 1).reduce((s, k) => s * k, 1);
-  const coordinates = p.kernel.map((k, a) => `(${p.i[a]} * ${p.strides[a]} + (${best}${list(names)} div ${inner(a)} % ${k}) * ${p.dilations[a]} - ${p.before[a]})`);
+  const coordinates = p.kernel.map(
+    (k, a) =>
+      `(${p.i[a]} * ${p.strides[a]} + (${best}${list(names)} div ${inner(a)} % ${k}) * ${p.dilations[a]} - ${p.before[a]})`,
+  );
   const order = n.num("storage_order", 0) ? range(sizes.length).toReversed() : range(sizes.length);
   const flat = order.reduce((text, a) => `(${text}) * ${sizes[a]} + ${coordinates[a]}`, `n * ${p.x.shape[1]} + c`);
   return [y, n.let(`for[${over(names, shapeOf(p))}] ${flat}`, "int64")];
@@ -73,10 +79,12 @@ function lpPool(n: Call): string {
   return `${pooled(n, p, "sum", powers, "0")} ** (1.0 / ${power}.0)`;
 }
 
-const whole = (f: string, text: (x: string, n: Call) => string = (x) => x): Rule => (n) => {
-  const x = n.x(0);
-  return `${f}(${text(`${x}`, n)}, axis: ${list(range(x.rank).slice(2))}, keepdims: true)`;
-};
+const whole =
+  (f: string, text: (x: string, n: Call) => string = (x) => x): Rule =>
+  (n) => {
+    const x = n.x(0);
+    return `${f}(${text(`${x}`, n)}, axis: ${list(range(x.rank).slice(2))}, keepdims: true)`;
+  };
 
 export const POOL: RuleTable = {
   MaxPool: maxPool,

@@ -1,10 +1,15 @@
 /** Quantised operators: integers of 8 and 16 bits are exact in i32, and their saturation is a clamp. */
-import { type Call, fail, front, list, range, type RuleTable } from "./call.ts";
+import { type Call, fail, front, list, type RuleTable, range } from "./call.ts";
 import type { Val } from "./emitter.ts";
 import { convolution } from "./rules-conv.ts";
 import { dataType } from "./rules-elementwise.ts";
 
-const RANGES: Readonly<Record<string, readonly [number, number]>> = { uint8: [0, 255], int8: [-128, 127], uint16: [0, 65535], int16: [-32768, 32767] };
+const RANGES: Readonly<Record<string, readonly [number, number]>> = {
+  uint8: [0, 255],
+  int8: [-128, 127],
+  uint16: [0, 65535],
+  int16: [-32768, 32767],
+};
 const saturated = (text: string, file: string): string => {
   const [low, high] = RANGES[file] ?? fail(`integers of ${file}`);
   return `clamp(${text}, ${low}, ${high})`;
@@ -53,10 +58,20 @@ function perVector(n: Call, v: Val, side: "row" | "column"): Val {
   if (v.size === 1) return n.let(`reshape(${v}, [])`, v.file);
   return side === "row" && v.rank === 1 ? n.let(`${v}[:, None]`, v.file) : v;
 }
-const less = (n: Call, x: Val, zero: Val | undefined, side: "row" | "column"): Val => (zero ? n.let(`${x} - ${perVector(n, zero, side)}`) : x);
+const less = (n: Call, x: Val, zero: Val | undefined, side: "row" | "column"): Val =>
+  zero ? n.let(`${x} - ${perVector(n, zero, side)}`) : x;
 
 function qMatMul(n: Call): Val {
-  const [a, aScale, aZero, b, bScale, bZero, yScale, yZero] = range(8).map((i) => n.x(i)) as [Val, Val, Val, Val, Val, Val, Val, Val];
+  const [a, aScale, aZero, b, bScale, bZero, yScale, yZero] = range(8).map((i) => n.x(i)) as [
+    Val,
+    Val,
+    Val,
+    Val,
+    Val,
+    Val,
+    Val,
+    Val,
+  ];
   const sum = n.let(`${less(n, a, aZero, "row")} @ ${less(n, b, bZero, "column")}`);
   const scale = `${perVector(n, aScale, "row")} * ${perVector(n, bScale, "column")} / ${perVector(n, yScale, "row")}`;
   return quantized(n, `(${sum} as f32) * (${scale})`, perVector(n, yZero, "row"), yZero.file);
@@ -64,18 +79,38 @@ function qMatMul(n: Call): Val {
 
 /** Products of integers of 8 bits: their sums are exact in f32 up to 2^24, which is 258 taps of both extremes. */
 function integerConv(n: Call, x: Val, xZero: Val | undefined, w: Val, wZero: Val | undefined): Val {
-  const per = (v: Val): Val => (v.size === 1 ? n.let(`reshape(${v}, [])`) : n.let(`reshape(${v}, ${list([v.size, ...range(w.rank - 1).map(() => 1)])})`));
+  const per = (v: Val): Val =>
+    v.size === 1
+      ? n.let(`reshape(${v}, [])`)
+      : n.let(`reshape(${v}, ${list([v.size, ...range(w.rank - 1).map(() => 1)])})`);
   const minus = (v: Val, zero: Val | undefined): Val => n.let(`${zero ? `(${v} - ${per(zero)})` : v} as f32`);
   return convolution(n, minus(x, xZero), minus(w, wZero), undefined);
 }
 
 function qConv(n: Call): Val {
-  const [x, xScale, xZero, w, wScale, wZero, yScale, yZero] = range(8).map((i) => n.x(i)) as [Val, Val, Val, Val, Val, Val, Val, Val];
+  const [x, xScale, xZero, w, wScale, wZero, yScale, yZero] = range(8).map((i) => n.x(i)) as [
+    Val,
+    Val,
+    Val,
+    Val,
+    Val,
+    Val,
+    Val,
+    Val,
+  ];
   const sum = integerConv(n, x, xZero, w, wZero);
-  const channel = (v: Val): Val => (v.size === 1 ? n.let(`reshape(${v}, [])`) : n.let(`reshape(${v}, ${list([v.size, ...range(x.rank - 2).map(() => 1)])})`));
+  const channel = (v: Val): Val =>
+    v.size === 1
+      ? n.let(`reshape(${v}, [])`)
+      : n.let(`reshape(${v}, ${list([v.size, ...range(x.rank - 2).map(() => 1)])})`);
   const bias = n.opt(8);
   const total = bias ? `(${sum} + (${channel(bias)} as f32))` : `${sum}`;
-  return quantized(n, `${total} * (${channel(xScale)} * ${channel(wScale)} / ${channel(yScale)})`, channel(yZero), yZero.file);
+  return quantized(
+    n,
+    `${total} * (${channel(xScale)} * ${channel(wScale)} / ${channel(yScale)})`,
+    channel(yZero),
+    yZero.file,
+  );
 }
 
 export const QUANTIZE: RuleTable = {

@@ -1,5 +1,5 @@
 /** Reductions, running results, orders. */
-import { type Call, fail, front, list, range, type Rule, type RuleTable } from "./call.ts";
+import { type Call, fail, front, list, type Rule, type RuleTable, range } from "./call.ts";
 import { literal, type Val } from "./emitter.ts";
 
 /** Axes are an attribute in old opsets and an input, part of the program's shape, in new ones; none means all, or nothing if so told. */
@@ -9,7 +9,10 @@ function axesOf(n: Call, x: Val): readonly number[] {
 }
 
 /** `f` over the axes; of no elements the reduction's `empty`, where the language has none. */
-function reduction(f: string, o: { before?: (x: string) => string; after?: (x: string) => string; empty?: number; float?: boolean } = {}): Rule {
+function reduction(
+  f: string,
+  o: { before?: (x: string) => string; after?: (x: string) => string; empty?: number; float?: boolean } = {},
+): Rule {
   return (n) => {
     const x = n.x(0);
     const axes = axesOf(n, x);
@@ -17,8 +20,14 @@ function reduction(f: string, o: { before?: (x: string) => string; after?: (x: s
     const made = o.float && !x.isFloat ? n.let(`${x} as f32`) : x;
     const inner = o.before ? n.let(o.before(`${made}`)) : made;
     const shape = x.shape.flatMap((d, k) => (axes.includes(k) ? (keep ? [1] : []) : [d]));
-    if (o.empty !== undefined && axes.some((k) => x.shape[k] === 0)) return n.let(`full(${list(shape)}, ${literal(o.empty, x.dtype)})`, x.file);
-    const total = axes.length === 0 && (x.rank > 0 || f === "") ? `${inner}` : x.rank === 0 ? `${f}(${inner})` : `${f}(${inner}, axis: ${list(axes)}, keepdims: ${keep})`;
+    if (o.empty !== undefined && axes.some((k) => x.shape[k] === 0))
+      return n.let(`full(${list(shape)}, ${literal(o.empty, x.dtype)})`, x.file);
+    const total =
+      axes.length === 0 && (x.rank > 0 || f === "")
+        ? `${inner}`
+        : x.rank === 0
+          ? `${f}(${inner})`
+          : `${f}(${inner}, axis: ${list(axes)}, keepdims: ${keep})`;
     const done = o.after ? o.after(total) : total;
     return n.let(o.float && !x.isFloat ? `(${done}) as ${x.dtype}` : done, x.file);
   };
@@ -44,15 +53,22 @@ function argument(which: "argmax" | "argmin"): Rule {
   };
 }
 
-const running = (f: string): Rule => (n) => {
-  const [x, axis] = [n.x(0), n.x(1).number];
-  return n.let(`${f}(${x}, axis: ${front(axis, x.rank)}, reverse: ${n.num("reverse", 0) !== 0}, exclusive: ${n.num("exclusive", 0) !== 0})`, x.file);
-};
+const running =
+  (f: string): Rule =>
+  (n) => {
+    const [x, axis] = [n.x(0), n.x(1).number];
+    return n.let(
+      `${f}(${x}, axis: ${front(axis, x.rank)}, reverse: ${n.num("reverse", 0) !== 0}, exclusive: ${n.num("exclusive", 0) !== 0})`,
+      x.file,
+    );
+  };
 
 function topK(n: Call): readonly Val[] {
   const x = n.x(0);
   const k = n.steer("k", 1)?.[0] ?? fail("no k");
-  const r = n.e.record(`top_k(${x}, ${k}, axis: ${front(n.num("axis", -1), x.rank)}, largest: ${n.num("largest", 1) !== 0})`);
+  const r = n.e.record(
+    `top_k(${x}, ${k}, axis: ${front(n.num("axis", -1), x.rank)}, largest: ${n.num("largest", 1) !== 0})`,
+  );
   return [n.let(`${r}.value`, x.file), n.let(`${r}.index`, "int64")];
 }
 

@@ -1,7 +1,7 @@
 /** Operators that make, move, join and cut tensors. Shapes, axes, pads and counts are constants of the program. */
 import type { FileTensor } from "../arrays.ts";
 import { languageType } from "../arrays.ts";
-import { type Call, fail, front, indices, list, over, product, range, type Rule, type RuleTable } from "./call.ts";
+import { type Call, fail, front, indices, list, over, product, type Rule, type RuleTable, range } from "./call.ts";
 import { literal, type Val } from "./emitter.ts";
 import { dataType } from "./rules-elementwise.ts";
 
@@ -13,7 +13,11 @@ function reshape(n: Call): Val {
   const given = n.steer("shape", 1) ?? fail("no shape");
   const known = given.map((d, i) => (d === 0 && !n.num("allowzero", 0) ? x.shape[i]! : d));
   const rest = product(known.filter((d) => d !== -1));
-  return shaped(n, x, known.map((d) => (d === -1 ? (rest === 0 ? 0 : x.size / rest) : d)));
+  return shaped(
+    n,
+    x,
+    known.map((d) => (d === -1 ? (rest === 0 ? 0 : x.size / rest) : d)),
+  );
 }
 
 function flatten(n: Call): Val {
@@ -25,7 +29,11 @@ function flatten(n: Call): Val {
 function squeeze(n: Call): Val {
   const x = n.x(0);
   const axes = n.steer("axes", 1)?.map((a) => front(a, x.rank)) ?? range(x.rank).filter((k) => x.shape[k] === 1);
-  return shaped(n, x, x.shape.filter((_, k) => !axes.includes(k)));
+  return shaped(
+    n,
+    x,
+    x.shape.filter((_, k) => !axes.includes(k)),
+  );
 }
 
 function unsqueeze(n: Call): Val {
@@ -33,7 +41,11 @@ function unsqueeze(n: Call): Val {
   const given = n.steer("axes", 1) ?? fail("no axes");
   const axes = given.map((a) => front(a, x.rank + given.length));
   const old = [...x.shape];
-  return shaped(n, x, range(x.rank + given.length).map((k) => (axes.includes(k) ? 1 : old.shift()!)));
+  return shaped(
+    n,
+    x,
+    range(x.rank + given.length).map((k) => (axes.includes(k) ? 1 : old.shift()!)),
+  );
 }
 
 function expand(n: Call): Val {
@@ -52,14 +64,29 @@ function shape(n: Call): Val {
   const clamp = (v: number): number => Math.min(Math.max(front(v, x.rank), 0), x.rank);
   const axes = range(x.rank).slice(clamp(n.num("start", 0)), clamp(n.num("end", x.rank)));
   const data = Float64Array.from(axes, (k) => x.shape[k]!);
-  const known = { type: { dtype: "i32" as const, shape: [axes.length] }, values: { dtype: "int64", shape: [axes.length], data } };
-  return n.e.let(axes.length === 0 ? `zeros([0], dtype: "i32")` : `stack(${list(axes.map((k) => `${x}.shape[${k}]`))})`, "int64", known);
+  const known = {
+    type: { dtype: "i32" as const, shape: [axes.length] },
+    values: { dtype: "int64", shape: [axes.length], data },
+  };
+  return n.e.let(
+    axes.length === 0 ? `zeros([0], dtype: "i32")` : `stack(${list(axes.map((k) => `${x}.shape[${k}]`))})`,
+    "int64",
+    known,
+  );
 }
 
 function size(n: Call): Val {
   const x = n.x(0);
-  const text = x.rank === 0 ? "1" : range(x.rank).map((k) => `${x}.shape[${k}]`).join(" * ");
-  return n.e.let(text, "int64", { type: { dtype: "i32", shape: [] }, values: { dtype: "int64", shape: [], data: Float64Array.of(x.size) } });
+  const text =
+    x.rank === 0
+      ? "1"
+      : range(x.rank)
+          .map((k) => `${x}.shape[${k}]`)
+          .join(" * ");
+  return n.e.let(text, "int64", {
+    type: { dtype: "i32", shape: [] },
+    values: { dtype: "int64", shape: [], data: Float64Array.of(x.size) },
+  });
 }
 
 function transpose(n: Call): Val {
@@ -81,7 +108,11 @@ function splitSizes(n: Call, total: number): readonly number[] {
 }
 function pieces(n: Call, x: Val, axis: number, sizes: readonly number[]): readonly Val[] {
   let from = 0;
-  return sizes.map((s) => n.let(`narrow(${x}, ${axis}, ${(from += s) - s}, ${s})`, x.file));
+  return sizes.map((size) => {
+    const part = n.let(`narrow(${x}, ${axis}, ${from}, ${size})`, x.file);
+    from += size;
+    return part;
+  });
 }
 function split(n: Call): readonly Val[] {
   const x = n.x(0);
@@ -95,7 +126,10 @@ function splitToSequence(n: Call): readonly Val[] {
   const total = x.shape[axis]!;
   const given = n.opt(1);
   const step = given && given.rank > 0 ? 0 : (given?.number ?? 1);
-  const sizes = given && given.rank > 0 ? given.numbers : range(Math.ceil(total / step)).map((k) => Math.min(step, total - k * step));
+  const sizes =
+    given && given.rank > 0
+      ? given.numbers
+      : range(Math.ceil(total / step)).map((k) => Math.min(step, total - k * step));
   const parts = pieces(n, x, axis, sizes);
   return given || n.num("keepdims", 1) ? parts : parts.map((p) => n.let(`squeeze(${p}, ${axis})`, x.file));
 }
@@ -166,7 +200,11 @@ function constant(n: Call): Val {
   const [key, raw] = Object.entries(n.attrs)[0] ?? fail("no value");
   if (key.includes("string")) return fail("strings");
   const values = Array.isArray(raw) ? (raw as readonly (number | string)[]) : [raw as number];
-  return n.e.constant({ dtype: key.startsWith("value_float") ? "float32" : "int64", shape: Array.isArray(raw) ? [values.length] : [], data: values });
+  return n.e.constant({
+    dtype: key.startsWith("value_float") ? "float32" : "int64",
+    shape: Array.isArray(raw) ? [values.length] : [],
+    data: values,
+  });
 }
 
 function rangeRule(n: Call): Val {
@@ -179,14 +217,20 @@ function rangeRule(n: Call): Val {
 function eyeLike(n: Call): Val {
   const x = n.x(0);
   const file = n.has("dtype") ? dataType(n.num("dtype")) : x.file;
-  return n.let(`eye(${x.shape[0]}, ${x.shape[1]}, ${n.num("k", 0)}, dtype: "${languageType(file) ?? fail(`tensors of ${file}`)}")`, file);
+  return n.let(
+    `eye(${x.shape[0]}, ${x.shape[1]}, ${n.num("k", 0)}, dtype: "${languageType(file) ?? fail(`tensors of ${file}`)}")`,
+    file,
+  );
 }
 
 function oneHot(n: Call): Val {
   const [given, depth, values] = [n.x(0), n.x(1).number, n.x(2)];
   const ids = given.isFloat ? n.let(`${given} as i32`) : given;
   const wrap = n.let(`where(${ids} < 0, ${ids} + ${depth}, ${ids})`);
-  return n.let(`one_hot(${wrap}, ${depth}, axis: ${n.num("axis", -1)}, on: ${values}[1], off: ${values}[0])`, values.file);
+  return n.let(
+    `one_hot(${wrap}, ${depth}, axis: ${n.num("axis", -1)}, on: ${values}[1], off: ${values}[0])`,
+    values.file,
+  );
 }
 
 function trilu(n: Call): Val {
@@ -196,7 +240,10 @@ function trilu(n: Call): Val {
 /** Block by block: DCR has the block's axes before the channels, CRD after them. */
 const depthToSpace: Rule = (n) => {
   const from = n.str("mode", "DCR") === "DCR" ? "(r s c)" : "(c r s)";
-  return moved(n, `rearrange("n ${from} h w -> n c (h r) (w s)", ${n.x(0)}, r: ${n.num("blocksize")}, s: ${n.num("blocksize")})`);
+  return moved(
+    n,
+    `rearrange("n ${from} h w -> n c (h r) (w s)", ${n.x(0)}, r: ${n.num("blocksize")}, s: ${n.num("blocksize")})`,
+  );
 };
 
 /** The first seq[b] elements of the time axis backwards, the others as they are. */
@@ -205,38 +252,67 @@ function reverseSequence(n: Call): Val {
   const [batch, time] = [n.num("batch_axis", 1), n.num("time_axis", 0)];
   const names = indices(x.rank);
   const [b, t] = [names[batch]!, names[time]!];
-  const from = names.map((name, k) => (k === time ? `(${t} < ${lengths}[${b}] ? ${lengths}[${b}] - 1 - ${t} : ${t})` : name));
+  const from = names.map((name, k) =>
+    k === time ? `(${t} < ${lengths}[${b}] ? ${lengths}[${b}] - 1 - ${t} : ${t})` : name,
+  );
   return moved(n, `for[${over(names, x.shape)}] ${x}${list(from)} ?? 0`);
 }
 
-const sequenceAt = (n: Call, parts: readonly Val[], i: Val | undefined, fallback: number): number => front(i?.number ?? fallback, parts.length);
+const sequenceAt = (parts: readonly Val[], i: Val | undefined, fallback: number): number =>
+  front(i?.number ?? fallback, parts.length);
 
 export const SHAPE: RuleTable = {
-  Reshape: reshape, Flatten: flatten, Squeeze: squeeze, Unsqueeze: unsqueeze, Expand: expand, Shape: shape, Size: size, Transpose: transpose,
+  Reshape: reshape,
+  Flatten: flatten,
+  Squeeze: squeeze,
+  Unsqueeze: unsqueeze,
+  Expand: expand,
+  Shape: shape,
+  Size: size,
+  Transpose: transpose,
   Concat: (n) => joined(n, n.rest(), front(n.num("axis", 1), n.x(0).rank)),
-  Split: split, Slice: slice, Pad: pad, CenterCropPad: centerCropPad, ConstantOfShape: constantOfShape, Constant: constant, Range: rangeRule,
-  EyeLike: eyeLike, OneHot: oneHot, Trilu: trilu, DepthToSpace: depthToSpace, ReverseSequence: reverseSequence,
-  SpaceToDepth: (n) => moved(n, `rearrange("n c (h r) (w s) -> n (r s c) h w", ${n.x(0)}, r: ${n.num("blocksize")}, s: ${n.num("blocksize")})`),
+  Split: split,
+  Slice: slice,
+  Pad: pad,
+  CenterCropPad: centerCropPad,
+  ConstantOfShape: constantOfShape,
+  Constant: constant,
+  Range: rangeRule,
+  EyeLike: eyeLike,
+  OneHot: oneHot,
+  Trilu: trilu,
+  DepthToSpace: depthToSpace,
+  ReverseSequence: reverseSequence,
+  SpaceToDepth: (n) =>
+    moved(
+      n,
+      `rearrange("n c (h r) (w s) -> n (r s c) h w", ${n.x(0)}, r: ${n.num("blocksize")}, s: ${n.num("blocksize")})`,
+    ),
   Tile: (n) => moved(n, `tile(${n.x(0)}, ${list(n.x(1).numbers)})`),
   // Sequences are lists of the translation: their lengths are known.
   SequenceConstruct: (n) => n.rest(),
   SequenceEmpty: () => [],
-  SequenceAt: (n) => n.sequence(0)[sequenceAt(n, n.sequence(0), n.opt(1), 0)] ?? fail("no such element"),
+  SequenceAt: (n) => n.sequence(0)[sequenceAt(n.sequence(0), n.opt(1), 0)] ?? fail("no such element"),
   SequenceErase: (n) => {
     const parts = n.sequence(0);
-    const gone = sequenceAt(n, parts, n.opt(1), -1);
+    const gone = sequenceAt(parts, n.opt(1), -1);
     return parts.filter((_, k) => k !== gone);
   },
   SequenceInsert: (n) => {
     const parts = n.sequence(0);
-    const place = n.opt(2) ? sequenceAt(n, parts, n.opt(2), 0) : parts.length;
+    const place = n.opt(2) ? sequenceAt(parts, n.opt(2), 0) : parts.length;
     return [...parts.slice(0, place), n.x(1), ...parts.slice(place)];
   },
   SequenceLength: (n) => n.let(String(n.sequence(0).length), "int64"),
   SplitToSequence: splitToSequence,
   ConcatFromSequence: (n) => {
     const parts = n.sequence(0);
-    return n.let(n.num("new_axis", 0) ? `stack(${list(parts)}, axis: ${n.num("axis")})` : `cat(${list(parts)}, axis: ${n.num("axis")})`, parts[0]?.file);
+    return n.let(
+      n.num("new_axis", 0)
+        ? `stack(${list(parts)}, axis: ${n.num("axis")})`
+        : `cat(${list(parts)}, axis: ${n.num("axis")})`,
+      parts[0]?.file,
+    );
   },
   OptionalHasElement: (n) => n.let(n.ins[0] === undefined ? "full([], false)" : "full([], true)", "bool"),
   OptionalGetElement: (n) => n.ins[0] ?? fail("an optional without an element"),

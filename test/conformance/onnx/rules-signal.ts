@@ -1,6 +1,6 @@
 /** Fourier transforms and windows. Complex numbers are a last axis of two. */
 import { languageType } from "../arrays.ts";
-import { type Call, fail, front, list, range, type Rule, type RuleTable } from "./call.ts";
+import { type Call, fail, front, list, type Rule, type RuleTable, range } from "./call.ts";
 import type { Val } from "./emitter.ts";
 import { dataType } from "./rules-elementwise.ts";
 
@@ -33,18 +33,23 @@ function stft(n: Call): string {
   const onesided = n.num("onesided", 1) !== 0;
   const bins = onesided ? Math.floor(length / 2) + 1 : length;
   const complex = signal.rank === 3 && signal.shape[2] === 2;
-  const part = (k: number): Val => n.let(`frames(${signal}${signal.rank === 3 ? `[..., ${k}]` : ""}, ${length}, ${step})${window ? ` * ${window}` : ""}`);
+  const part = (k: number): Val =>
+    n.let(
+      `frames(${signal}${signal.rank === 3 ? `[..., ${k}]` : ""}, ${length}, ${step})${window ? ` * ${window}` : ""}`,
+    );
   const re = part(0);
   const r = n.e.record(complex ? `dft(${re}, ${part(1)}, ${bins})` : `dft(${re}, bins: ${bins})`);
   return `stack([${r}.re, ${r}.im], axis: -1)`;
 }
 
-const window = (name: string): Rule => (n) => {
-  const file = n.has("output_datatype") ? dataType(n.num("output_datatype")) : "float32";
-  const dtype = languageType(file) ?? fail(`tensors of ${file}`);
-  const y = `${name}(${n.x(0).number}, ${n.num("periodic", 1) !== 0})`;
-  return n.let(dtype === "f32" ? y : `${y} as ${dtype}`, file);
-};
+const window =
+  (name: string): Rule =>
+  (n) => {
+    const file = n.has("output_datatype") ? dataType(n.num("output_datatype")) : "float32";
+    const dtype = languageType(file) ?? fail(`tensors of ${file}`);
+    const y = `${name}(${n.x(0).number}, ${n.num("periodic", 1) !== 0})`;
+    return n.let(dtype === "f32" ? y : `${y} as ${dtype}`, file);
+  };
 
 export const SIGNAL: RuleTable = {
   DFT: dft,

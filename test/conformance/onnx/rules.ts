@@ -15,6 +15,21 @@ import { REDUCE } from "./rules-reduce.ts";
 import { SHAPE } from "./rules-shape.ts";
 import { SIGNAL } from "./rules-signal.ts";
 
-const TABLES: readonly RuleTable[] = [ELEMENTWISE, SHAPE, INDEX, REDUCE, NORM, CONV, POOL, ATTENTION, IMAGE, SIGNAL, RECURRENT, CONTROL, QUANTIZE, OTHERS];
+const TABLES: readonly RuleTable[] = [
+  ELEMENTWISE,
+  SHAPE,
+  INDEX,
+  REDUCE,
+  NORM,
+  CONV,
+  POOL,
+  ATTENTION,
+  IMAGE,
+  SIGNAL,
+  RECURRENT,
+  CONTROL,
+  QUANTIZE,
+  OTHERS,
+];
 
 export const RULES: ReadonlyMap<string, Rule> = new Map(TABLES.flatMap((t) => Object.entries(t)));

@@ -33,7 +33,8 @@ function item(e: Emitter, result: Item | string | undefined): Item | undefined {
 function resultsOf(e: Emitter, node: RawNode, results: Results): readonly (Item | undefined)[] {
   if (typeof results === "string" || results instanceof Val) return [item(e, results)];
   // A list is a sequence where the operator gives one, else one item an output.
-  if (node.op.startsWith("Sequence") || node.op === "SplitToSequence") return [(results as readonly (Val | string)[]).map((r) => item(e, r) as Val)];
+  if (node.op.startsWith("Sequence") || node.op === "SplitToSequence")
+    return [(results as readonly (Val | string)[]).map((r) => item(e, r) as Val)];
   return (results as readonly (Val | string | undefined)[]).map((r) => item(e, r));
 }
 
@@ -58,7 +59,7 @@ function runNode(e: Emitter, node: RawNode, opsets: OnnxCase["opset"], scope: Sc
   };
   const opset = opsets[domain === "" ? "ai.onnx" : domain] ?? 1;
   try {
-    const results = resultsOf(e, node, rule(new Call(node, e, opset, ins, subgraph)));
+    const results = resultsOf(e, node, rule(new Call(node, e, opset, ins, subgraph, (name) => scope.get(name))));
     node.out.forEach((name, i) => {
       const r = results[i];
       if (name !== "" && r !== undefined) scope.set(name, r);
@@ -97,7 +98,14 @@ export const onnxSuite: Suite = {
         throw new UnsupportedNode("a sequence as a result");
       });
       const tolerance: Tolerance = { exact: false, atol: c.atol, rtol: c.rtol };
-      return { kind: "run", ...e.program(results), fn: "f", expected: c.graph.outputs.map((o) => decode(c.outputs[o.name]!)), tolerance, expectedInF32: true };
+      return {
+        kind: "run",
+        ...e.program(results),
+        fn: "f",
+        expected: c.graph.outputs.map((o) => decode(c.outputs[o.name]!)),
+        tolerance,
+        expectedInF32: true,
+      };
     } catch (error) {
       if (error instanceof UnsupportedOperator) return unsupported(error.op, error.message);
       if (error instanceof UnsupportedNode) return unsupported(c.op, error.message);

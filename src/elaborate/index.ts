@@ -48,9 +48,17 @@ function checkFunction(
   item: FnItem,
   diagnostics: Diagnostic[],
 ): FunctionSignature {
+  diagnostics.push(...item.attributes.map(refusedAttribute));
   const run = checkParameters(item, (o) => attempt(graph, o, true, () => ({ module: m, item, call: undefined })));
   diagnostics.push(...run.diagnostics);
   return signatureOf(m, item, run.entry, true);
+}
+
+/** A rule that were ignored would give other derivatives than the program says. */
+function refusedAttribute({ name }: FnItem["attributes"][number]): Diagnostic {
+  return name.text === "vjp"
+    ? diagnostic("EIN1107", "`@vjp` is not supported yet", { span: name.span, text: "this attribute" })
+    : diagnostic("EIN1101", `there is no attribute \`@${name.text}\``, { span: name.span, text: "not known" });
 }
 
 /** Elaborates with every parameter given and every constant at its default; what needs a constant that has none is left out. */

@@ -18,5 +18,5 @@ export interface CompileSourceOptions {
 export function compile(source: string, o: CompileSourceOptions = {}): Program {
   const graph = loadModules(source, o.fileName ?? "module.ein", { resolve: o.resolve, std: resolveStd });
   if (graph.diagnostics.some((d) => d.severity === "error")) throw new CompileError(graph.diagnostics, graph.sources);
-  return new Program(graph);
+  return new Program(graph, (text) => compile(text, o));
 }

@@ -1,4 +1,5 @@
 /** The compiled module that users hold: signatures, the interpreter, plans for devices, and what the passes did. */
+import type { DiagnosticCode } from "../../grammar/codes.ts";
 import { type Diagnostic, diagnostic } from "../../grammar/diagnostic.ts";
 import { NO_SPAN } from "../../grammar/span.ts";
 import { printProgram } from "../../ir/print-tensor.ts";
@@ -34,6 +35,11 @@ export interface LowerOptions extends FunctionOptions {
   readonly schedule?: CompileOptions["schedule"];
 }
 
+export interface DerivativeOptions {
+  /** Names of the parameters to differentiate by. */
+  readonly wrt?: readonly string[];
+}
+
 /** A checked module. Made by `compile`. */
 export class Program {
   readonly functions: readonly FunctionSignature[];
@@ -43,9 +49,12 @@ export class Program {
   readonly #tensor = new Map<string, Elaborated>();
   readonly #compiled = new Map<string, Compiled>();
 
-  /** Use `compile`. Throws CompileError if the module has errors. */
-  constructor(graph: ModuleGraph) {
+  readonly #extend: (source: string) => Program;
+
+  /** Use `compile`. `extend` compiles another text of the same module. Throws CompileError if the module has errors. */
+  constructor(graph: ModuleGraph, extend: (source: string) => Program) {
     this.#graph = graph;
+    this.#extend = extend;
     const checked = checkModule(graph);
     if (checked.diagnostics.some((d) => d.severity === "error"))
       throw new CompileError(checked.diagnostics, graph.sources);
@@ -106,6 +115,42 @@ export class Program {
   /** What a device needs to run a function; called by `device.load`. */
   plan(name: string, o: LowerOptions & { readonly provided?: readonly string[] } = {}): Plan {
     return this.compiled(name, o).plan;
+  }
+
+  /**
+   * A program with one more function, `grad_NAME`: the gradient of a scalar function by the parameters in `wrt` (the first, if it is left
+   * out), a record of them if there are several. The same as `export let grad_NAME = grad(NAME, wrt: […])` in the module.
+   */
+  grad(name: string, o: DerivativeOptions = {}): Program {
+    return this.#derivative("grad", name, o);
+  }
+
+  /** As `grad`, with the value: `value_and_grad_NAME` gives `value` and the gradients. */
+  valueAndGrad(name: string, o: DerivativeOptions = {}): Program {
+    return this.#derivative("value_and_grad", name, o);
+  }
+
+  /** `jacobian_NAME`: ∂result[…]/∂parameter[…], the result's axes first. */
+  jacobian(name: string, o: DerivativeOptions = {}): Program {
+    return this.#derivative("jacobian", name, o);
+  }
+
+  /** `hessian_NAME` of a scalar function. */
+  hessian(name: string, o: DerivativeOptions = {}): Program {
+    return this.#derivative("hessian", name, o);
+  }
+
+  #derivative(kind: string, name: string, o: DerivativeOptions): Program {
+    if (!this.functions.some((f) => f.name === name)) throw this.#unknown(name);
+    const names = o.wrt ?? [];
+    const odd = names.find((n) => !/^[A-Za-z_]\w*$/.test(n));
+    if (odd !== undefined) throw this.#error("EIN1601", `${JSON.stringify(odd)} is not the name of a parameter`);
+    const wrt = names.length === 0 ? "" : `, wrt: [${names.join(", ")}]`;
+    return this.#extend(`${this.#graph.entry.module.source}\nexport let ${kind}_${name} = ${kind}(${name}${wrt})\n`);
+  }
+
+  #error(code: DiagnosticCode, message: string): CompileError {
+    return new CompileError([diagnostic(code, message, { span: NO_SPAN, text: "" })], this.#graph.sources);
   }
 
   #elaborate(name: string, o: FunctionOptions & { readonly provided?: readonly string[] }): Elaborated {

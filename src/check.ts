@@ -33,7 +33,15 @@ export interface CheckedResult {
   /** Elements of which the bound says nothing. */
   readonly unbounded: number;
   /** The first element outside: its index, the device's value, the interpreter's and the allowed range. */
-  readonly first: { readonly index: number; readonly got: number; readonly exact: number; readonly low: number; readonly high: number } | undefined;
+  readonly first:
+    | {
+        readonly index: number;
+        readonly got: number;
+        readonly exact: number;
+        readonly low: number;
+        readonly high: number;
+      }
+    | undefined;
 }
 
 /** The most elements of a result that are sampled, and for how long about. */
@@ -81,17 +89,31 @@ export function checkProgram(
   });
 }
 
-function compareAt(written: TensorProgram, run: TensorProgram, inputs: ReadonlyMap<string, ArrayInput>, name: string, got: HostArray, positions: readonly number[]): CheckedResult {
+function compareAt(
+  written: TensorProgram,
+  run: TensorProgram,
+  inputs: ReadonlyMap<string, ArrayInput>,
+  name: string,
+  got: HostArray,
+  positions: readonly number[],
+): CheckedResult {
   const bounds = errorBoundsSampled(run, inputs, name, positions, {});
   return compared(bounds, got, interpretSampled(written, inputs, name, positions), positions);
 }
 
 /** Up to SAMPLES offsets all over the result, by the golden ratio: they share no stride with its axes. */
 function spread(length: number): readonly number[] {
-  return Array.from({ length: Math.min(length, SAMPLES) }, (_, i) => Math.floor((((i + 1) * 0.6180339887498949) % 1) * length));
+  return Array.from({ length: Math.min(length, SAMPLES) }, (_, i) =>
+    Math.floor((((i + 1) * 0.6180339887498949) % 1) * length),
+  );
 }
 
-function compared(b: Bounds, got: HostArray, oracle: Float64Array, positions: readonly number[] | undefined): CheckedResult {
+function compared(
+  b: Bounds,
+  got: HostArray,
+  oracle: Float64Array,
+  positions: readonly number[] | undefined,
+): CheckedResult {
   const all = numbersOf(got);
   const values = positions ? Float64Array.from(positions, (p) => all[p]!) : all;
   const c = compareWithin(b, values);
@@ -104,7 +126,10 @@ function compared(b: Bounds, got: HostArray, oracle: Float64Array, positions: re
     share: at === undefined ? c.share : Math.max(c.share, shareOutside(b, c.first === undefined ? oracle : values, at)),
     outside: Math.max(c.outside, rewritten.outside),
     unbounded: c.unbounded,
-    first: at === undefined ? undefined : { index: positions?.[at] ?? at, got: values[at]!, exact: oracle[at]!, low: b.low[at]!, high: b.high[at]! },
+    first:
+      at === undefined
+        ? undefined
+        : { index: positions?.[at] ?? at, got: values[at]!, exact: oracle[at]!, low: b.low[at]!, high: b.high[at]! },
   };
 }
 

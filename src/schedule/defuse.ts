@@ -57,7 +57,14 @@ export function defuse(f: FusedProgram): Program {
     const axes = freshAxes(m.def.axes, new Map());
     const back = solvePoint(m.point, domain, axes);
     if (back) {
-      add(m.def, mapDef(axes, results.map((e) => substitute(e, back)), o));
+      add(
+        m.def,
+        mapDef(
+          axes,
+          results.map((e) => substitute(e, back)),
+          o,
+        ),
+      );
       return;
     }
     const initial = m.def.types.map((t) => constant(t, 77));
@@ -115,12 +122,19 @@ export function defuse(f: FusedProgram): Program {
  * The domain's axes in terms of the stored tensor's, where each index of the point is made of digits: axes with strides 1, e₀,
  * e₀·e₁, … whose extents fill the index's own. So every element is written exactly once, and the store is a map. Else undefined.
  */
-function solvePoint(point: readonly TensorExpr[], domain: readonly Axis[], axes: readonly Axis[]): Map<Axis, TensorExpr> | undefined {
+function solvePoint(
+  point: readonly TensorExpr[],
+  domain: readonly Axis[],
+  axes: readonly Axis[],
+): Map<Axis, TensorExpr> | undefined {
   const solved = new Map<Axis, TensorExpr>();
   for (const [d, e] of point.entries()) {
     const form = linearOf(e);
     if (form.rest !== ZERO) return undefined;
-    const digits = [...form.terms].map(([atom, stride]) => ({ axis: atom.kind === "axis" ? atom.axis : undefined, stride }));
+    const digits = [...form.terms].map(([atom, stride]) => ({
+      axis: atom.kind === "axis" ? atom.axis : undefined,
+      stride,
+    }));
     let stride: Extent = ONE;
     for (let left = digits; left.length > 0; ) {
       const next = left.find((x) => x.stride === stride);

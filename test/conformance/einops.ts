@@ -25,7 +25,9 @@ function program(c: EinopsCase, inputs: readonly Values[]): { source: string; in
   const names = inputs.map((_, i) => `x${i}`);
   const tensor = c.list_input || c.op === "pack" ? `[${names.join(", ")}]` : names[0];
   const pattern = JSON.stringify(c.pattern);
-  const sizes = Object.entries(c.axes).map(([k, v]) => `, ${k}: ${v}`).join("");
+  const sizes = Object.entries(c.axes)
+    .map(([k, v]) => `, ${k}: ${v}`)
+    .join("");
   const body = ((): string => {
     switch (c.op) {
       case "einsum":
@@ -50,7 +52,9 @@ export const einopsSuite: Suite = {
   translate(raw): Job {
     const c = raw as unknown as EinopsCase;
     const { source, inputs } = program(c, (c.inputs ?? []).map(decode));
-    const expected = (Array.isArray(c.expected) ? (c.expected as readonly FileTensor[]) : [c.expected as FileTensor]).map(decode);
+    const expected = (
+      Array.isArray(c.expected) ? (c.expected as readonly FileTensor[]) : [c.expected as FileTensor]
+    ).map(decode);
     return { kind: "run", source, fn: "f", inputs, expected, tolerance: c.exact ? EXACT : DEFAULT_TOLERANCE };
   },
 };
@@ -59,7 +63,9 @@ export const einopsErrorsSuite: Suite = {
   name: "einops-errors",
   translate(raw): Job {
     const c = raw as unknown as EinopsCase;
-    const zeros = (c.shapes ?? []).map((shape): Values => ({ dtype: "float64", shape, data: new Float64Array(shape.reduce((a, b) => a * b, 1)) }));
+    const zeros = (c.shapes ?? []).map(
+      (shape): Values => ({ dtype: "float64", shape, data: new Float64Array(shape.reduce((a, b) => a * b, 1)) }),
+    );
     const { source, inputs } = program(c, zeros);
     return { kind: "reject", source, fn: "f", inputs };
   },

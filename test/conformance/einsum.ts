@@ -24,7 +24,11 @@ function hasDiagonal(equation: string): boolean {
  * `export fn f(a0: f32[2, 3], …) { einsum("…", a0, …) }`. `diagonal`: a letter twice in the result writes a diagonal, which
  * `einsum` does when it is asked to (docs/language.md); otherwise that is an error.
  */
-export function einsumProgram(equation: string, inputs: readonly Values[], diagonal = false): { source: string; inputs: Inputs } {
+export function einsumProgram(
+  equation: string,
+  inputs: readonly Values[],
+  diagonal = false,
+): { source: string; inputs: Inputs } {
   const named: Record<string, Inputs[string]> = {};
   const params = inputs.map((v, i) => {
     const dtype = languageType(v.dtype) ?? "f32";
@@ -32,7 +36,10 @@ export function einsumProgram(equation: string, inputs: readonly Values[], diago
     return `a${i}: ${dtype}[${v.shape.join(", ")}]`;
   });
   const args = inputs.map((_, i) => `, a${i}`).join("");
-  return { source: `export fn f(${params.join(", ")}) {\n  einsum(${JSON.stringify(equation)}${args}${diagonal && hasDiagonal(equation) ? ", diagonal: true" : ""})\n}\n`, inputs: named };
+  return {
+    source: `export fn f(${params.join(", ")}) {\n  einsum(${JSON.stringify(equation)}${args}${diagonal && hasDiagonal(equation) ? ", diagonal: true" : ""})\n}\n`,
+    inputs: named,
+  };
 }
 
 function zeros(shape: readonly number[]): Values {
@@ -45,8 +52,13 @@ export const einsumSuite: Suite = {
     const c = raw as unknown as EinsumCase;
     const { source, inputs } = einsumProgram(c.equation, (c.inputs ?? []).map(decode));
     return {
-      kind: "run", source, fn: "f", inputs, expected: c.expected ? [decode(c.expected)] : [],
-      tolerance: c.exact_in_f32 ? EXACT : DEFAULT_TOLERANCE, exactInterpreter: true,
+      kind: "run",
+      source,
+      fn: "f",
+      inputs,
+      expected: c.expected ? [decode(c.expected)] : [],
+      tolerance: c.exact_in_f32 ? EXACT : DEFAULT_TOLERANCE,
+      exactInterpreter: true,
     };
   },
 };
@@ -72,8 +84,17 @@ export const einsumDivergentSuite: Suite = {
     const results = c.expected ? [c.expected] : Object.values(c.accepted_results ?? {});
     const accepted = results[0];
     // A subscript that is not a letter and a term with two ellipses are errors here, whatever single engine lets them through.
-    const malformed = /[^a-zA-Z\s.,\->]/.test(c.equation) || c.equation.split(/,|->/).some((t) => t.split("...").length > 2);
+    const malformed =
+      /[^a-zA-Z\s.,\->]/.test(c.equation) || c.equation.split(/,|->/).some((t) => t.split("...").length > 2);
     if (malformed || !accepted) return { kind: "reject", source, fn: "f", inputs };
-    return { kind: "run", source, fn: "f", inputs, expected: [decode(accepted)], tolerance: EXACT, exactInterpreter: true };
+    return {
+      kind: "run",
+      source,
+      fn: "f",
+      inputs,
+      expected: [decode(accepted)],
+      tolerance: EXACT,
+      exactInterpreter: true,
+    };
   },
 };

@@ -22,7 +22,15 @@ export const gradEinsumSuite: Suite = {
     const source = `${value.source}export fn g(${params}) {\n  vjp(f, wrt: [${names.join(", ")}])(${names.join(", ")}, ct)\n}\n`;
     const inputs = { ...value.inputs, ct: { values: cotangent, dtype: "f32" as const } };
     return [
-      { kind: "run", source: value.source, fn: "f", inputs: value.inputs, expected: [decode(c.output)], tolerance: EXACT, exactInterpreter: true },
+      {
+        kind: "run",
+        source: value.source,
+        fn: "f",
+        inputs: value.inputs,
+        expected: [decode(c.output)],
+        tolerance: EXACT,
+        exactInterpreter: true,
+      },
       { kind: "run", source, fn: "g", inputs, expected: c.grads.map(decode), tolerance: EXACT, exactInterpreter: true },
     ];
   },

@@ -8,7 +8,7 @@ import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Device, openDevice } from "../../runtime/node.ts";
 import type { Job } from "./job.ts";
-import { oneLine, type Outcome, runJob } from "./run-job.ts";
+import { type Outcome, oneLine, runJob } from "./run-job.ts";
 import { NOT_CASES, SUITES } from "./suites.ts";
 
 interface CaseResult {
@@ -35,22 +35,39 @@ async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      only: { type: "string" }, on: { type: "string", default: "interpreter" }, adapter: { type: "string", default: "auto" },
-      case: { type: "string" }, json: { type: "string" }, list: { type: "boolean", default: false }, help: { type: "boolean", default: false },
+      only: { type: "string" },
+      on: { type: "string", default: "interpreter" },
+      adapter: { type: "string", default: "auto" },
+      case: { type: "string" },
+      json: { type: "string" },
+      list: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
     },
   });
   const folder = positionals[0];
-  if (values.help || folder === undefined || !["interpreter", "device", "both"].includes(values.on) || !["auto", "gpu", "software"].includes(values.adapter)) {
+  if (
+    values.help ||
+    folder === undefined ||
+    !["interpreter", "device", "both"].includes(values.on) ||
+    !["auto", "gpu", "software"].includes(values.adapter)
+  ) {
     process.stderr.write(`${HELP}\n`);
     return values.help ? 0 : 2;
   }
   const only = values.only?.split(",");
-  const files = readdirSync(folder).filter((f) => f.endsWith(".json")).map((f) => basename(f, ".json")).filter((f) => !NOT_CASES.has(f) && (!only || only.includes(f))).sort();
+  const files = readdirSync(folder)
+    .filter((f) => f.endsWith(".json"))
+    .map((f) => basename(f, ".json"))
+    .filter((f) => !NOT_CASES.has(f) && (!only || only.includes(f)))
+    .sort();
   if (files.length === 0) {
     process.stderr.write(`no case files in ${folder}\n`);
     return 2;
   }
-  const device = values.on === "interpreter" ? undefined : await openDevice({ adapter: values.adapter as "auto" | "gpu" | "software" });
+  const device =
+    values.on === "interpreter"
+      ? undefined
+      : await openDevice({ adapter: values.adapter as "auto" | "gpu" | "software" });
   const results: FileResult[] = [];
   for (const file of files) {
     const r = await runFile(folder, file, { interpreter: values.on !== "device", device }, values.case);
@@ -64,9 +81,16 @@ async function main(): Promise<number> {
   return results.some((r) => r.failed > 0) ? 1 : 0;
 }
 
-async function runFile(folder: string, file: string, where: { interpreter: boolean; device: Device | undefined }, filter: string | undefined): Promise<FileResult | undefined> {
+async function runFile(
+  folder: string,
+  file: string,
+  where: { interpreter: boolean; device: Device | undefined },
+  filter: string | undefined,
+): Promise<FileResult | undefined> {
   const known = SUITES.get(file);
-  const parsed = JSON.parse(readFileSync(join(folder, `${file}.json`), "utf8")) as { cases?: readonly Record<string, unknown>[] };
+  const parsed = JSON.parse(readFileSync(join(folder, `${file}.json`), "utf8")) as {
+    cases?: readonly Record<string, unknown>[];
+  };
   if (!parsed.cases) return undefined;
   const cases: CaseResult[] = [];
   const progress = progressLine(file, parsed.cases.length);
@@ -74,14 +98,23 @@ async function runFile(folder: string, file: string, where: { interpreter: boole
     const name = String(raw["name"] ?? i);
     if (filter && !name.includes(filter)) continue;
     progress(i);
-    cases.push({ name, outcome: known ? await runCase(known, raw, where) : { status: "unsupported", group: file, reason: "no translator for this file" } });
+    cases.push({
+      name,
+      outcome: known
+        ? await runCase(known, raw, where)
+        : { status: "unsupported", group: file, reason: "no translator for this file" },
+    });
   }
   progress(undefined);
   const count = (s: Outcome["status"]): number => cases.filter((c) => c.outcome.status === s).length;
   return { file, passed: count("passed"), failed: count("failed"), unsupported: count("unsupported"), cases };
 }
 
-async function runCase(known: { suite: { translate(c: Readonly<Record<string, unknown>>): readonly Job[] | Job }; rejects: boolean }, raw: Record<string, unknown>, where: { interpreter: boolean; device: Device | undefined }): Promise<Outcome> {
+async function runCase(
+  known: { suite: { translate(c: Readonly<Record<string, unknown>>): readonly Job[] | Job }; rejects: boolean },
+  raw: Record<string, unknown>,
+  where: { interpreter: boolean; device: Device | undefined },
+): Promise<Outcome> {
   try {
     const translated = known.suite.translate(raw);
     for (const job of Array.isArray(translated) ? (translated as readonly Job[]) : [translated as Job]) {
@@ -107,7 +140,9 @@ function progressLine(file: string, total: number): (at: number | undefined) => 
 }
 
 function report(r: FileResult, all: boolean): void {
-  const failures = r.cases.flatMap((c) => (c.outcome.status === "failed" ? [`  FAILED ${c.name}: ${c.outcome.reason}`] : []));
+  const failures = r.cases.flatMap((c) =>
+    c.outcome.status === "failed" ? [`  FAILED ${c.name}: ${c.outcome.reason}`] : [],
+  );
   for (const line of all ? failures : failures.slice(0, 20)) process.stdout.write(`${line}\n`);
   if (!all && failures.length > 20) process.stdout.write(`  … ${failures.length - 20} more (--list shows them)\n`);
   const groups = new Map<string, { count: number; reasons: Set<string> }>();
@@ -119,7 +154,9 @@ function report(r: FileResult, all: boolean): void {
     groups.set(c.outcome.group, g);
   }
   for (const [group, g] of [...groups].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    process.stdout.write(`  unsupported ${group} (${g.count}): ${[...g.reasons].slice(0, all ? undefined : 2).join("; ")}\n`);
+    process.stdout.write(
+      `  unsupported ${group} (${g.count}): ${[...g.reasons].slice(0, all ? undefined : 2).join("; ")}\n`,
+    );
   }
 }
 

@@ -6,7 +6,11 @@ const STD = new URL("../../src/std/", import.meta.url);
 const moduleOf: ReadonlyMap<string, string> = new Map(
   readdirSync(STD)
     .filter((f) => f.endsWith(".ein"))
-    .flatMap((f) => [...readFileSync(new URL(f, STD), "utf8").matchAll(/^export fn (\w+)/gm)].map((m) => [m[1]!, f.slice(0, -4)] as const)),
+    .flatMap((f) =>
+      [...readFileSync(new URL(f, STD), "utf8").matchAll(/^export fn (\w+)/gm)].map(
+        (m) => [m[1]!, f.slice(0, -4)] as const,
+      ),
+    ),
 );
 
 /** `import { softmax } from "std/nn"` for every library function that the text calls or names. */

@@ -2,9 +2,9 @@
 import { einopsErrorsSuite, einopsSuite } from "./einops.ts";
 import { einsumDivergentSuite, einsumErrorsSuite, einsumSuite } from "./einsum.ts";
 import { gradEinsumSuite } from "./grad-einsum.ts";
+import type { Suite } from "./job.ts";
 import { onnxSuite } from "./onnx/suite.ts";
 import { opinfoSuite } from "./opinfo/suite.ts";
-import type { Suite } from "./job.ts";
 import { gradProgramsSuite } from "./programs/suite-grad.ts";
 import { kernelbenchSuite } from "./programs/suite-kernelbench.ts";
 import { polybenchSuite } from "./programs/suite-polybench.ts";

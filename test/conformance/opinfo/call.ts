@@ -46,7 +46,13 @@ export class Arg {
     return this.shape.length;
   }
   get dtype(): string {
-    return this.isTensor ? (languageType(this.values.dtype) ?? "f32") : typeof this.raw === "boolean" ? "bool" : Number.isInteger(this.raw) ? "i32" : "f32";
+    return this.isTensor
+      ? (languageType(this.values.dtype) ?? "f32")
+      : typeof this.raw === "boolean"
+        ? "bool"
+        : Number.isInteger(this.raw)
+          ? "i32"
+          : "f32";
   }
   get items(): readonly Arg[] {
     return Array.isArray(this.raw) ? (this.raw as readonly Raw[]).map((x) => new Arg(x, this.#call)) : [this];
@@ -94,10 +100,13 @@ export function sameShape(a: Arg, b: Arg, own = 0): string {
   const rank = Math.max(a.rank, b.rank);
   const padded = (x: Arg): readonly number[] => [...Array.from({ length: rank - x.rank }, () => 1), ...x.shape];
   const [p, q] = [padded(a), padded(b)];
-  const target = (mine: readonly number[]): readonly number[] => mine.map((n, i) => (i >= rank - own ? n : p[i] === 1 ? q[i]! : p[i]!));
+  const target = (mine: readonly number[]): readonly number[] =>
+    mine.map((n, i) => (i >= rank - own ? n : p[i] === 1 ? q[i]! : p[i]!));
   const write = (x: Arg): string => {
     const want = target(padded(x));
-    return want.length === x.rank && want.every((n, i) => n === x.shape[i]) ? String(x) : `broadcast_to(${x}, [${want.join(", ")}])`;
+    return want.length === x.rank && want.every((n, i) => n === x.shape[i])
+      ? String(x)
+      : `broadcast_to(${x}, [${want.join(", ")}])`;
   };
   return `${write(a)}, ${write(b)}`;
 }
@@ -134,7 +143,12 @@ function pythonValue(t: string): Raw {
   if (t === "None") return null;
   if (t === "True" || t === "False") return t === "True";
   if (t.startsWith("'")) return t.slice(1, -1);
-  if (t.startsWith("[")) return t.slice(1, -1).split(",").filter((x) => x.trim() !== "").map((x) => pythonValue(x.trim()));
+  if (t.startsWith("["))
+    return t
+      .slice(1, -1)
+      .split(",")
+      .filter((x) => x.trim() !== "")
+      .map((x) => pythonValue(x.trim()));
   return Number(t);
 }
 
@@ -158,6 +172,8 @@ export function bindCall(call: TorchCall, signature: string): Bound {
     bound[k] = new Arg(v, call);
     used.add(k);
   }
-  for (const p of parameters) if (!used.has(p.name) && !p.name.startsWith("*")) bound[p.name] = new Arg(p.default === undefined ? undefined : pythonValue(p.default), call);
+  for (const p of parameters)
+    if (!used.has(p.name) && !p.name.startsWith("*"))
+      bound[p.name] = new Arg(p.default === undefined ? undefined : pythonValue(p.default), call);
   return bound;
 }

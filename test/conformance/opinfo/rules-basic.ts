@@ -2,9 +2,12 @@
 import { type Arg, type Bound, UnsupportedCall } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 
-const unary = (names: string): RuleTable => Object.fromEntries(names.split(" ").map((n) => [n, [`${n}(input)`, `${n}($input)`] as const]));
-const binary = (names: string): RuleTable => Object.fromEntries(names.split(" ").map((n) => [n, [`${n}(input, other)`, `${n}($input, $other)`] as const]));
-const infix = (ops: Readonly<Record<string, string>>): RuleTable => Object.fromEntries(Object.entries(ops).map(([n, op]) => [n, [`${n}(input, other)`, `$input ${op} $other`] as const]));
+const unary = (names: string): RuleTable =>
+  Object.fromEntries(names.split(" ").map((n) => [n, [`${n}(input)`, `${n}($input)`] as const]));
+const binary = (names: string): RuleTable =>
+  Object.fromEntries(names.split(" ").map((n) => [n, [`${n}(input, other)`, `${n}($input, $other)`] as const]));
+const infix = (ops: Readonly<Record<string, string>>): RuleTable =>
+  Object.fromEntries(Object.entries(ops).map(([n, op]) => [n, [`${n}(input, other)`, `$input ${op} $other`] as const]));
 
 /** A scalar has one element: an axis of it is no axis. */
 export function axisText(x: Arg, dim: Arg): string {
@@ -20,18 +23,22 @@ export function keepText(x: Arg, keep: Arg): string {
 const asBool = (x: Arg): string => (x.dtype === "bool" ? String(x) : `(${x} != 0)`);
 
 /** A reduction over `dim`, of the input as `operand` writes it. */
-const over = (name: string, extra = "", operand: (x: Arg) => string = String): ((a: Bound) => string) => (a) =>
-  `${name}(${operand(a["input"]!)}, axis: ${axisText(a["input"]!, a["dim"]!)}, keepdims: ${keepText(a["input"]!, a["keepdim"]!)}${extra})`;
+const over =
+  (name: string, extra = "", operand: (x: Arg) => string = String): ((a: Bound) => string) =>
+  (a) =>
+    `${name}(${operand(a["input"]!)}, axis: ${axisText(a["input"]!, a["dim"]!)}, keepdims: ${keepText(a["input"]!, a["keepdim"]!)}${extra})`;
 
 /** `max(x, dim)` gives values and positions. */
-const extremum = (which: "max" | "min") => (a: Bound): string => {
-  const [x, dim] = [a["input"]!, a["dim"]!];
-  if (dim.isTensor) return `${which}(${x}, ${dim})`;
-  if (dim.isNone) return `${which}(${x})`;
-  if (x.rank === 0) return `{ y0: ${x}, y1: 0 as i32 }`;
-  const keep = a["keepdim"]!.boolean();
-  return `let p = arg${which}(${x}, axis: ${dim}, keepdims: true)\n  let v = take_along_axis(${x}, p, ${dim})\n  { y0: ${keep ? "v" : `squeeze(v, ${dim})`}, y1: ${keep ? "p" : `squeeze(p, ${dim})`} }`;
-};
+const extremum =
+  (which: "max" | "min") =>
+  (a: Bound): string => {
+    const [x, dim] = [a["input"]!, a["dim"]!];
+    if (dim.isTensor) return `${which}(${x}, ${dim})`;
+    if (dim.isNone) return `${which}(${x})`;
+    if (x.rank === 0) return `{ y0: ${x}, y1: 0 as i32 }`;
+    const keep = a["keepdim"]!.boolean();
+    return `let p = arg${which}(${x}, axis: ${dim}, keepdims: true)\n  let v = take_along_axis(${x}, p, ${dim})\n  { y0: ${keep ? "v" : `squeeze(v, ${dim})`}, y1: ${keep ? "p" : `squeeze(p, ${dim})`} }`;
+  };
 
 /** `unbiased` and `correction` of var and std, with their first positional argument perhaps being `unbiased`. */
 function spread(name: "var" | "std", mean: boolean): (a: Bound) => string {
@@ -39,7 +46,11 @@ function spread(name: "var" | "std", mean: boolean): (a: Bound) => string {
     const x = a["input"]!;
     let [dim, unbiased] = [a["dim"]!, a["unbiased"]!];
     if (typeof dim.raw === "boolean") [unbiased, dim] = [dim, unbiased];
-    const correction = a["correction"]!.isNone ? (typeof unbiased.raw === "boolean" && !unbiased.raw ? 0 : 1) : a["correction"]!.number();
+    const correction = a["correction"]!.isNone
+      ? typeof unbiased.raw === "boolean" && !unbiased.raw
+        ? 0
+        : 1
+      : a["correction"]!.number();
     const axis = typeof dim.raw === "boolean" ? "None" : axisText(x, dim);
     const keep = keepText(x, a["keepdim"]!);
     const value = `${name}(${x}, axis: ${axis}, keepdims: ${keep}, correction: ${correction})`;
@@ -47,19 +58,39 @@ function spread(name: "var" | "std", mean: boolean): (a: Bound) => string {
   };
 }
 
-const scalarScan = (name: string): ((a: Bound) => string) => (a) => (a["input"]!.rank === 0 ? `${a["input"]} * 1` : `${name}(${a["input"]}, axis: ${a["dim"]})`);
+const scalarScan =
+  (name: string): ((a: Bound) => string) =>
+  (a) =>
+    a["input"]!.rank === 0 ? `${a["input"]} * 1` : `${name}(${a["input"]}, axis: ${a["dim"]})`;
 
 /** Values and positions of a running extremum: the last of equals, as PyTorch. */
-const runningExtremum = (op: ">=" | "<="): ((a: Bound) => string) => (a) => {
-  const x = a["input"]!;
-  if (x.rank === 0) return `{ y0: ${x} * 1, y1: 0 as i32 }`;
-  throw new UnsupportedCall(`a scan of pairs (${op})`);
-};
+const runningExtremum =
+  (op: ">=" | "<="): ((a: Bound) => string) =>
+  (a) => {
+    const x = a["input"]!;
+    if (x.rank === 0) return `{ y0: ${x} * 1, y1: 0 as i32 }`;
+    throw new UnsupportedCall(`a scan of pairs (${op})`);
+  };
 
 export const BASIC: RuleTable = {
-  ...unary("abs acos acosh asin asinh atan atanh ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 floor i0 isfinite isinf isnan lgamma log log10 log1p log2 neg rad2deg reciprocal relu rsqrt sigmoid sign sin sinc sinh sqrt square tan tanh trunc"),
+  ...unary(
+    "abs acos acosh asin asinh atan atanh ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 floor i0 isfinite isinf isnan lgamma log log10 log1p log2 neg rad2deg reciprocal relu rsqrt sigmoid sign sin sinc sinh sqrt square tan tanh trunc",
+  ),
   ...binary("atan2 maximum minimum fmax fmin fmod remainder heaviside logaddexp logaddexp2 xlogy copysign"),
-  ...infix({ mul: "*", true_divide: "/", eq: "==", ne: "!=", lt: "<", le: "<=", gt: ">", ge: ">=", pow: "**", float_power: "**", __radd__: "+", __rmul__: "*" }),
+  ...infix({
+    mul: "*",
+    true_divide: "/",
+    eq: "==",
+    ne: "!=",
+    lt: "<",
+    le: "<=",
+    gt: ">",
+    ge: ">=",
+    pow: "**",
+    float_power: "**",
+    __radd__: "+",
+    __rmul__: "*",
+  }),
   positive: ["positive(input)", "$input * 1"],
   add: ["add(input, other, *, alpha=1)", "$input + $alpha * $other"],
   sub: ["sub(input, other, *, alpha=1)", "$input - $alpha * $other"],
@@ -68,39 +99,58 @@ export const BASIC: RuleTable = {
   __rdiv__: ["__rdiv__(input, other)", "$other / $input"],
   __rpow__: ["__rpow__(input, other)", "$other ** $input"],
   __rmatmul__: ["__rmatmul__(input, other)", "$other @ $input"],
-  div: ["div(input, other, *, rounding_mode=None)", (a) => {
-    const q = `${a["input"]} / ${a["other"]}`;
-    const mode = a["rounding_mode"]!.string();
-    return mode === "trunc" ? `trunc(${q})` : mode === "floor" ? `floor_divide(${a["input"]}, ${a["other"]})` : q;
-  }],
+  div: [
+    "div(input, other, *, rounding_mode=None)",
+    (a) => {
+      const q = `${a["input"]} / ${a["other"]}`;
+      const mode = a["rounding_mode"]!.string();
+      return mode === "trunc" ? `trunc(${q})` : mode === "floor" ? `floor_divide(${a["input"]}, ${a["other"]})` : q;
+    },
+  ],
   floor_divide: ["floor_divide(input, other)", "floor_divide($input, $other)"],
-  ldexp: ["ldexp(input, other)", (a) => `${a["input"]} * exp2(${a["other"]!.dtype === "f32" ? a["other"] : `(${a["other"]} as f32)`})`],
+  ldexp: [
+    "ldexp(input, other)",
+    (a) => `${a["input"]} * exp2(${a["other"]!.dtype === "f32" ? a["other"] : `(${a["other"]} as f32)`})`,
+  ],
   lerp: ["lerp(input, end, weight)", "lerp($input, $end, $weight)"],
   addcmul: ["addcmul(input, tensor1, tensor2, *, value=1)", "$input + $value * $tensor1 * $tensor2"],
   addcdiv: ["addcdiv(input, tensor1, tensor2, *, value=1)", "$input + $value * $tensor1 / $tensor2"],
   clamp: ["clamp(input, min=None, max=None)", "clamp($input, min: $min, max: $max)"],
   clamp_min: ["clamp_min(input, min)", "max($input, $min)"],
   clamp_max: ["clamp_max(input, max)", "min($input, $max)"],
-  isclose: ["isclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False)", (a) => {
-    const [x, y] = [a["input"], a["other"]];
-    const nan = a["equal_nan"]!.boolean() ? ` || (isnan(${x}) && isnan(${y}))` : "";
-    return `(${x} == ${y}) || (isfinite(${y}) && abs(${x} - ${y}) <= ${a["atol"]} + ${a["rtol"]} * abs(${y}))${nan}`;
-  }],
+  isclose: [
+    "isclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False)",
+    (a) => {
+      const [x, y] = [a["input"], a["other"]];
+      const nan = a["equal_nan"]!.boolean() ? ` || (isnan(${x}) && isnan(${y}))` : "";
+      return `(${x} == ${y}) || (isfinite(${y}) && abs(${x} - ${y}) <= ${a["atol"]} + ${a["rtol"]} * abs(${y}))${nan}`;
+    },
+  ],
   logical_and: ["logical_and(input, other)", (a) => `${asBool(a["input"]!)} && ${asBool(a["other"]!)}`],
   logical_or: ["logical_or(input, other)", (a) => `${asBool(a["input"]!)} || ${asBool(a["other"]!)}`],
   logical_xor: ["logical_xor(input, other)", (a) => `${asBool(a["input"]!)} != ${asBool(a["other"]!)}`],
   logical_not: ["logical_not(input)", (a) => `!${asBool(a["input"]!)}`],
   logit: ["logit(input, eps=None)", "logit($input, $eps)"],
-  nan_to_num: ["nan_to_num(input, fill=0.0, posinf=None, neginf=None)", (a) => {
-    const most = 3.4028234663852886e38;
-    const [x, high, low] = [a["input"], a["posinf"]!.number(most), a["neginf"]!.number(-most)];
-    return `where(isnan(${x}), ${a["fill"]}, where(${x} == inf, ${high}, where(${x} == -inf, ${low}, ${x})))`;
-  }],
-  round: ["round(input, *, decimals=0)", (a) => {
-    const d = a["decimals"]!.number();
-    const scale = 10 ** Math.abs(d);
-    return d === 0 ? `round(${a["input"]})` : d > 0 ? `round(${a["input"]} * ${scale}) / ${scale}` : `round(${a["input"]} / ${scale}) * ${scale}`;
-  }],
+  nan_to_num: [
+    "nan_to_num(input, fill=0.0, posinf=None, neginf=None)",
+    (a) => {
+      const most = 3.4028234663852886e38;
+      const [x, high, low] = [a["input"], a["posinf"]!.number(most), a["neginf"]!.number(-most)];
+      return `where(isnan(${x}), ${a["fill"]}, where(${x} == inf, ${high}, where(${x} == -inf, ${low}, ${x})))`;
+    },
+  ],
+  round: [
+    "round(input, *, decimals=0)",
+    (a) => {
+      const d = a["decimals"]!.number();
+      const scale = 10 ** Math.abs(d);
+      return d === 0
+        ? `round(${a["input"]})`
+        : d > 0
+          ? `round(${a["input"]} * ${scale}) / ${scale}`
+          : `round(${a["input"]} / ${scale}) * ${scale}`;
+    },
+  ],
   // Of ±0 the sign shows in the quotient.
   signbit: ["signbit(input)", "($input < 0) || ($input == 0 && 1 / $input < 0)"],
   "special.entr": ["entr(input)", "entr($input)"],
@@ -123,18 +173,24 @@ export const BASIC: RuleTable = {
   logsumexp: ["logsumexp(input, dim, keepdim=False)", over("logsumexp")],
   all: ["all(input, dim=None, keepdim=False)", over("all", "", asBool)],
   any: ["any(input, dim=None, keepdim=False)", over("any", "", asBool)],
-  count_nonzero: ["count_nonzero(input, dim=None)", (a) => `sum(${asBool(a["input"]!)} as i32, axis: ${axisText(a["input"]!, a["dim"]!)})`],
+  count_nonzero: [
+    "count_nonzero(input, dim=None)",
+    (a) => `sum(${asBool(a["input"]!)} as i32, axis: ${axisText(a["input"]!, a["dim"]!)})`,
+  ],
   max: ["max(input, dim=None, keepdim=False)", extremum("max")],
   min: ["min(input, dim=None, keepdim=False)", extremum("min")],
   var: ["var(input, dim=None, unbiased=True, keepdim=False, *, correction=None)", spread("var", false)],
   std: ["std(input, dim=None, unbiased=True, keepdim=False, *, correction=None)", spread("std", false)],
   var_mean: ["var_mean(input, dim=None, unbiased=True, keepdim=False, *, correction=None)", spread("var", true)],
   std_mean: ["std_mean(input, dim=None, unbiased=True, keepdim=False, *, correction=None)", spread("std", true)],
-  norm: ["norm(input, p='fro', dim=None, keepdim=False, *, dtype=None)", (a) => {
-    const p = a["p"]!;
-    if (p.raw === "nuc") throw new UnsupportedCall("the nuclear norm needs singular values");
-    return over("norm", `, ord: ${typeof p.raw === "string" && p.raw === "fro" ? 2 : p}`)(a);
-  }],
+  norm: [
+    "norm(input, p='fro', dim=None, keepdim=False, *, dtype=None)",
+    (a) => {
+      const p = a["p"]!;
+      if (p.raw === "nuc") throw new UnsupportedCall("the nuclear norm needs singular values");
+      return over("norm", `, ord: ${typeof p.raw === "string" && p.raw === "fro" ? 2 : p}`)(a);
+    },
+  ],
   dist: ["dist(input, other, p=2)", "dist($input, $other, $p)"],
   cumsum: ["cumsum(input, dim, *, dtype=None)", scalarScan("cumsum")],
   cumprod: ["cumprod(input, dim, *, dtype=None)", scalarScan("cumprod")],

@@ -50,31 +50,53 @@ export const LINALG: RuleTable = {
   addbmm: ["addbmm(input, batch1, batch2, *, beta=1, alpha=1)", accumulate("sum($batch1 @ $batch2, axis: 0)")],
   kron: ["kron(input, other)", "kron($input, $other)"],
   trace: ["trace(input)", "trace($input)"],
-  cross: ["cross(input, other, dim=None)", (a) => {
-    const x = a["input"]!;
-    const dim = a["dim"]!.isNone ? x.shape.indexOf(3) : a["dim"]!.number();
-    return `cross(${sameShape(x, a["other"]!)}, axis: ${dim})`;
-  }],
-  "linalg.cross": ["cross(input, other, *, dim=-1)", (a) => `cross(${sameShape(a["input"]!, a["other"]!)}, axis: ${a["dim"]})`],
+  cross: [
+    "cross(input, other, dim=None)",
+    (a) => {
+      const x = a["input"]!;
+      const dim = a["dim"]!.isNone ? x.shape.indexOf(3) : a["dim"]!.number();
+      return `cross(${sameShape(x, a["other"]!)}, axis: ${dim})`;
+    },
+  ],
+  "linalg.cross": [
+    "cross(input, other, *, dim=-1)",
+    (a) => `cross(${sameShape(a["input"]!, a["other"]!)}, axis: ${a["dim"]})`,
+  ],
   "linalg.vecdot": ["vecdot(input, other, *, dim=-1)", "vecdot($input, $other, axis: $dim)"],
   "linalg.multi_dot": ["multi_dot(tensors)", (a) => a["tensors"]!.items.join(" @ ")],
-  "linalg.matrix_power": ["matrix_power(input, n)", (a) => {
-    if (a["n"]!.number() < 0) throw new UnsupportedCall("the inverse of a matrix");
-    return `matrix_power(${a["input"]}, ${a["n"]})`;
-  }],
+  "linalg.matrix_power": [
+    "matrix_power(input, n)",
+    (a) => {
+      if (a["n"]!.number() < 0) throw new UnsupportedCall("the inverse of a matrix");
+      return `matrix_power(${a["input"]}, ${a["n"]})`;
+    },
+  ],
   "linalg.norm": ["norm(input, ord=None, dim=None, keepdim=False, *, dtype=None)", anyNorm],
   "linalg.vector_norm": ["vector_norm(input, ord=2, dim=None, keepdim=False, *, dtype=None)", vectorNorm],
   "linalg.matrix_norm": ["matrix_norm(input, ord='fro', dim=None, keepdim=False, *, dtype=None)", matrixNorm],
-  "linalg.vander": ["vander(input, N=None)", (a) => `vander(${a["input"]}, ${a["N"]!.isNone ? a["input"]!.shape.at(-1) : a["N"]}, increasing: true)`],
-  cdist: ["cdist(input, other, p=2.0, compute_mode=None)", (a) => `cdist(${sameShape(a["input"]!, a["other"]!, 2)}, ${a["p"]})`],
+  "linalg.vander": [
+    "vander(input, N=None)",
+    (a) => `vander(${a["input"]}, ${a["N"]!.isNone ? a["input"]!.shape.at(-1) : a["N"]}, increasing: true)`,
+  ],
+  cdist: [
+    "cdist(input, other, p=2.0, compute_mode=None)",
+    (a) => `cdist(${sameShape(a["input"]!, a["other"]!, 2)}, ${a["p"]})`,
+  ],
   "nn.functional.pdist": ["pdist(input, p=2)", "pdist($input, $p)"],
-  cov: ["cov(input, *, correction=1, fweights=None, aweights=None)", (a) => {
-    if (!a["fweights"]!.isNone || !a["aweights"]!.isNone) throw new UnsupportedCall("weights");
-    const x = a["input"]!;
-    const rows = x.rank === 2 ? String(x) : `reshape(${x}, [1, -1])`;
-    const text = `cov(${rows}, ${a["correction"]})`;
-    return x.rank === 2 && x.shape[0] !== 1 ? text : `reshape(${text}, [])`;
-  }],
-  corrcoef: ["corrcoef(input)", (a) => (a["input"]!.rank === 2 ? `corrcoef(${a["input"]})` : `reshape(corrcoef(reshape(${a["input"]}, [1, -1])), [])`)],
+  cov: [
+    "cov(input, *, correction=1, fweights=None, aweights=None)",
+    (a) => {
+      if (!a["fweights"]!.isNone || !a["aweights"]!.isNone) throw new UnsupportedCall("weights");
+      const x = a["input"]!;
+      const rows = x.rank === 2 ? String(x) : `reshape(${x}, [1, -1])`;
+      const text = `cov(${rows}, ${a["correction"]})`;
+      return x.rank === 2 && x.shape[0] !== 1 ? text : `reshape(${text}, [])`;
+    },
+  ],
+  corrcoef: [
+    "corrcoef(input)",
+    (a) =>
+      a["input"]!.rank === 2 ? `corrcoef(${a["input"]})` : `reshape(corrcoef(reshape(${a["input"]}, [1, -1])), [])`,
+  ],
   renorm: ["renorm(input, p, dim, maxnorm)", "renorm($input, $p, $dim, $maxnorm)"],
 };

@@ -5,8 +5,10 @@ import type { RuleTable } from "./rules.ts";
 const list = (items: readonly unknown[]): string => `[${items.join(", ")}]`;
 const at = (dim: Arg, rank: number): number => (dim.number() < 0 ? dim.number() + rank : dim.number());
 /** `:` for every axis but one. */
-const along = (rank: number, axis: number, item: string): string => list(Array.from({ length: rank }, (_, i) => (i === axis ? item : ":")));
-const records = (parts: readonly string[]): string => (parts.length === 1 ? parts[0]! : `{ ${parts.map((p, i) => `y${i}: ${p}`).join(", ")} }`);
+const along = (rank: number, axis: number, item: string): string =>
+  list(Array.from({ length: rank }, (_, i) => (i === axis ? item : ":")));
+const records = (parts: readonly string[]): string =>
+  parts.length === 1 ? parts[0]! : `{ ${parts.map((p, i) => `y${i}: ${p}`).join(", ")} }`;
 
 function shapeArgument(a: Bound, name: string): readonly number[] {
   const v = a[name]!;
@@ -16,11 +18,13 @@ function shapeArgument(a: Bound, name: string): readonly number[] {
 
 function pieces(x: Arg, dim: number, sizes: readonly number[]): string {
   let from = 0;
-  return records(sizes.map((n) => {
-    const part = `${x}${along(x.rank, dim, `${from}:${from + n}`)}`;
-    from += n;
-    return part;
-  }));
+  return records(
+    sizes.map((n) => {
+      const part = `${x}${along(x.rank, dim, `${from}:${from + n}`)}`;
+      from += n;
+      return part;
+    }),
+  );
 }
 
 function splitSizes(total: number, size: number): number[] {
@@ -32,10 +36,20 @@ function splitSizes(total: number, size: number): number[] {
 /** At least so many axes, as NumPy puts them. */
 function atLeast(x: Arg, rank: 1 | 2 | 3): string {
   if (x.rank >= rank) return String(x);
-  const target: readonly string[] = rank === 1 ? ["1"] : rank === 2 ? ["1", x.rank === 0 ? "1" : "-1"] : x.rank === 2 ? [String(x.shape[0]), String(x.shape[1]), "1"] : ["1", x.rank === 0 ? "1" : "-1", "1"];
+  const target: readonly string[] =
+    rank === 1
+      ? ["1"]
+      : rank === 2
+        ? ["1", x.rank === 0 ? "1" : "-1"]
+        : x.rank === 2
+          ? [String(x.shape[0]), String(x.shape[1]), "1"]
+          : ["1", x.rank === 0 ? "1" : "-1", "1"];
   return `reshape(${x}, ${list(target)})`;
 }
-const joined = (rank: 1 | 2 | 3, axis: (x: Arg) => number): ((a: Bound) => string) => (a) => `cat(${list(a["tensors"]!.items.map((x) => atLeast(x, rank)))}, axis: ${axis(a["tensors"]!.items[0]!)})`;
+const joined =
+  (rank: 1 | 2 | 3, axis: (x: Arg) => number): ((a: Bound) => string) =>
+  (a) =>
+    `cat(${list(a["tensors"]!.items.map((x) => atLeast(x, rank)))}, axis: ${axis(a["tensors"]!.items[0]!)})`;
 
 /** Pads come last axis first, in pairs. */
 export function padPairs(x: Arg, pads: readonly number[]): string {
@@ -57,7 +71,9 @@ function indexInto(a: Bound, how: "+=" | "set=", value: (source: string) => stri
   const names = Array.from({ length: rank }, (_, i) => `i${i}`);
   const target = names.map((n, i) => (i === axis ? "ids[k]" : n));
   const source = names.map((n, i) => (i === axis ? "k" : n));
-  const over = names.map((n, i) => (i === axis ? `k in 0..${a["index"]!.shape[0] ?? 1}` : `${n} in 0..${x.shape[i] ?? 1}`));
+  const over = names.map((n, i) =>
+    i === axis ? `k in 0..${a["index"]!.shape[0] ?? 1}` : `${n} in 0..${x.shape[i] ?? 1}`,
+  );
   const src = a["source"]!;
   const from = src.isTensor && src.rank > 0 ? `s[${source.join(", ")}]` : src.isTensor ? "s[0]" : String(src);
   const setS = src.isTensor ? `let s = ${one(src)}\n  ` : "";
@@ -80,8 +96,14 @@ function scatterInto(a: Bound, how: "+=" | "set=" | "*=" | "max=" | "min="): str
 }
 
 function scatterReduce(a: Bound): string {
-  const how = { sum: "+=", prod: "*=", amax: "max=", amin: "min=" }[a["reduce"]!.string()] as "+=" | "*=" | "max=" | "min=" | undefined;
-  if (!how || !a["include_self"]!.boolean(true)) throw new UnsupportedCall(`reduce ${a["reduce"]}, include_self ${a["include_self"]}`);
+  const how = { sum: "+=", prod: "*=", amax: "max=", amin: "min=" }[a["reduce"]!.string()] as
+    | "+="
+    | "*="
+    | "max="
+    | "min="
+    | undefined;
+  if (!how || !a["include_self"]!.boolean(true))
+    throw new UnsupportedCall(`reduce ${a["reduce"]}, include_self ${a["include_self"]}`);
   return scatterInto(a, how);
 }
 
@@ -91,156 +113,283 @@ export const SHAPE: RuleTable = {
   reshape: ["reshape(input, *shape)", (a) => `reshape(${a["input"]}, ${list(shapeArgument(a, "shape"))})`],
   view: ["view(input, *shape)", (a) => `reshape(${a["input"]}, ${list(shapeArgument(a, "shape"))})`],
   ravel: ["ravel(input)", "ravel($input)"],
-  flatten: ["flatten(input, start_dim=0, end_dim=-1)", (a) => {
-    const x = a["input"]!;
-    if (x.rank === 0) return `reshape(${x}, [1])`;
-    const [s, e] = [at(a["start_dim"]!, x.rank), at(a["end_dim"]!, x.rank)];
-    return `reshape(${x}, ${list([...x.shape.slice(0, s), x.shape.slice(s, e + 1).reduce((p, q) => p * q, 1), ...x.shape.slice(e + 1)])})`;
-  }],
-  unflatten: ["unflatten(input, dim, sizes)", (a) => {
-    const x = a["input"]!;
-    const d = at(a["dim"]!, x.rank);
-    return `reshape(${x}, ${list([...x.shape.slice(0, d), ...a["sizes"]!.numbers(), ...x.shape.slice(d + 1)])})`;
-  }],
+  flatten: [
+    "flatten(input, start_dim=0, end_dim=-1)",
+    (a) => {
+      const x = a["input"]!;
+      if (x.rank === 0) return `reshape(${x}, [1])`;
+      const [s, e] = [at(a["start_dim"]!, x.rank), at(a["end_dim"]!, x.rank)];
+      return `reshape(${x}, ${list([...x.shape.slice(0, s), x.shape.slice(s, e + 1).reduce((p, q) => p * q, 1), ...x.shape.slice(e + 1)])})`;
+    },
+  ],
+  unflatten: [
+    "unflatten(input, dim, sizes)",
+    (a) => {
+      const x = a["input"]!;
+      const d = at(a["dim"]!, x.rank);
+      return `reshape(${x}, ${list([...x.shape.slice(0, d), ...a["sizes"]!.numbers(), ...x.shape.slice(d + 1)])})`;
+    },
+  ],
   permute: ["permute(input, *dims)", (a) => `permute(${a["input"]}, ${list(shapeArgument(a, "dims"))})`],
-  transpose: ["transpose(input, dim0, dim1)", (a) => (a["input"]!.rank === 0 ? `${a["input"]} * 1` : `swapaxes(${a["input"]}, ${a["dim0"]}, ${a["dim1"]})`)],
+  transpose: [
+    "transpose(input, dim0, dim1)",
+    (a) => (a["input"]!.rank === 0 ? `${a["input"]} * 1` : `swapaxes(${a["input"]}, ${a["dim0"]}, ${a["dim1"]})`),
+  ],
   swapaxes: ["swapaxes(input, axis0, axis1)", "swapaxes($input, $axis0, $axis1)"],
   t: ["t(input)", "$input.T"],
   movedim: ["movedim(input, source, destination)", "moveaxis($input, $source, $destination)"],
-  squeeze: ["squeeze(input, dim=None)", (a) => {
-    const x = a["input"]!;
-    if (a["dim"]!.isNone) return `reshape(${x}, ${list(x.shape.filter((n) => n !== 1))})`;
-    const d = x.rank === 0 ? 0 : at(a["dim"]!, x.rank);
-    return x.shape[d] === 1 ? `squeeze(${x}, ${d})` : `${x} * 1`;
-  }],
+  squeeze: [
+    "squeeze(input, dim=None)",
+    (a) => {
+      const x = a["input"]!;
+      if (a["dim"]!.isNone) return `reshape(${x}, ${list(x.shape.filter((n) => n !== 1))})`;
+      const d = x.rank === 0 ? 0 : at(a["dim"]!, x.rank);
+      return x.shape[d] === 1 ? `squeeze(${x}, ${d})` : `${x} * 1`;
+    },
+  ],
   unsqueeze: ["unsqueeze(input, dim)", "expand_dims($input, $dim)"],
-  expand: ["expand(input, *sizes)", (a) => {
-    const sizes = shapeArgument(a, "sizes");
-    const lead = sizes.length - a["input"]!.rank;
-    return `broadcast_to(${a["input"]}, ${list(sizes.map((n, i) => (n === -1 ? a["input"]!.shape[i - lead] : n)))})`;
-  }],
+  expand: [
+    "expand(input, *sizes)",
+    (a) => {
+      const sizes = shapeArgument(a, "sizes");
+      const lead = sizes.length - a["input"]!.rank;
+      return `broadcast_to(${a["input"]}, ${list(sizes.map((n, i) => (n === -1 ? a["input"]!.shape[i - lead] : n)))})`;
+    },
+  ],
   broadcast_to: ["broadcast_to(input, size)", "broadcast_to($input, $size)"],
   repeat: ["repeat(input, *repeats)", (a) => `tile(${a["input"]}, ${list(shapeArgument(a, "repeats"))})`],
   tile: ["tile(input, dims)", "tile($input, $dims)"],
-  repeat_interleave: ["repeat_interleave(input, repeats, dim=None, *, output_size=None)", (a) => {
-    if (a["repeats"]!.isTensor) throw new UnsupportedCall("an extent that comes from data");
-    return `repeat(${a["dim"]!.isNone ? `ravel(${a["input"]})` : a["input"]}, ${a["repeats"]}, axis: ${a["dim"]!.isNone ? 0 : a["dim"]})`;
-  }],
+  repeat_interleave: [
+    "repeat_interleave(input, repeats, dim=None, *, output_size=None)",
+    (a) => {
+      if (a["repeats"]!.isTensor) throw new UnsupportedCall("an extent that comes from data");
+      return `repeat(${a["dim"]!.isNone ? `ravel(${a["input"]})` : a["input"]}, ${a["repeats"]}, axis: ${a["dim"]!.isNone ? 0 : a["dim"]})`;
+    },
+  ],
   flip: ["flip(input, *dims)", (a) => `flip(${a["input"]}, ${list(shapeArgument(a, "dims"))})`],
   fliplr: ["fliplr(input)", "flip($input, 1)"],
   flipud: ["flipud(input)", "flip($input, 0)"],
-  roll: ["roll(input, shifts, dims=None)", (a) => `roll(${a["input"]}, ${a["shifts"]}${a["dims"]!.isNone ? "" : `, ${a["dims"]}`})`],
+  roll: [
+    "roll(input, shifts, dims=None)",
+    (a) => `roll(${a["input"]}, ${a["shifts"]}${a["dims"]!.isNone ? "" : `, ${a["dims"]}`})`,
+  ],
   rot90: ["rot90(input, k=1, dims=[0,1])", "rot90($input, $k, $dims)"],
-  cat: ["cat(tensors, dim=0)", (a) => `cat(${list(a["tensors"]!.items.filter((x) => x.rank !== 1 || x.shape[0] !== 0 || a["tensors"]!.items.every((y) => y.rank === 1)))}, axis: ${a["dim"]})`],
+  cat: [
+    "cat(tensors, dim=0)",
+    (a) =>
+      `cat(${list(a["tensors"]!.items.filter((x) => x.rank !== 1 || x.shape[0] !== 0 || a["tensors"]!.items.every((y) => y.rank === 1)))}, axis: ${a["dim"]})`,
+  ],
   stack: ["stack(tensors, dim=0)", "stack($tensors, axis: $dim)"],
   hstack: ["hstack(tensors)", joined(1, (x) => (x.rank <= 1 ? 0 : 1))],
   vstack: ["vstack(tensors)", joined(2, () => 0)],
   dstack: ["dstack(tensors)", joined(3, () => 2)],
-  column_stack: ["column_stack(tensors)", (a) => `cat(${list(a["tensors"]!.items.map((x) => (x.rank <= 1 ? `reshape(${x}, [-1, 1])` : String(x))))}, axis: 1)`],
+  column_stack: [
+    "column_stack(tensors)",
+    (a) =>
+      `cat(${list(a["tensors"]!.items.map((x) => (x.rank <= 1 ? `reshape(${x}, [-1, 1])` : String(x))))}, axis: 1)`,
+  ],
   atleast_1d: ["atleast_1d(input)", (a) => atLeast(a["input"]!, 1)],
   atleast_2d: ["atleast_2d(input)", (a) => atLeast(a["input"]!, 2)],
   atleast_3d: ["atleast_3d(input)", (a) => atLeast(a["input"]!, 3)],
-  split: ["split(input, split_size, dim=0)", (a) => {
-    const d = at(a["dim"]!, a["input"]!.rank);
-    const total = a["input"]!.shape[d]!;
-    return pieces(a["input"]!, d, a["split_size"]!.isList ? a["split_size"]!.numbers() : splitSizes(total, a["split_size"]!.number()));
-  }],
-  split_with_sizes: ["split_with_sizes(input, sizes, dim=0)", (a) => pieces(a["input"]!, at(a["dim"]!, a["input"]!.rank), a["sizes"]!.numbers())],
-  chunk: ["chunk(input, chunks, dim=0)", (a) => {
-    const d = at(a["dim"]!, a["input"]!.rank);
-    const total = a["input"]!.shape[d]!;
-    return pieces(a["input"]!, d, splitSizes(total, Math.ceil(total / a["chunks"]!.number())));
-  }],
-  tensor_split: ["tensor_split(input, where, dim=0)", (a) => {
-    const x = a["input"]!;
-    const d = at(a["dim"]!, x.rank);
-    const total = x.shape[d]!;
-    const where = a["where"]!;
-    // Where to cut is part of the program's shape, so it is a constant of it.
-    const cuts = where.isTensor ? (where.rank === 0 ? where.values.data[0]! : [...where.values.data]) : where.isList ? where.numbers() : where.number();
-    if (typeof cuts === "number") return pieces(x, d, Array.from({ length: cuts }, (_, i) => Math.floor(total / cuts) + (i < total % cuts ? 1 : 0)));
-    const ends = [0, ...cuts.map((c) => Math.min(Math.max(c < 0 ? c + total : c, 0), total)), total];
-    return records(ends.slice(1).map((e, i) => `${x}${along(x.rank, d, `${Math.min(ends[i]!, e)}:${e}`)}`));
-  }],
-  unbind: ["unbind(input, dim=0)", (a) => {
-    const d = at(a["dim"]!, a["input"]!.rank);
-    return records(Array.from({ length: a["input"]!.shape[d]! }, (_, i) => `${a["input"]}${along(a["input"]!.rank, d, String(i))}`));
-  }],
-  select: ["select(input, dim, index)", (a) => `${a["input"]}${along(a["input"]!.rank, at(a["dim"]!, a["input"]!.rank), String(a["index"]))}`],
-  narrow: ["narrow(input, dim, start, length)", (a) => {
-    const d = at(a["dim"]!, a["input"]!.rank);
-    const start = a["start"]!.number() < 0 ? a["start"]!.number() + a["input"]!.shape[d]! : a["start"]!.number();
-    return `${a["input"]}${along(a["input"]!.rank, d, `${start}:${start + a["length"]!.number()}`)}`;
-  }],
+  split: [
+    "split(input, split_size, dim=0)",
+    (a) => {
+      const d = at(a["dim"]!, a["input"]!.rank);
+      const total = a["input"]!.shape[d]!;
+      return pieces(
+        a["input"]!,
+        d,
+        a["split_size"]!.isList ? a["split_size"]!.numbers() : splitSizes(total, a["split_size"]!.number()),
+      );
+    },
+  ],
+  split_with_sizes: [
+    "split_with_sizes(input, sizes, dim=0)",
+    (a) => pieces(a["input"]!, at(a["dim"]!, a["input"]!.rank), a["sizes"]!.numbers()),
+  ],
+  chunk: [
+    "chunk(input, chunks, dim=0)",
+    (a) => {
+      const d = at(a["dim"]!, a["input"]!.rank);
+      const total = a["input"]!.shape[d]!;
+      return pieces(a["input"]!, d, splitSizes(total, Math.ceil(total / a["chunks"]!.number())));
+    },
+  ],
+  tensor_split: [
+    "tensor_split(input, where, dim=0)",
+    (a) => {
+      const x = a["input"]!;
+      const d = at(a["dim"]!, x.rank);
+      const total = x.shape[d]!;
+      const where = a["where"]!;
+      // Where to cut is part of the program's shape, so it is a constant of it.
+      const cuts = where.isTensor
+        ? where.rank === 0
+          ? where.values.data[0]!
+          : [...where.values.data]
+        : where.isList
+          ? where.numbers()
+          : where.number();
+      if (typeof cuts === "number")
+        return pieces(
+          x,
+          d,
+          Array.from({ length: cuts }, (_, i) => Math.floor(total / cuts) + (i < total % cuts ? 1 : 0)),
+        );
+      const ends = [0, ...cuts.map((c) => Math.min(Math.max(c < 0 ? c + total : c, 0), total)), total];
+      return records(ends.slice(1).map((e, i) => `${x}${along(x.rank, d, `${Math.min(ends[i]!, e)}:${e}`)}`));
+    },
+  ],
+  unbind: [
+    "unbind(input, dim=0)",
+    (a) => {
+      const d = at(a["dim"]!, a["input"]!.rank);
+      return records(
+        Array.from(
+          { length: a["input"]!.shape[d]! },
+          (_, i) => `${a["input"]}${along(a["input"]!.rank, d, String(i))}`,
+        ),
+      );
+    },
+  ],
+  select: [
+    "select(input, dim, index)",
+    (a) => `${a["input"]}${along(a["input"]!.rank, at(a["dim"]!, a["input"]!.rank), String(a["index"]))}`,
+  ],
+  narrow: [
+    "narrow(input, dim, start, length)",
+    (a) => {
+      const d = at(a["dim"]!, a["input"]!.rank);
+      const start = a["start"]!.number() < 0 ? a["start"]!.number() + a["input"]!.shape[d]! : a["start"]!.number();
+      return `${a["input"]}${along(a["input"]!.rank, d, `${start}:${start + a["length"]!.number()}`)}`;
+    },
+  ],
   diagonal: ["diagonal(input, offset=0, dim1=0, dim2=1)", "diagonal($input, $offset, $dim1, $dim2)"],
   diag: ["diag(input, diagonal=0)", "diag($input, $diagonal)"],
   diagflat: ["diagflat(input, offset=0)", "diag(ravel($input), $offset)"],
-  diag_embed: ["diag_embed(input, offset=0, dim1=-2, dim2=-1)", (a) => {
-    if (a["dim1"]!.number() !== -2 || a["dim2"]!.number() !== -1) throw new UnsupportedCall("diagonals on other than the last axes");
-    const x = a["input"]!;
-    const k = a["offset"]!.number();
-    const n = (x.shape[x.rank - 1] ?? 0) + Math.abs(k);
-    const lead = x.shape.slice(0, -1);
-    const names = lead.map((_, i) => `b${i}`);
-    const row = k >= 0 ? "i" : `i - ${-k}`;
-    return `for[${[...names.map((m, i) => `${m} in 0..${lead[i]}`), `i in 0..${n}`, `j in 0..${n}`].join(", ")}] j - i == ${k} ? (${x}[${[...names, row].join(", ")}] ?? 0.0) : 0.0`;
-  }],
+  diag_embed: [
+    "diag_embed(input, offset=0, dim1=-2, dim2=-1)",
+    (a) => {
+      if (a["dim1"]!.number() !== -2 || a["dim2"]!.number() !== -1)
+        throw new UnsupportedCall("diagonals on other than the last axes");
+      const x = a["input"]!;
+      const k = a["offset"]!.number();
+      const n = (x.shape[x.rank - 1] ?? 0) + Math.abs(k);
+      const lead = x.shape.slice(0, -1);
+      const names = lead.map((_, i) => `b${i}`);
+      const row = k >= 0 ? "i" : `i - ${-k}`;
+      return `for[${[...names.map((m, i) => `${m} in 0..${lead[i]}`), `i in 0..${n}`, `j in 0..${n}`].join(", ")}] j - i == ${k} ? (${x}[${[...names, row].join(", ")}] ?? 0.0) : 0.0`;
+    },
+  ],
   tril: ["tril(input, diagonal=0)", "tril($input, $diagonal)"],
   triu: ["triu(input, diagonal=0)", "triu($input, $diagonal)"],
-  meshgrid: ["meshgrid(*tensors, indexing='ij')", (a) => {
-    const items = a["tensors"]!.items.flatMap((x) => (x.isList ? x.items : [x]));
-    return `let m = meshgrid([${items.map(one).join(", ")}], indexing: ${a["indexing"]})\n  ${records(items.map((_, i) => `m[${i}]`))}`;
-  }],
-  cartesian_prod: ["cartesian_prod(*tensors)", (a) => {
-    const items = a["tensors"]!.items;
-    const grid = `let m = meshgrid([${items.join(", ")}], indexing: "ij")\n  `;
-    return `${grid}stack([${items.map((_, i) => `ravel(m[${i}])`).join(", ")}], axis: 1)`;
-  }],
-  block_diag: ["block_diag(*tensors)", (a) => a["tensors"]!.items.map((x) => atLeast(x, 2)).reduce((p, q) => `block_diag(${p}, ${q})`)],
-  unfold: ["unfold(input, dimension, size, step)", (a) => `${a["input"]!.rank === 0 ? one(a["input"]!) : `unfold(${a["input"]}, ${a["dimension"]}, ${a["size"]}, ${a["step"]})`}`],
+  meshgrid: [
+    "meshgrid(*tensors, indexing='ij')",
+    (a) => {
+      const items = a["tensors"]!.items.flatMap((x) => (x.isList ? x.items : [x]));
+      return `let m = meshgrid([${items.map(one).join(", ")}], indexing: ${a["indexing"]})\n  ${records(items.map((_, i) => `m[${i}]`))}`;
+    },
+  ],
+  cartesian_prod: [
+    "cartesian_prod(*tensors)",
+    (a) => {
+      const items = a["tensors"]!.items;
+      const grid = `let m = meshgrid([${items.join(", ")}], indexing: "ij")\n  `;
+      return `${grid}stack([${items.map((_, i) => `ravel(m[${i}])`).join(", ")}], axis: 1)`;
+    },
+  ],
+  block_diag: [
+    "block_diag(*tensors)",
+    (a) => a["tensors"]!.items.map((x) => atLeast(x, 2)).reduce((p, q) => `block_diag(${p}, ${q})`),
+  ],
+  unfold: [
+    "unfold(input, dimension, size, step)",
+    (a) =>
+      `${a["input"]!.rank === 0 ? one(a["input"]!) : `unfold(${a["input"]}, ${a["dimension"]}, ${a["size"]}, ${a["step"]})`}`,
+  ],
   gather: ["gather(input, dim, index)", (a) => `gather(${a["input"]}, ${a["dim"]}, ${a["index"]})`],
-  take_along_dim: ["take_along_dim(input, indices, dim=None)", (a) => (a["dim"]!.isNone ? `take(ravel(${a["input"]}), ravel(${a["indices"]}))` : `take_along_axis(${a["input"]}, ${a["indices"]}, ${a["dim"]})`)],
+  take_along_dim: [
+    "take_along_dim(input, indices, dim=None)",
+    (a) =>
+      a["dim"]!.isNone
+        ? `take(ravel(${a["input"]}), ravel(${a["indices"]}))`
+        : `take_along_axis(${a["input"]}, ${a["indices"]}, ${a["dim"]})`,
+  ],
   take: ["take(input, index)", "take(ravel($input), $index)"],
-  index_select: ["index_select(input, dim, index)", (a) => (a["input"]!.rank === 0 ? back(a["input"]!, `take(${one(a["input"]!)}, ${one(a["index"]!)})`) : `take(${a["input"]}, ${one(a["index"]!)}, axis: ${a["dim"]})`)],
-  index_add: ["index_add(input, dim, index, source, *, alpha=1)", (a) => indexInto(a, "+=", (s) => `${a["alpha"]} * ${s}`)],
+  index_select: [
+    "index_select(input, dim, index)",
+    (a) =>
+      a["input"]!.rank === 0
+        ? back(a["input"]!, `take(${one(a["input"]!)}, ${one(a["index"]!)})`)
+        : `take(${a["input"]}, ${one(a["index"]!)}, axis: ${a["dim"]})`,
+  ],
+  index_add: [
+    "index_add(input, dim, index, source, *, alpha=1)",
+    (a) => indexInto(a, "+=", (s) => `${a["alpha"]} * ${s}`),
+  ],
   index_copy: ["index_copy(input, dim, index, source)", (a) => indexInto(a, "set=", (s) => s)],
   index_fill: ["index_fill(input, dim, index, source)", (a) => indexInto(a, "set=", (s) => s)],
   scatter_add: ["scatter_add(input, dim, index, src)", (a) => scatterInto(a, "+=")],
-  scatter: ["scatter(input, dim, index, src, *, reduce=None)", (a) => scatterInto(a, a["reduce"]!.isNone ? "set=" : a["reduce"]!.string() === "add" ? "+=" : "*=")],
+  scatter: [
+    "scatter(input, dim, index, src, *, reduce=None)",
+    (a) => scatterInto(a, a["reduce"]!.isNone ? "set=" : a["reduce"]!.string() === "add" ? "+=" : "*="),
+  ],
   scatter_reduce: ["scatter_reduce(input, dim, index, src, reduce, include_self=True)", scatterReduce],
-  select_scatter: ["select_scatter(input, src, dim, index)", (a) => {
-    const x = a["input"]!;
-    const d = at(a["dim"]!, x.rank);
-    const i = a["index"]!.number() < 0 ? a["index"]!.number() + x.shape[d]! : a["index"]!.number();
-    const names = x.shape.map((_, k) => `i${k}`);
-    const rest = names.filter((_, k) => k !== d);
-    return `for[${names.map((n, k) => `${n} in 0..${x.shape[k]}`).join(", ")}] ${names[d]} == ${i} ? ${a["src"]}${rest.length > 0 ? `[${rest.join(", ")}]` : ""} : ${x}[${names.join(", ")}]`;
-  }],
-  constant_pad_nd: ["constant_pad_nd(input, pad, value=0)", (a) => `pad(${a["input"]}, ${padPairs(a["input"]!, a["pad"]!.numbers())}, value: ${a["value"]})`],
-  "nn.functional.pad": ["pad(input, pad, mode='constant', value=0)", (a) => `pad(${a["input"]}, ${padPairs(a["input"]!, a["pad"]!.numbers())}, mode: ${a["mode"]}, value: ${a["value"]!.isNone ? 0 : a["value"]})`],
-  sum_to_size: ["sum_to_size(input, *size)", (a) => {
-    const x = a["input"]!;
-    const size = shapeArgument(a, "size");
-    const lead = x.rank - size.length;
-    const axes = x.shape.flatMap((n, i) => (i < lead || (size[i - lead] === 1 && n !== 1) ? [i] : []));
-    return axes.length === 0 ? `${x} * 1` : `reshape(sum(${x}, axis: ${list(axes)}), ${list(size)})`;
-  }],
-  diff: ["diff(input, n=1, dim=-1, prepend=None, append=None)", (a) => {
-    const x = a["input"]!;
-    const d = at(a["dim"]!, x.rank);
-    const parts = [a["prepend"]!, x, a["append"]!].filter((p) => !p.isNone);
-    let text = parts.length === 1 ? String(x) : `cat(${list(parts)}, axis: ${d})`;
-    for (let k = 0; k < a["n"]!.number(); k++) text = `diff(${text}, axis: ${d})`;
-    return a["n"]!.number() === 0 ? `${text} * 1` : text;
-  }],
+  select_scatter: [
+    "select_scatter(input, src, dim, index)",
+    (a) => {
+      const x = a["input"]!;
+      const d = at(a["dim"]!, x.rank);
+      const i = a["index"]!.number() < 0 ? a["index"]!.number() + x.shape[d]! : a["index"]!.number();
+      const names = x.shape.map((_, k) => `i${k}`);
+      const rest = names.filter((_, k) => k !== d);
+      return `for[${names.map((n, k) => `${n} in 0..${x.shape[k]}`).join(", ")}] ${names[d]} == ${i} ? ${a["src"]}${rest.length > 0 ? `[${rest.join(", ")}]` : ""} : ${x}[${names.join(", ")}]`;
+    },
+  ],
+  constant_pad_nd: [
+    "constant_pad_nd(input, pad, value=0)",
+    (a) => `pad(${a["input"]}, ${padPairs(a["input"]!, a["pad"]!.numbers())}, value: ${a["value"]})`,
+  ],
+  "nn.functional.pad": [
+    "pad(input, pad, mode='constant', value=0)",
+    (a) =>
+      `pad(${a["input"]}, ${padPairs(a["input"]!, a["pad"]!.numbers())}, mode: ${a["mode"]}, value: ${a["value"]!.isNone ? 0 : a["value"]})`,
+  ],
+  sum_to_size: [
+    "sum_to_size(input, *size)",
+    (a) => {
+      const x = a["input"]!;
+      const size = shapeArgument(a, "size");
+      const lead = x.rank - size.length;
+      const axes = x.shape.flatMap((n, i) => (i < lead || (size[i - lead] === 1 && n !== 1) ? [i] : []));
+      return axes.length === 0 ? `${x} * 1` : `reshape(sum(${x}, axis: ${list(axes)}), ${list(size)})`;
+    },
+  ],
+  diff: [
+    "diff(input, n=1, dim=-1, prepend=None, append=None)",
+    (a) => {
+      const x = a["input"]!;
+      const d = at(a["dim"]!, x.rank);
+      const parts = [a["prepend"]!, x, a["append"]!].filter((p) => !p.isNone);
+      let text = parts.length === 1 ? String(x) : `cat(${list(parts)}, axis: ${d})`;
+      for (let k = 0; k < a["n"]!.number(); k++) text = `diff(${text}, axis: ${d})`;
+      return a["n"]!.number() === 0 ? `${text} * 1` : text;
+    },
+  ],
   trapezoid: ["trapezoid(input, x=None, *, dx=1, dim=-1)", (a) => trapezoid(a, false)],
   trapz: ["trapz(input, x=None, *, dx=1, dim=-1)", (a) => trapezoid(a, false)],
   cumulative_trapezoid: ["cumulative_trapezoid(input, x=None, *, dx=1, dim=-1)", (a) => trapezoid(a, true)],
-  searchsorted: ["searchsorted(input, values, *, right=False, side=None, out_int32=False, sorter=None)", (a) => {
-    if (!a["sorter"]!.isNone) throw new UnsupportedCall("a sorter");
-    return `searchsorted(${a["input"]}, ${a["values"]}, right: ${a["right"]!.boolean() || a["side"]!.string() === "right"})`;
-  }],
-  bucketize: ["bucketize(input, boundaries, *, out_int32=False, right=False)", "bucketize($input, $boundaries, right: $right)"],
+  searchsorted: [
+    "searchsorted(input, values, *, right=False, side=None, out_int32=False, sorter=None)",
+    (a) => {
+      if (!a["sorter"]!.isNone) throw new UnsupportedCall("a sorter");
+      return `searchsorted(${a["input"]}, ${a["values"]}, right: ${a["right"]!.boolean() || a["side"]!.string() === "right"})`;
+    },
+  ],
+  bucketize: [
+    "bucketize(input, boundaries, *, out_int32=False, right=False)",
+    "bucketize($input, $boundaries, right: $right)",
+  ],
 };
 
 /** x broadcasts against y. */

@@ -15,7 +15,9 @@ export interface Rule {
 export type RuleTable = Readonly<Record<string, readonly [signature: string, body: Rule["body"]]>>;
 
 function rulesOf(...tables: readonly RuleTable[]): ReadonlyMap<string, Rule> {
-  return new Map(tables.flatMap((t) => Object.entries(t).map(([op, [signature, body]]) => [op, { signature, body }] as const)));
+  return new Map(
+    tables.flatMap((t) => Object.entries(t).map(([op, [signature, body]]) => [op, { signature, body }] as const)),
+  );
 }
 
 export const RULES: ReadonlyMap<string, Rule> = rulesOf(BASIC, SHAPE, LINALG, NN);

@@ -57,7 +57,14 @@ export const opinfoSuite: Suite = {
       const body = bodyOf(call);
       const { params, inputs } = inputsOf(call.tensors);
       const head = `${importsFor(body)}export fn f(${params}) {\n  ${body}\n}\n`;
-      const value: RunJob = { kind: "run", source: head, fn: "f", inputs, expected: c.outputs.map(decode), tolerance: TOLERANCE };
+      const value: RunJob = {
+        kind: "run",
+        source: head,
+        fn: "f",
+        inputs,
+        expected: c.outputs.map(decode),
+        tolerance: TOLERANCE,
+      };
       const gradient = gradientJob(c, head, params, inputs);
       return gradient ? [value, gradient] : [value];
     } catch (error) {
@@ -85,5 +92,12 @@ function gradientJob(c: OpinfoCase, head: string, params: string, inputs: RunJob
   const args = [...names, ...Object.keys(all).filter((n) => !names.includes(n))].join(", ");
   const by = wrt.map((i) => `t${i}`).join(", ");
   const source = `${head}fn weighted(${signature}) -> f32 {\n  let r = f(${names.join(", ")})\n  ${terms.join(" + ")}\n}\nexport fn g(${signature}) {\n  grad(weighted, wrt: [${by}])(${args})\n}\n`;
-  return { kind: "run", source, fn: "g", inputs: all, expected: wrt.map((i) => decode(c.grads![i]!)), tolerance: TOLERANCE };
+  return {
+    kind: "run",
+    source,
+    fn: "g",
+    inputs: all,
+    expected: wrt.map((i) => decode(c.grads![i]!)),
+    tolerance: TOLERANCE,
+  };
 }

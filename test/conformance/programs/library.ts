@@ -17,14 +17,20 @@ export interface ProgramFunction {
 export function programsIn(folder: string): ReadonlyMap<string, ProgramFunction> {
   const directory = new URL(`./${folder}/`, import.meta.url);
   const found = new Map<string, ProgramFunction>();
-  for (const file of readdirSync(directory).filter((f) => f.endsWith(".ein")).sort()) {
+  for (const file of readdirSync(directory)
+    .filter((f) => f.endsWith(".ein"))
+    .sort()) {
     const source = readFileSync(new URL(file, directory), "utf8");
     const { module, diagnostics } = parseModule(source, file);
     if (diagnostics.length > 0) throw new Error(`${folder}/${file}: ${diagnostics[0]!.message}`);
     for (const item of module.items) {
       if (item.kind !== "fn" || !item.exported) continue;
       if (found.has(item.name.text)) throw new Error(`${folder}/${file}: a second ${item.name.text}`);
-      const params = item.params.map((p) => ({ name: p.name.text, isConst: p.isConst, optional: p.default !== undefined }));
+      const params = item.params.map((p) => ({
+        name: p.name.text,
+        isConst: p.isConst,
+        optional: p.default !== undefined,
+      }));
       found.set(item.name.text, { name: item.name.text, source, doc: item.doc ?? "", params });
     }
   }
@@ -63,7 +69,8 @@ export function argumentsFor(
       if (!dtype) throw new TypeError(`${f.name}: ${p.name} is a tensor of ${tensor.dtype}`);
       inputs[p.name] = { values: tensor, dtype };
     } else if (constant !== undefined && p.isConst) consts[p.name] = constant;
-    else if (typeof constant === "number") inputs[p.name] = { values: { dtype: "float64", shape: [], data: Float64Array.of(constant) }, dtype: "f32" };
+    else if (typeof constant === "number")
+      inputs[p.name] = { values: { dtype: "float64", shape: [], data: Float64Array.of(constant) }, dtype: "f32" };
     else if (!p.optional) throw new TypeError(`${f.name}: nothing for the parameter ${p.name}`);
   }
   const unused = required.filter((name) => !inputs[name]);

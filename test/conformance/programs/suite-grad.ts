@@ -28,7 +28,14 @@ export const gradProgramsSuite: Suite = {
     if (!f) return [unsupported(c.category, `no program: ${c.name}: ${c.formula}`)];
     const tensors = Object.fromEntries(Object.entries(c.inputs).map(([name, t]) => [name, decode(t)]));
     const args = argumentsFor(f, tensors, c.consts, Object.keys(c.inputs));
-    const value: RunJob = { kind: "run", source: f.source, fn: f.name, ...args, expected: [decode(c.output)], tolerance: DEFAULT_TOLERANCE };
+    const value: RunJob = {
+      kind: "run",
+      source: f.source,
+      fn: f.name,
+      ...args,
+      expected: [decode(c.output)],
+      tolerance: DEFAULT_TOLERANCE,
+    };
     const cotangents = c.cotangent ? [decode(c.cotangent)] : [];
     const expected = c.wrt.map((name) => decode(c.grads[name]!));
     return c.wrt.length === 0 ? [value] : [value, gradientJob(f, args, cotangents, c.wrt, expected, DEFAULT_TOLERANCE)];

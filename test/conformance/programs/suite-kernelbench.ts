@@ -40,7 +40,13 @@ function readProblems(): ReadonlyMap<string, Problem> {
       for (const number of numbers!.split(",")) {
         const key = `${level}:${number.trim()}`;
         if (found.has(key)) throw new Error(`two programs for ${key}: ${fn.name}`);
-        found.set(key, { fn, init: (init ?? "").split(",").map((s) => s.trim()).filter((s) => s !== "") });
+        found.set(key, {
+          fn,
+          init: (init ?? "")
+            .split(",")
+            .map((s) => s.trim())
+            .filter((s) => s !== ""),
+        });
       }
     }
   }
@@ -60,7 +66,8 @@ export const kernelbenchSuite: Suite = {
     const problem = problems.get(`${level}:${number}`);
     if (!problem) return [unsupported(`level ${c.level}`, `no program: ${c.name}`)];
     const { fn } = problem;
-    if (/dropout/i.test(c.name) && c.mode === "train") return [unsupported("dropout", "which elements PyTorch's generator drops")];
+    if (/dropout/i.test(c.name) && c.mode === "train")
+      return [unsupported("dropout", "which elements PyTorch's generator drops")];
 
     const constants: Record<string, ConstValue> = {};
     for (const [name, v] of Object.entries(c.non_module_constants)) if (v !== null) constants[name] = v;
@@ -70,17 +77,33 @@ export const kernelbenchSuite: Suite = {
     }
     const tensors: Record<string, Values> = {};
     for (const [name, t] of Object.entries(c.params)) tensors[name.replaceAll(".", "_")] = decode(t);
-    const free = fn.params.filter((p) => !p.isConst && !tensors[p.name] && !p.optional && !(problem.init.includes(p.name) || p.name in constants));
+    const free = fn.params.filter(
+      (p) => !p.isConst && !tensors[p.name] && !p.optional && !(problem.init.includes(p.name) || p.name in constants),
+    );
     const inputName = (i: number): string => {
       const p = free[i];
       if (!p) throw new TypeError(`${fn.name} has no parameter for input ${i}`);
       return p.name;
     };
     for (const [i, t] of c.inputs.entries()) tensors[inputName(i)] = toValues(t);
-    const args = argumentsFor(fn, tensors, constants, c.inputs.map((_, i) => inputName(i)));
-    const value: RunJob = { kind: "run", source: fn.source, fn: fn.name, ...args, expected: c.outputs.map(decode), tolerance: DEFAULT_TOLERANCE };
+    const args = argumentsFor(
+      fn,
+      tensors,
+      constants,
+      c.inputs.map((_, i) => inputName(i)),
+    );
+    const value: RunJob = {
+      kind: "run",
+      source: fn.source,
+      fn: fn.name,
+      ...args,
+      expected: c.outputs.map(decode),
+      tolerance: DEFAULT_TOLERANCE,
+    };
     const cotangents = c.cotangents.map((t) => (t ? decode(t) : undefined));
-    const wrt = Object.keys(c.grads).map((key) => (key.startsWith("input:") ? inputName(Number(key.slice(6))) : key.slice("param:".length).replaceAll(".", "_")));
+    const wrt = Object.keys(c.grads).map((key) =>
+      key.startsWith("input:") ? inputName(Number(key.slice(6))) : key.slice("param:".length).replaceAll(".", "_"),
+    );
     if (wrt.length === 0) return [value];
     return [value, gradientJob(fn, args, cotangents, wrt, Object.values(c.grads).map(decode), DEFAULT_TOLERANCE)];
   },

@@ -21,12 +21,24 @@ export const polybenchSuite: Suite = {
     programs ??= programsIn("polybench");
     const f = programs.get(functionName(c.kernel));
     if (!f) {
-      const reason = c.expressible_as_pure_tensor_program ? "no program" : "each element needs those computed before it, in an order that the loop sets";
+      const reason = c.expressible_as_pure_tensor_program
+        ? "no program"
+        : "each element needs those computed before it, in an order that the loop sets";
       return unsupported(c.kernel, reason);
     }
     // `_fict_` and the like: names of parameters do not begin with `_` by custom.
-    const tensors = Object.fromEntries(Object.entries(c.inputs).map(([name, t]) => [name.replaceAll(/^_+|_+$/g, ""), decode(t)]));
+    const tensors = Object.fromEntries(
+      Object.entries(c.inputs).map(([name, t]) => [name.replaceAll(/^_+|_+$/g, ""), decode(t)]),
+    );
     const { inputs, consts } = argumentsFor(f, tensors, { ...c.sizes, ...c.scalars }, []);
-    return { kind: "run", source: f.source, fn: f.name, inputs, consts, expected: Object.values(c.outputs).map(decode), tolerance: DEFAULT_TOLERANCE };
+    return {
+      kind: "run",
+      source: f.source,
+      fn: f.name,
+      inputs,
+      consts,
+      expected: Object.values(c.outputs).map(decode),
+      tolerance: DEFAULT_TOLERANCE,
+    };
   },
 };

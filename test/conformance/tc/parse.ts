@@ -10,7 +10,7 @@ export type TcExpr =
   | { readonly kind: "access"; readonly name: string; readonly args: readonly TcExpr[] }
   | { readonly kind: "unary"; readonly op: "-" | "!"; readonly operand: TcExpr }
   | { readonly kind: "binary"; readonly op: string; readonly left: TcExpr; readonly right: TcExpr }
-  | { readonly kind: "ternary"; readonly condition: TcExpr; readonly then: TcExpr; readonly otherwise: TcExpr };
+  | { readonly kind: "ternary"; readonly condition: TcExpr; readonly chosen: TcExpr; readonly otherwise: TcExpr };
 
 export type TcClause =
   | { readonly kind: "range"; readonly index: string; readonly from: TcExpr; readonly to: TcExpr }
@@ -42,7 +42,8 @@ export interface TcFunction {
   readonly statements: readonly TcStatement[];
 }
 
-const TOKEN = /\s+|#[^\n]*|(?<op>max=!?|min=!?|[+*]=!?|->|==|!=|<=|>=|&&|\|\||[-+*/%<>=!?:(),{}])|(?<number>\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)|(?<name>[A-Za-z_]\w*)/y;
+const TOKEN =
+  /\s+|#[^\n]*|(?<op>max=!?|min=!?|[+*]=!?|->|==|!=|<=|>=|&&|\|\||[-+*/%<>=!?:(),{}])|(?<number>\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)|(?<name>[A-Za-z_]\w*)/y;
 
 function tokenize(text: string): string[] {
   const out: string[] = [];
@@ -57,8 +58,28 @@ function tokenize(text: string): string[] {
   return out;
 }
 
-const TYPES: ReadonlySet<string> = new Set(["float", "double", "half", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"]);
-const LEVELS: readonly (readonly string[])[] = [["||"], ["&&"], ["==", "!="], ["<", "<=", ">", ">="], ["+", "-"], ["*", "/", "%"]];
+const TYPES: ReadonlySet<string> = new Set([
+  "float",
+  "double",
+  "half",
+  "int8",
+  "int16",
+  "int32",
+  "int64",
+  "uint8",
+  "uint16",
+  "uint32",
+  "uint64",
+  "bool",
+]);
+const LEVELS: readonly (readonly string[])[] = [
+  ["||"],
+  ["&&"],
+  ["==", "!="],
+  ["<", "<=", ">", ">="],
+  ["+", "-"],
+  ["*", "/", "%"],
+];
 
 class Reader {
   readonly #tokens: readonly string[];
@@ -124,7 +145,8 @@ function statement(r: Reader): TcStatement {
   const indices = r.accept("(") ? r.list(")", () => r.name()) : [];
   const written = r.next();
   const op = written.replace("!", "");
-  if (!["=", "+=", "*=", "max=", "min="].includes(op)) throw new TcError(`an assignment expected, found ${JSON.stringify(written)}`);
+  if (!["=", "+=", "*=", "max=", "min="].includes(op))
+    throw new TcError(`an assignment expected, found ${JSON.stringify(written)}`);
   const value = expression(r);
   const clauses = r.accept("where") ? whereClauses(r) : [];
   return { target, indices, op, init: written.endsWith("!"), value, clauses };
@@ -151,9 +173,9 @@ function whereClauses(r: Reader): TcClause[] {
 function expression(r: Reader): TcExpr {
   const condition = binary(r, 0);
   if (!r.accept("?")) return condition;
-  const then = expression(r);
+  const chosen = expression(r);
   r.expect(":");
-  return { kind: "ternary", condition, then, otherwise: expression(r) };
+  return { kind: "ternary", condition, chosen, otherwise: expression(r) };
 }
 
 function binary(r: Reader, level: number): TcExpr {

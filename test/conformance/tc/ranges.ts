@@ -2,7 +2,7 @@
  * Range inference of Tensor Comprehensions: round by round, each access with exactly one unresolved index in an affine
  * position bounds it to what stays inside the tensor; the constraints of a round are intersected.
  */
-import { type TcExpr, TcError } from "./parse.ts";
+import { TcError, type TcExpr } from "./parse.ts";
 
 export interface Range {
   /** Half-open. */
@@ -74,7 +74,7 @@ export function accesses(e: TcExpr, isTensor: (name: string) => boolean): Extrac
         break;
       case "ternary":
         go(x.condition);
-        go(x.then);
+        go(x.chosen);
         go(x.otherwise);
         break;
       default:
@@ -93,7 +93,7 @@ export function indexNames(e: TcExpr, known: (name: string) => boolean, into: Se
     indexNames(e.left, known, into);
     indexNames(e.right, known, into);
   }
-  if (e.kind === "ternary") for (const x of [e.condition, e.then, e.otherwise]) indexNames(x, known, into);
+  if (e.kind === "ternary") for (const x of [e.condition, e.chosen, e.otherwise]) indexNames(x, known, into);
 }
 
 /** Fills `ranges` for all of `indices`; throws TcError when one is not determined. */
@@ -104,14 +104,17 @@ export function inferRanges(
   sizes: ReadonlyMap<string, number>,
   ranges: Map<string, Range>,
 ): void {
-  const constraints = expressions.flatMap((e) => accesses(e, (n) => tensors.has(n))).flatMap((a) => {
-    const axes = tensors.get(a.name)!.axes;
-    if (axes.length !== a.args.length) throw new TcError(`${a.name} has ${axes.length} axes and is read with ${a.args.length} indices`);
-    return a.args.flatMap((index, i) => {
-      const form = affine(index, sizes);
-      return form ? [{ form, axis: axes[i]! }] : [];
+  const constraints = expressions
+    .flatMap((e) => accesses(e, (n) => tensors.has(n)))
+    .flatMap((a) => {
+      const axes = tensors.get(a.name)!.axes;
+      if (axes.length !== a.args.length)
+        throw new TcError(`${a.name} has ${axes.length} axes and is read with ${a.args.length} indices`);
+      return a.args.flatMap((index, i) => {
+        const form = affine(index, sizes);
+        return form ? [{ form, axis: axes[i]! }] : [];
+      });
     });
-  });
   for (;;) {
     const found = new Map<string, Range>();
     for (const { form, axis } of constraints) {
@@ -130,7 +133,13 @@ export function inferRanges(
 }
 
 /** All values of one index for which the form stays inside the axis whatever the others are. */
-function solve(form: Affine, name: string, coefficient: number, axis: Range, ranges: ReadonlyMap<string, Range>): Range {
+function solve(
+  form: Affine,
+  name: string,
+  coefficient: number,
+  axis: Range,
+  ranges: ReadonlyMap<string, Range>,
+): Range {
   let low = form.constant;
   let high = form.constant;
   for (const [n, c] of form.terms) {

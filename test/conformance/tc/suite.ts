@@ -19,7 +19,14 @@ export const tcSuite: Suite = {
     const t = translateTc(c.tc, new Map(Object.entries(c.sizes ?? {})));
     const inputs: Record<string, RunJob["inputs"][string]> = {};
     for (const p of t.parameters) inputs[p.name] = { values: decode(c.inputs![p.tcName]!), dtype: p.dtype };
-    return { kind: "run", source: t.source, fn: "f", inputs, expected: t.results.map((r) => decode(c.outputs![r]!)), tolerance: DEFAULT_TOLERANCE };
+    return {
+      kind: "run",
+      source: t.source,
+      fn: "f",
+      inputs,
+      expected: t.results.map((r) => decode(c.outputs![r]!)),
+      tolerance: DEFAULT_TOLERANCE,
+    };
   },
 };
 

@@ -1,5 +1,5 @@
 /** Tensor Comprehensions to `.ein`: every statement makes a new version of its tensor; reductions become index reductions. */
-import { parseTc, type TcExpr, TcError, type TcStatement } from "./parse.ts";
+import { parseTc, TcError, type TcExpr, type TcStatement } from "./parse.ts";
 import { indexNames, inferRanges, type Range, type TensorInfo } from "./ranges.ts";
 
 export interface Translated {
@@ -39,11 +39,18 @@ export function translateTc(text: string, sizes: ReadonlyMap<string, number>): T
   });
   const lines = f.statements.map((st, i) => statement(st, i, s));
   for (const r of f.results) if (!s.names.has(r)) throw new TcError(`the result ${r} is never defined`);
-  const params = parameters.map((p) => `${p.name}: ${p.dtype}${p.axes.length > 0 ? `[${p.axes.map((a) => a.to).join(", ")}]` : ""}`);
-  const result = f.results.length === 1 ? s.names.get(f.results[0]!)! : `{ ${f.results.map((r) => `R_${r}: ${s.names.get(r)}`).join(", ")} }`;
+  const params = parameters.map(
+    (p) => `${p.name}: ${p.dtype}${p.axes.length > 0 ? `[${p.axes.map((a) => a.to).join(", ")}]` : ""}`,
+  );
+  const result =
+    f.results.length === 1
+      ? s.names.get(f.results[0]!)!
+      : `{ ${f.results.map((r) => `R_${r}: ${s.names.get(r)}`).join(", ")} }`;
   return {
     source: `export fn f(${params.join(", ")}) {\n${lines.map((l) => `  ${l}\n`).join("")}  ${result}\n}\n`,
-    parameters, results: f.results, warnings: s.warnings,
+    parameters,
+    results: f.results,
+    warnings: s.warnings,
   };
 }
 
@@ -71,7 +78,8 @@ function statement(raw: TcStatement, number: number, s: State): string {
 
   const reduced = [...indices].filter((n) => !raw.indices.includes(n));
   const reducer = REDUCERS[raw.op];
-  if (!reducer && reduced.length > 0) throw new TcError(`${reduced.join(", ")} is reduced, but the statement has no reduction operator`);
+  if (!reducer && reduced.length > 0)
+    throw new TcError(`${reduced.join(", ")} is reduced, but the statement has no reduction operator`);
   const binder = (n: string): string => `${n} in ${ranges.get(n)!.from}..${ranges.get(n)!.to}`;
   let body = emit(value, s, false);
   if (reducer && reduced.length > 0) body = `(${reducer.name}[${reduced.map(binder).join(", ")}] ${body})`;
@@ -84,7 +92,9 @@ function statement(raw: TcStatement, number: number, s: State): string {
   const isFloat = floatness(value, s) || (old?.isFloat ?? false);
   s.tensors.set(raw.target, { axes: raw.indices.map((n) => ranges.get(n)!), isFloat });
   s.names.set(raw.target, name);
-  return raw.indices.length > 0 ? `let ${name} = for[${raw.indices.map(binder).join(", ")}] ${body}` : `let ${name} = ${body}`;
+  return raw.indices.length > 0
+    ? `let ${name} = for[${raw.indices.map(binder).join(", ")}] ${body}`
+    : `let ${name} = ${body}`;
 }
 
 function target(raw: TcStatement): TcExpr {
@@ -120,7 +130,7 @@ function inline(e: TcExpr, lets: ReadonlyMap<string, TcExpr>): TcExpr {
     case "binary":
       return { ...e, left: go(e.left), right: go(e.right) };
     case "ternary":
-      return { ...e, condition: go(e.condition), then: go(e.then), otherwise: go(e.otherwise) };
+      return { ...e, condition: go(e.condition), chosen: go(e.chosen), otherwise: go(e.otherwise) };
   }
 }
 
@@ -131,13 +141,18 @@ function floatness(e: TcExpr, s: State): boolean {
     case "name":
       return s.tensors.get(e.name)?.isFloat ?? false;
     case "access":
-      return s.tensors.get(e.name)?.isFloat ?? (e.name.startsWith("int") ? false : e.name === "float" || e.args.some((a) => floatness(a, s)));
+      return (
+        s.tensors.get(e.name)?.isFloat ??
+        (e.name.startsWith("int") ? false : e.name === "float" || e.args.some((a) => floatness(a, s)))
+      );
     case "unary":
       return floatness(e.operand, s);
     case "binary":
-      return ["==", "!=", "<", "<=", ">", ">=", "&&", "||"].includes(e.op) ? false : floatness(e.left, s) || floatness(e.right, s);
+      return ["==", "!=", "<", "<=", ">", ">=", "&&", "||"].includes(e.op)
+        ? false
+        : floatness(e.left, s) || floatness(e.right, s);
     case "ternary":
-      return floatness(e.then, s) || floatness(e.otherwise, s);
+      return floatness(e.chosen, s) || floatness(e.otherwise, s);
   }
 }
 
@@ -158,7 +173,7 @@ function emit(e: TcExpr, s: State, guarded: boolean): string {
       return `(${emit(e.left, s, guarded)} ${op} ${emit(e.right, s, guarded)})`;
     }
     case "ternary":
-      return `(${emit(e.condition, s, guarded)} ? ${emit(e.then, s, true)} : ${emit(e.otherwise, s, true)})`;
+      return `(${emit(e.condition, s, guarded)} ? ${emit(e.chosen, s, true)} : ${emit(e.otherwise, s, true)})`;
     case "access": {
       const info = s.tensors.get(e.name);
       if (!info) {
@@ -182,7 +197,11 @@ function emit(e: TcExpr, s: State, guarded: boolean): string {
 
 /** Arithmetic of sizes and numbers alone: the context makes it a float where it is one. */
 function isSizes(e: TcExpr, s: State): boolean {
-  return e.kind === "number" || (e.kind === "name" && s.sizes.has(e.name)) || (e.kind === "binary" && isSizes(e.left, s) && isSizes(e.right, s));
+  return (
+    e.kind === "number" ||
+    (e.kind === "name" && s.sizes.has(e.name)) ||
+    (e.kind === "binary" && isSizes(e.left, s) && isSizes(e.right, s))
+  );
 }
 
 function readsTensor(e: TcExpr, s: State): boolean {

@@ -59,7 +59,7 @@ function softwareCandidates(region: ContractionRegion, target: Target): readonly
     for (const along of [best, ...others]) {
       const sizes = sizesOf(region, along);
       const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(region, target) };
-      for (const s of onSoftware(base, sizes, sg, vector === 1 && isLlvmpipe(target) ? 1 : 4)) consider(s, sizes);
+      for (const s of onSoftware(base, sizes, sg, vector > 1 ? 4 : isLlvmpipe(target) ? 1 : 2)) consider(s, sizes);
       for (const s of plain(base, sizes)) consider(s, sizes);
     }
   }

@@ -127,6 +127,30 @@ function columnSchedules(rows: number, length: number, target: Target): readonly
   return out;
 }
 
+/** Rows of several phases that lie across memory: neighbouring invocations have neighbouring rows. */
+function _acrossSchedules(rows: number, length: number, target: Target): readonly RowSchedule[] {
+  const software = target.kind === "software";
+  const most = target.limits.maxComputeInvocationsPerWorkgroup;
+  const out: RowSchedule[] = [];
+  for (const vector of VECTORS) {
+    const beside = powerAtMost(Math.max(1, rows / vector), 32);
+    const threads = software ? 1 : powerAtMost(Math.max(1, length / 16), Math.min(8, most / beside));
+    for (const t of new Set<Threads>([threads, 1]))
+      out.push({
+        ...COMMON,
+        vector,
+        kind: "row",
+        rows: beside,
+        threads: t,
+        hold: 0,
+        pass: "reread",
+        block: 4,
+        across: true,
+      });
+  }
+  return out;
+}
+
 /** The invocations of a workgroup share a result. */
 function reductionSchedules(rows: number, length: number, target: Target): readonly Schedule[] {
   const most = target.limits.maxComputeInvocationsPerWorkgroup;
@@ -190,6 +214,8 @@ interface Rows {
 
 /** Units that a row's straight-line code may load on software, where every access is compiled by itself. */
 const LOADS = 150;
+/** The same on SwiftShader, whose compile time grows faster than the code. */
+const FEW_LOADS = 48;
 
 function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
   const { rows, length, loads } = z;
@@ -215,7 +241,8 @@ function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
     if (shortRows) alone(vector);
     if (sg > 0) {
       const hold = Math.ceil(units / sg);
-      const fits = z.held && (software ? hold * (loads + 1) <= LOADS && loads === 1 : hold <= 16);
+      const fits =
+        z.held && (software ? hold * (loads + 1) <= (sg === 4 ? FEW_LOADS : LOADS) && loads === 1 : hold <= 16);
       if (fits) out.push(row({ vector, rows: 1, threads: sg as Threads, hold, pass: "held", combine: "subgroup" }));
       // Several rows share what does not depend on the row.
       const each = software && rows >= 64 ? (sg === 4 && loads > 1 && !z.held ? 8 : 4) : 1;

@@ -44,6 +44,8 @@ export interface RowSchedule extends Common {
   readonly block: number;
   /** How a row's invocations combine; workgroup memory without it. */
   readonly combine?: "workgroup" | "subgroup";
+  /** Neighbouring invocations, and the lanes of a vector, have neighbouring rows: for rows that lie across memory. */
+  readonly across?: boolean;
   /** Rows that an invocation does together, sharing what does not depend on the row; 1 without it. */
   readonly each?: number;
 }

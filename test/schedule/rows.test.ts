@@ -71,17 +71,18 @@ const affine: Monoid = {
   combine: [mul(arg(0, "i32"), arg(2, "i32")), add(mul(arg(1, "i32"), arg(2, "i32")), arg(3, "i32"))],
 };
 
-function softmax(rows: readonly Axis[], k: Extent): Omit<Case, "sizes"> {
+function softmax(rows: readonly Axis[], k: Extent, across = false): Omit<Case, "sizes"> {
+  const order = <T>(points: readonly T[], along: T): readonly T[] => (across ? [along, ...points] : [...points, along]);
   const K = [1, 2, 3].map((i) => axis(`k${i}`, k));
   const [k1, k2, k3] = K as [Axis, Axis, Axis];
-  const x = input("x", "f32", clone([...rows, k1]));
-  const at = (a: Axis): TensorExpr => read(x, 0, [...refs(rows), axisRef(a)]);
+  const x = input("x", "f32", clone(order(rows, k1)));
+  const at = (a: Axis): TensorExpr => read(x, 0, order(refs(rows), axisRef(a)));
   const mx = mapDef(rows, [reduce(maxMonoid("f32"), [k1], [at(k1)])], { name: "m" });
   // Not exp: with powers of two everything stays exact.
   const p = (a: Axis): TensorExpr => apply("exp2", apply("sub", at(a), read(mx, 0, refs(rows))));
   const sum = mapDef(rows, [reduce(addMonoid("f32"), [k2], [p(k2)])], { name: "z" });
   const result = add(mul(p(k3), constant("f32", 8)), read(sum, 0, refs(rows)));
-  const y = mapDef([...rows, k3], [result], { name: "y" });
+  const y = mapDef(order(rows, k3), [result], { name: "y" });
   const phase = (d: typeof mx): RowPhase => {
     const r = d.results[0];
     if (r?.kind !== "reduce") throw new Error("not a reduction");
@@ -97,7 +98,7 @@ function softmax(rows: readonly Axis[], k: Extent): Omit<Case, "sizes"> {
     phases: [
       phase(mx),
       phase(sum),
-      { kind: "store", def: y, axes: [k3], results: [result], point: refs([...rows, k3]) },
+      { kind: "store", def: y, axes: [k3], results: [result], point: refs(order(rows, k3)) },
     ],
   };
   return { program: programOf([x], [mx, sum, y], stores), regions: [region] };
@@ -179,6 +180,9 @@ describe("row regions", () => {
         for (const target of TARGETS) {
           const { of, sizes } = extents(symbolic);
           expect(checkAll({ ...softmax([axis("p", of("R", r))], of("L", l)), sizes }, target, 4)).toBeGreaterThan(1);
+          expect(checkAll({ ...softmax([axis("p", of("R", r))], of("L", l), true), sizes }, target, 3)).toBeGreaterThan(
+            1,
+          );
         }
       for (const target of TARGETS) {
         const { of, sizes } = extents(symbolic);

@@ -37,6 +37,7 @@ export function rowKernel(job: RowJob, tile: RowTile, target: Target, prepare: (
   for (const p of job.phases) checkPhase(p, tile);
   const shared = tile.threads > 1;
   if (shared && tile.combine === "subgroup") {
+    if (tile.rowsFirst) throw new ScheduleError("combine", "neighbouring invocations have different rows");
     const [low, high] = [target.subgroupMinSize, target.subgroupMaxSize];
     if (low < 1 || low !== high || tile.threads !== low || !target.features.includes("subgroups"))
       throw new ScheduleError("combine", `rows of ${tile.threads} invocations on subgroups of ${low} to ${high}`);

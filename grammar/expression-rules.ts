@@ -242,6 +242,7 @@ export abstract class ExpressionRules extends RulesBase {
     this.MANY_SEP({
       SEP: T.Comma,
       DEF: () => {
+        this.ACTION(() => this.counted(args.length + 1, "arguments", this.LA(1)));
         const name = this.OPTION(() => {
           const t = this.CONSUME(T.ArgName);
           this.CONSUME(T.Colon);

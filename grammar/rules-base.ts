@@ -13,6 +13,9 @@ export const MAX_OPERATORS = 2000;
 /** `x[0][0]…`: links after one operand. */
 export const MAX_LINKS = 256;
 
+/** Parameters of a function, and arguments of a call: what has more is a list. */
+export const MAX_ITEMS = 1000;
+
 export interface Host {
   readonly source: string;
   readonly file: string;
@@ -84,6 +87,12 @@ export abstract class RulesBase extends EmbeddedActionsParser {
           },
         ),
       );
+  }
+  /** Refuses the list when it gets longer than its limit. */
+  protected counted(count: number, what: string, t: IToken): void {
+    if (count <= MAX_ITEMS) return;
+    const label = { span: this.span(t), text: "this one is too many" };
+    throw new DiagnosticError(diagnostic("EIN1003", `more than ${MAX_ITEMS} ${what}`, label));
   }
   protected misplaced(message: string, span: Span): void {
     this.host.report(diagnostic("EIN1001", message, { span, text: "not allowed here" }));

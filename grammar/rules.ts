@@ -79,7 +79,13 @@ export class Rules extends ExpressionRules {
     const name = this.name(this.CONSUME2(T.Name));
     this.CONSUME(T.Call);
     const params: ast.Param[] = [];
-    this.MANY_SEP({ SEP: T.Comma, DEF: () => params.push(this.SUBRULE(this.param)) });
+    this.MANY_SEP({
+      SEP: T.Comma,
+      DEF: () => {
+        this.ACTION(() => this.counted(params.length + 1, "parameters", this.LA(1)));
+        params.push(this.SUBRULE(this.param));
+      },
+    });
     this.CONSUME(T.RParen);
     const result = this.OPTION3(() => {
       this.CONSUME(T.Arrow);

@@ -72,7 +72,7 @@ export function loadModules(source: string, fileName: string, options: LoadOptio
     diagnostics: state.diagnostics,
     sources: state.sources,
     libraryModule: (name) => {
-      if (!/^[A-Za-z_]\w*$/.test(name)) return undefined;
+      if (!/^[A-Za-z_]\w{0,99}$/.test(name)) return undefined;
       const pattern = new RegExp(`^export (?:fn|let|const) ${name}\\b`, "m");
       return LIBRARY.find((m) => pattern.test(options.std?.(m) ?? ""));
     },

@@ -8,6 +8,9 @@ import { randomArray } from "./arrays.ts";
 import { type BindingOptions, constsOf, pairs, usageError } from "./context.ts";
 import { summarise } from "./summary.ts";
 
+/** Elements of a random argument: an array of them must fit into memory. */
+const MAX_RANDOM = 2 ** 28;
+
 interface RunOptions extends BindingOptions {
   readonly input: readonly string[];
   readonly random: readonly string[];
@@ -68,6 +71,8 @@ function gatherInputs(program: Program, fn: string, o: RunOptions): Record<strin
     const shape = text === "" ? [] : text.split("x").map(Number);
     if (shape.some((n) => !Number.isInteger(n) || n < 0))
       throw usageError(`--random ${name} needs a shape like 4x5, not ${JSON.stringify(text)}`);
+    if (shape.reduce((a, b) => a * b, 1) > MAX_RANDOM)
+      throw usageError(`--random ${name}=${text} has more than ${MAX_RANDOM} elements`);
     inputs[name] = randomArray(typeOf(name) ?? "f32", shape, seed, stream++);
   }
   if (!signature) return inputs;

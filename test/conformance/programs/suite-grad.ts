@@ -15,6 +15,13 @@ interface GradCase {
   readonly grads: Readonly<Record<string, FileTensor>>;
 }
 
+/** By name where the function has all the names, else in order. */
+function parameterNames(f: ProgramFunction, inputs: readonly string[]): ReadonlyMap<string, string> {
+  const tensors = f.params.filter((p) => !p.isConst).map((p) => p.name);
+  const byName = inputs.every((name) => tensors.includes(name));
+  return new Map(inputs.map((name, i) => [name, byName ? name : (tensors[i] ?? name)]));
+}
+
 let programs: ReadonlyMap<string, ProgramFunction> | undefined;
 
 export const gradProgramsSuite: Suite = {
@@ -26,8 +33,9 @@ export const gradProgramsSuite: Suite = {
     // A function that stands for a builtin would call itself under its name.
     const f = programs.get(name) ?? programs.get(`${name}_of`);
     if (!f) return [unsupported(c.category, `no program: ${c.name}: ${c.formula}`)];
-    const tensors = Object.fromEntries(Object.entries(c.inputs).map(([name, t]) => [name, decode(t)]));
-    const args = argumentsFor(f, tensors, c.consts, Object.keys(c.inputs));
+    const named = parameterNames(f, Object.keys(c.inputs));
+    const tensors = Object.fromEntries(Object.entries(c.inputs).map(([name, t]) => [named.get(name)!, decode(t)]));
+    const args = argumentsFor(f, tensors, c.consts, Object.keys(tensors));
     const value: RunJob = {
       kind: "run",
       source: f.source,
@@ -38,6 +46,18 @@ export const gradProgramsSuite: Suite = {
     };
     const cotangents = c.cotangent ? [decode(c.cotangent)] : [];
     const expected = c.wrt.map((name) => decode(c.grads[name]!));
-    return c.wrt.length === 0 ? [value] : [value, gradientJob(f, args, cotangents, c.wrt, expected, DEFAULT_TOLERANCE)];
+    return c.wrt.length === 0
+      ? [value]
+      : [
+          value,
+          gradientJob(
+            f,
+            args,
+            cotangents,
+            c.wrt.map((name) => named.get(name)!),
+            expected,
+            DEFAULT_TOLERANCE,
+          ),
+        ];
   },
 };

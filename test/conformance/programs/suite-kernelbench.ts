@@ -64,7 +64,10 @@ export const kernelbenchSuite: Suite = {
     problems ??= readProblems();
     const [, level, number] = /L(\d):(\d+)_/.exec(c.name) ?? [];
     const problem = problems.get(`${level}:${number}`);
-    if (!problem) return [unsupported(`level ${c.level}`, `no program: ${c.name}`)];
+    if (!problem) {
+      const why = /RNN|LSTM|GRU/.test(c.name) ? "a loop over time with a state that is not linear" : "no program";
+      return [unsupported(`level ${c.level}`, `${why}: ${c.name}`)];
+    }
     const { fn } = problem;
     if (/dropout/i.test(c.name) && c.mode === "train")
       return [unsupported("dropout", "which elements PyTorch's generator drops")];

@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { CompileError, compile } from "../../src/index.ts";
 
 const SOURCE = "export fn loss(w: f32[N], x: f32[N]) -> f32 { sum((w * x) ** 2) / 2 }";
-const array = (...values: number[]) => ({ dtype: "f32", shape: [values.length], data: Float32Array.from(values) }) as const;
+const array = (...values: number[]) =>
+  ({ dtype: "f32", shape: [values.length], data: Float32Array.from(values) }) as const;
 
 test("gradients are functions of the program", () => {
   const program = compile(SOURCE);
@@ -12,7 +13,9 @@ test("gradients are functions of the program", () => {
   expect(Object.keys(both)).toEqual(["value", "w", "x"]);
   expect(both["value"]?.data).toEqual(Float64Array.of((9 + 100) / 2));
   expect(both["x"]?.data).toEqual(Float64Array.of(3, 20));
-  expect(program.hessian("loss", { wrt: ["w"] }).interpret("hessian_loss", inputs)["result"]?.data).toEqual(Float64Array.of(9, 0, 0, 25));
+  expect(program.hessian("loss", { wrt: ["w"] }).interpret("hessian_loss", inputs)["result"]?.data).toEqual(
+    Float64Array.of(9, 0, 0, 25),
+  );
 });
 
 test("wrong names are diagnostics", () => {

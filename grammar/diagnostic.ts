@@ -42,11 +42,18 @@ export function diagnostic(
   return {
     code,
     severity: parts.severity ?? "error",
-    message,
+    message: short(message),
     labels: "span" in labels ? [labels] : labels,
-    notes: parts.notes ?? [],
+    notes: parts.notes?.map(short) ?? [],
     ...(parts.fix ? { fix: parts.fix } : {}),
   };
+}
+
+/** Texts longer than this are cut: they may quote a name of any length. */
+const MAX_TEXT = 1000;
+
+function short(text: string): string {
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 }
 
 /** Thrown inside a compiler stage that cannot go on with the construct at hand; caught at the nearest recovery point. */

@@ -134,8 +134,12 @@ function bind(axes: readonly Axis[], bound: Set<Axis>, where: string, x: Examina
   }
 }
 
-function extent(e: Extent, where: string, x: Examination): void {
+function known(e: Extent, where: string, x: Examination): void {
   for (const s of symbolsOf(e)) if (!x.symbols.has(s)) x.problems.push(`${where}: nothing tells the size ${s}`);
+}
+
+function extent(e: Extent, where: string, x: Examination): void {
+  known(e, where, x);
   if (proveNonNegative(e) === "refuted") x.problems.push(`${where}: the extent ${e.text} is negative`);
 }
 
@@ -301,7 +305,8 @@ function node(e: TensorExpr, place: Place, bound: ReadonlySet<Axis>): void {
     case "const":
       return;
     case "size":
-      extent(e.extent, d.name, x);
+      // A value, which may be below zero as no axis may: the simplifier makes `M % 4 - 4` one.
+      known(e.extent, d.name, x);
       return;
     case "axis":
       if (!bound.has(e.axis)) x.problems.push(`${d.name}: axis ${e.axis.name} is not in scope`);

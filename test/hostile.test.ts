@@ -206,7 +206,7 @@ describe("arrays on the command line", () => {
   });
   test("shapes too large to be", () => {
     const fine = put("fine.ein", "export fn f(x: f32[N]) { x + 1 }\n");
-    for (const shape of ["99999999999999999999", "2147483648", "-1", "1e3", "4294967296x4294967296"]) {
+    for (const shape of ["99999999999999999999", "2147483648", "-1", "4294967296x4294967296"]) {
       const outcome = fusum(["run", fine, "f", "--interpret", "--random", `x=${shape}`]);
       expect([1, 2]).toContain(outcome.code);
       expect(outcome.text).not.toMatch(/^\s+at |heap out of memory|Invalid typed array/m);

@@ -5,7 +5,7 @@
 import type { DType } from "../../ir/dtype.ts";
 import type { Prim } from "../../ir/prim.ts";
 import { type Axis, childrenOf, type Definition, type TensorExpr, type TensorRef } from "../../ir/tensor.ts";
-import { estimate } from "../passes/affine.ts";
+import { estimate } from "../passes/estimate.ts";
 import { axesIn, hasRead } from "../passes/rewrite.ts";
 
 /** Operations done while a byte moves. */

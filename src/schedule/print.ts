@@ -5,7 +5,8 @@ import type { FusedProgram, Region } from "./region.ts";
 
 const axesText = (axes: readonly Axis[]): string => axes.map((a) => `${a.name}:${a.extent.text}`).join(", ");
 const refText = (r: TensorRef): string => (r.tensor.types.length > 1 ? `${r.tensor.name}.${r.slot}` : r.tensor.name);
-const defText = (d: Definition, results: readonly TensorExpr[]): string => `  ${d.name}[${axesText(d.axes)}] = ${results.map(printExpr).join(", ")}`;
+const defText = (d: Definition, results: readonly TensorExpr[]): string =>
+  `  ${d.name}[${axesText(d.axes)}] = ${results.map(printExpr).join(", ")}`;
 
 function bodyOf(r: Region): string[] {
   switch (r.kind) {
@@ -22,10 +23,15 @@ function bodyOf(r: Region): string[] {
         ...r.epilogue.map((m) => defText(m.def, m.results)),
       ];
     case "scan":
-      return [`  ${r.def.name}[${axesText(r.def.axes)}] = scan ${r.def.monoid.name} along ${r.def.along.name} ${r.def.values.map(printExpr).join(", ")}`, ...r.epilogue.map((m) => defText(m.def, m.results))];
+      return [
+        `  ${r.def.name}[${axesText(r.def.axes)}] = scan ${r.def.monoid.name} along ${r.def.along.name} ${r.def.values.map(printExpr).join(", ")}`,
+        ...r.epilogue.map((m) => defText(m.def, m.results)),
+      ];
     case "scatter": {
       const name = r.def.monoid === "set" ? "set" : r.def.monoid.name;
-      return [`  ${r.def.name}[${axesText(r.def.axes)}] = scatter ${name}(${axesText(r.def.domain)}) at [${r.def.at.map(printExpr).join(", ")}] ${r.def.values.map(printExpr).join(", ")}`];
+      return [
+        `  ${r.def.name}[${axesText(r.def.axes)}] = scatter ${name}(${axesText(r.def.domain)}) at [${r.def.at.map(printExpr).join(", ")}] ${r.def.values.map(printExpr).join(", ")}`,
+      ];
     }
   }
 }

@@ -2,7 +2,17 @@
  * Fusion's result and the schedules' input: a region is one kernel (or, split, a few) that computes some definitions.
  * `normalise → fuse → choose → apply`; see ../../docs/architecture.md.
  */
-import type { Axis, Definition, MapDef, Program, Reduce, ScanDef, ScatterDef, TensorExpr, TensorRef } from "../../ir/tensor.ts";
+import type {
+  Axis,
+  Definition,
+  MapDef,
+  Program,
+  Reduce,
+  ScanDef,
+  ScatterDef,
+  TensorExpr,
+  TensorRef,
+} from "../../ir/tensor.ts";
 
 /**
  * After `normalise` a map is either elementwise (no reduce anywhere in its results) or a reduction: every result is
@@ -18,7 +28,18 @@ export interface Decision {
   /** `producer → consumer`, by definition names. */
   readonly edge: readonly [string, string];
   readonly kind: "free" | "epilogue" | "prologue" | "row" | "chain" | "online" | "sibling" | "cut";
-  readonly code: "fused" | "recompute" | "other-row" | "cycle" | "bindings" | "size" | "parallelism" | "no-action" | "scatter" | "checkpoint" | "asked";
+  readonly code:
+    | "fused"
+    | "recompute"
+    | "other-row"
+    | "cycle"
+    | "bindings"
+    | "size"
+    | "parallelism"
+    | "no-action"
+    | "scatter"
+    | "checkpoint"
+    | "asked";
   readonly bytesSaved: number;
   readonly opsAdded: number;
 }
@@ -65,7 +86,13 @@ export interface RowRegion extends RegionBase {
 export type RowPhase =
   | { readonly kind: "reduce"; readonly def: MapDef; readonly reduce: Reduce }
   /** Stores def's results; `axes` are the axes beyond P (none for a value a row). `point`: the store's index along each axis of def. */
-  | { readonly kind: "store"; readonly def: MapDef; readonly axes: readonly Axis[]; readonly results: readonly TensorExpr[]; readonly point: readonly TensorExpr[] };
+  | {
+      readonly kind: "store";
+      readonly def: MapDef;
+      readonly axes: readonly Axis[];
+      readonly results: readonly TensorExpr[];
+      readonly point: readonly TensorExpr[];
+    };
 
 /**
  * A reduction by a distributive or general monoid over two (or one) operand expressions, tiled: free axes split into batch,

@@ -157,7 +157,8 @@ export function dependsOn(h: Group, g: Group): boolean {
     for (const dep of x.deps) {
       const y = find(dep);
       if (y === g) return true;
-      if (y !== x && y.last > g.first) stack.push(y);
+      // Positions do not prune this: a group that was merged may hold a later member, which needs `g`, behind an early `y`.
+      if (y !== x) stack.push(y);
     }
   }
   return false;

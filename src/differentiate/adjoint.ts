@@ -28,7 +28,7 @@ import {
   type TensorRef,
 } from "../../ir/tensor.ts";
 import { pullBack } from "./local.ts";
-import { picks, primitiveOf } from "./monoids.ts";
+import { picksByPosition, primitiveOf } from "./monoids.ts";
 
 /** `value` is added into element `at` of `tensor`'s cotangent for every position of `domain`. */
 export interface Contribution {
@@ -100,7 +100,7 @@ function reduction(d: MapDef, r: Reduce, g: readonly (TensorExpr | undefined)[],
     const share = apply("select", equal, apply("div", seed, read(count, 0, refs(d.axes))), constant(seed.dtype, 0));
     return contributions(domain, r.values, [share], x);
   }
-  if (picks(r.monoid)) {
+  if (picksByPosition(r)) {
     let winner: TensorExpr | undefined;
     r.monoid.slots.forEach((t, s) => {
       if (isFloat(t)) return;

@@ -34,7 +34,7 @@ import { dropDead } from "../passes/merge.ts";
 import { normalise } from "../passes/normalise.ts";
 import { freshAxes, renameAxes } from "../passes/rewrite.ts";
 import { pushForward } from "./local.ts";
-import { picks, primitiveOf } from "./monoids.ts";
+import { picksByPosition, primitiveOf } from "./monoids.ts";
 import { NotDifferentiable } from "./reverse.ts";
 
 /**
@@ -150,7 +150,7 @@ class Forward {
         mapDef(d.axes, [total(where(equal, tangents[0]!))], { name: `${d.name}_t`, span: d.span }),
       );
       this.#define(d, 0, apply("div", read(sum, 0, refs(d.axes)), read(count, 0, refs(d.axes))));
-    } else if (picks(r.monoid)) {
+    } else if (picksByPosition(r)) {
       const same = r.monoid.slots
         .flatMap((t, s) => (isFloat(t) ? [] : [apply("eq", r.values[s]!, own(s)) as TensorExpr]))
         .reduce((a, b) => apply("and", a, b));

@@ -38,6 +38,7 @@ import {
 } from "../passes/rewrite.ts";
 import { type AdjointContext, adjointOf, type Contribution, type Seeds } from "./adjoint.ts";
 import { invertScatter } from "./invert.ts";
+import { picksByPosition } from "./monoids.ts";
 
 /** A definition that has no derivative, with the reason: callers make it a diagnostic at the definition's span. */
 export class NotDifferentiable extends Error {
@@ -141,9 +142,7 @@ function hasOwnRule(d: MapDef): boolean {
   if (r?.kind !== "reduce") return true;
   const c = r.monoid.combine[0];
   if (c?.kind !== "apply") return false;
-  return r.monoid.slots.length === 1
-    ? c.prim === "add" || c.prim === "max" || c.prim === "min"
-    : c.prim === "select" && r.monoid.slots.some((t) => !isFloat(t));
+  return r.monoid.slots.length === 1 ? c.prim === "add" || c.prim === "max" || c.prim === "min" : picksByPosition(r);
 }
 
 const MOST_NODES = 64;

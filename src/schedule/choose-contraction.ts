@@ -29,7 +29,8 @@ export function contractionCandidates(region: ContractionRegion, target: Target)
 /** Sizes as the schedule sees them: along M, the sides are exchanged. */
 function sizesOf(region: ContractionRegion, along: ContractionSchedule["along"]): ContractionSizes {
   const [m, n] = along === "m" ? [region.n, region.m] : [region.m, region.n];
-  return { rows: guessAll(m), columns: guessAll(n), k: guessAll(region.k), batch: guessAll(region.batch) };
+  const known = [...m, ...n, ...region.k, ...region.batch].every((a) => a.extent.value !== undefined);
+  return { rows: guessAll(m), columns: guessAll(n), k: guessAll(region.k), batch: guessAll(region.batch), known };
 }
 
 function gpuCandidates(region: ContractionRegion, target: Target): readonly Schedule[] {
@@ -101,8 +102,9 @@ function onGpu(base: Base, z: ContractionSizes, target: Target): readonly Contra
     if (tm * tn > most || rn % v !== 0) return;
     if (tm * rm >= 4 * Math.max(16, z.rows) || tn * rn >= 4 * Math.max(16, z.columns)) return;
     const groups = Math.ceil(z.rows / (tm * rm)) * Math.ceil(z.columns / (tn * rn)) * z.batch;
-    // Below a workgroup a core, K is split too.
-    const split = groups < 64 && z.k >= 512 ? Math.min(16, Math.floor(z.k / 128), Math.ceil(128 / groups)) : 1;
+    // Below a workgroup a core, K is split too; not by a guess, as partial results take memory.
+    const split =
+      z.known && groups < 64 && z.k >= 512 ? Math.min(16, Math.floor(z.k / 128), Math.ceil(128 / groups)) : 1;
     for (const splitK of new Set([split, 1]))
       out.push({ ...base, reg: [rm, rn], threads: [tm, tn, 1], stage: "both", tileK, buffers, pad: 1, splitK });
   };

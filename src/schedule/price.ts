@@ -47,6 +47,8 @@ export interface ContractionSizes {
   readonly columns: number;
   readonly k: number;
   readonly batch: number;
+  /** No size is a guess. */
+  readonly known: boolean;
 }
 
 /** Loads of a unit of `lanes` elements along the last of `axes`: one, if every read there is whole and begins on a multiple. */

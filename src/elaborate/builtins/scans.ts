@@ -113,12 +113,15 @@ function runningExtreme(which: "max" | "min"): Builtin {
   );
 }
 
-/** (m, s) stands for m + log s: the running maximum is taken out of the sum. */
+/**
+ * (m, s) stands for m + log s: the running maximum is taken out of the sum. Only ∞ - ∞ needs a branch: one for equal maxima would
+ * have the value right and the derivative wrong.
+ */
 function logSumMonoid(d: DType): Monoid {
   const [m, s, n, t] = [arg(0, d), arg(1, d), arg(2, d), arg(3, d)];
   const top = apply("max", m, n);
   const scaled = (value: TensorExpr, own: TensorExpr): TensorExpr =>
-    select(apply("eq", own, top), value, mul(value, apply("exp", sub(own, top))));
+    select(apply("and", apply("eq", own, top), apply("isinf", top)), value, mul(value, apply("exp", sub(own, top))));
   return {
     name: "logsumexp",
     slots: [d, d],

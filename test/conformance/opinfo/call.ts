@@ -168,7 +168,7 @@ export function bindCall(call: TorchCall, signature: string): Bound {
   if (rest) bound[rest.name.slice(1)] = new Arg(positional.slice(plain.length) as Raw, call);
   else if (positional.length > plain.length) throw new UnsupportedCall(`${positional.length} positional arguments`);
   for (const [k, v] of Object.entries(call.kwargs)) {
-    if (!parameters.some((p) => p.name === k)) throw new UnsupportedCall(`the argument ${k}`);
+    if (!parameters.some((p) => p.name === k || p.name === `*${k}`)) throw new UnsupportedCall(`the argument ${k}`);
     bound[k] = new Arg(v, call);
     used.add(k);
   }

@@ -2,6 +2,7 @@
 import type { Bound, TorchCall } from "./call.ts";
 import { BASIC } from "./rules-basic.ts";
 import { LINALG } from "./rules-linalg.ts";
+import { MASKED } from "./rules-masked.ts";
 import { NN } from "./rules-nn.ts";
 import { SHAPE } from "./rules-shape.ts";
 
@@ -20,4 +21,4 @@ function rulesOf(...tables: readonly RuleTable[]): ReadonlyMap<string, Rule> {
   );
 }
 
-export const RULES: ReadonlyMap<string, Rule> = rulesOf(BASIC, SHAPE, LINALG, NN);
+export const RULES: ReadonlyMap<string, Rule> = rulesOf(BASIC, SHAPE, LINALG, NN, MASKED);

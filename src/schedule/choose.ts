@@ -12,7 +12,8 @@ import type { Target } from "./target.ts";
 /** At most so many candidates are considered. */
 const MOST = 200;
 
-function ordered(region: Region, target: Target): readonly Schedule[] {
+/** What is considered, best guess first; not all of it need be legal. */
+export function considered(region: Region, target: Target): readonly Schedule[] {
   switch (region.kind) {
     case "elementwise":
       return elementwiseCandidates(region, target);
@@ -43,7 +44,7 @@ function legal(region: Region, s: Schedule, target: Target): boolean {
 export function candidates(region: Region, target: Target): readonly Schedule[] {
   const seen = new Set<string>();
   const found: Schedule[] = [];
-  for (const s of ordered(region, target)) {
+  for (const s of considered(region, target)) {
     const text = scheduleText(s);
     if (seen.has(text)) continue;
     seen.add(text);
@@ -56,7 +57,7 @@ export function candidates(region: Region, target: Target): readonly Schedule[] 
 /** The schedule of a region on a target; always legal. Throws ScheduleError if the region has none there (too many buffers). */
 export function choose(region: Region, target: Target): Schedule {
   let last: ScheduleError | undefined;
-  for (const s of ordered(region, target)) {
+  for (const s of considered(region, target)) {
     try {
       apply(region, s, target);
       return s;

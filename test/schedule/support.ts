@@ -3,9 +3,9 @@ import { type ArrayInput, interpret } from "../../ir/interpret.ts";
 import { bindSizes } from "../../ir/sizes.ts";
 import { type Definition, type Input, type Program, type Step, shapeOf, type TensorRef } from "../../ir/tensor.ts";
 import { apply } from "../../src/schedule/apply/index.ts";
-import { candidates, scheduleText } from "../../src/schedule/choose.ts";
+import { choose, considered, scheduleText } from "../../src/schedule/choose.ts";
 import type { Region } from "../../src/schedule/region.ts";
-import type { Schedule } from "../../src/schedule/schedule.ts";
+import { type Schedule, ScheduleError } from "../../src/schedule/schedule.ts";
 import { newStore, putTensor, runKernel, takeTensor } from "../../src/schedule/simulate.ts";
 import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
 
@@ -109,25 +109,30 @@ export function check(c: Case, target: Target, schedule: (r: Region) => Schedule
   });
 }
 
-/** Checks every candidate of every region (one region varied at a time), or at most `most` of them spread evenly. */
+/** Checks schedules of every region (one region varied at a time), at most `most` of what is considered, spread evenly. */
 export function checkAll(c: Case, target: Target, most = 200): number {
   let done = 0;
   for (const r of c.regions) {
-    const all = candidates(r, target);
-    if (all.length === 0) throw new Error(`no schedule for ${r.name} on ${target.name}`);
-    const step = Math.max(1, all.length / most);
-    for (let i = 0; i < all.length; i += step) {
-      const s = all[Math.floor(i)];
-      if (!s) continue;
+    // The first, then the others in an order that spreads evenly over the list.
+    const place = (i: number): number => (i === 0 ? -1 : (i * 0.6180339887498949) % 1);
+    const all = considered(r, target)
+      .map((s, i) => ({ s, at: place(i) }))
+      .sort((x, y) => x.at - y.at);
+    let tried = 0;
+    for (const { s } of all) {
+      if (tried >= most) break;
       try {
-        check(c, target, (x) => (x === r ? s : (candidates(x, target)[0] ?? s)));
+        check(c, target, (x) => (x === r ? s : choose(x, target)));
       } catch (e) {
+        if (e instanceof ScheduleError) continue;
         throw new Error(`${scheduleText(s)} on ${target.name}: ${e instanceof Error ? e.message : String(e)}`, {
           cause: e,
         });
       }
-      done++;
+      tried++;
     }
+    if (tried === 0) throw new Error(`no schedule for ${r.name} on ${target.name}`);
+    done += tried;
   }
   return done;
 }

@@ -17,7 +17,8 @@ export interface RunJob {
   readonly tolerance: Tolerance;
   /**
    * The expected numbers came out of f32 arithmetic themselves. Where they leave the tolerance (a sum that cancels to nearly 0, a
-   * rounding that falls the other way), they and ours have to lie within the bounds that are derived for f32 evaluation of the program.
+   * rounding that falls the other way) and they and ours lie within the bounds that are derived for f32 evaluation of the program, the
+   * case decides nothing: it is counted as unsupported, not as passed.
    */
   readonly expectedInF32?: boolean;
   /** Exact on the interpreter (float64) even where f32 is not. */

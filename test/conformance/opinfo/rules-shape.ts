@@ -1,9 +1,9 @@
 /** Operators that move elements: views, joins, indexing, scatters. */
 import { type Arg, type Bound, UnsupportedCall } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
+import { asVector, axisAt, indexInto, scatterInto, scatterReduce } from "./scatters.ts";
 
 const list = (items: readonly unknown[]): string => `[${items.join(", ")}]`;
-const at = (dim: Arg, rank: number): number => (dim.number() < 0 ? dim.number() + rank : dim.number());
 /** `:` for every axis but one. */
 const along = (rank: number, axis: number, item: string): string =>
   list(Array.from({ length: rank }, (_, i) => (i === axis ? item : ":")));
@@ -60,52 +60,7 @@ export function padPairs(x: Arg, pads: readonly number[]): string {
   return list(pairs);
 }
 
-const one = (x: Arg): string => (x.rank === 0 ? `reshape(${x}, [1])` : String(x));
 const back = (x: Arg, text: string): string => (x.rank === 0 ? `reshape(${text}, [])` : text);
-
-/** result[…, index[k], …] op= source[…, k, …] */
-function indexInto(a: Bound, how: "+=" | "set=", value: (source: string) => string): string {
-  const x = a["input"]!;
-  const rank = Math.max(x.rank, 1);
-  const axis = at(a["dim"]!, rank);
-  const names = Array.from({ length: rank }, (_, i) => `i${i}`);
-  const target = names.map((n, i) => (i === axis ? "ids[k]" : n));
-  const source = names.map((n, i) => (i === axis ? "k" : n));
-  const over = names.map((n, i) =>
-    i === axis ? `k in 0..${a["index"]!.shape[0] ?? 1}` : `${n} in 0..${x.shape[i] ?? 1}`,
-  );
-  const src = a["source"]!;
-  const from = src.isTensor && src.rank > 0 ? `s[${source.join(", ")}]` : src.isTensor ? "s[0]" : String(src);
-  const setS = src.isTensor ? `let s = ${one(src)}\n  ` : "";
-  const setIds = `let ids = ${one(a["index"]!)}\n  `;
-  return `let y = ${one(x)} * 1.0\n  ${setS}${setIds}y[${target.join(", ")}] ${how} ${value(from)} over [${over.join(", ")}]\n  ${back(x, "y")}`;
-}
-
-/** self[index[i,j,k], j, k] op= src[i, j, k] */
-function scatterInto(a: Bound, how: "+=" | "set=" | "*=" | "max=" | "min="): string {
-  const x = a["input"]!;
-  const index = a["index"]!;
-  if (x.rank === 0 || index.rank !== x.rank) throw new UnsupportedCall("a scatter into a scalar");
-  const axis = at(a["dim"]!, x.rank);
-  const names = x.shape.map((_, i) => `i${i}`);
-  const target = names.map((n, i) => (i === axis ? `${index}[${names.join(", ")}]` : n));
-  const over = names.map((n, i) => `${n} in 0..${index.shape[i]}`);
-  const src = a["src"]!;
-  const value = src.isTensor ? `${src}[${names.join(", ")}]` : String(src);
-  return `let y = ${x} * 1.0\n  y[${target.join(", ")}] ${how} ${value} over [${over.join(", ")}]\n  y`;
-}
-
-function scatterReduce(a: Bound): string {
-  const how = { sum: "+=", prod: "*=", amax: "max=", amin: "min=" }[a["reduce"]!.string()] as
-    | "+="
-    | "*="
-    | "max="
-    | "min="
-    | undefined;
-  if (!how || !a["include_self"]!.boolean(true))
-    throw new UnsupportedCall(`reduce ${a["reduce"]}, include_self ${a["include_self"]}`);
-  return scatterInto(a, how);
-}
 
 export const SHAPE: RuleTable = {
   H: ["H(input)", "$input.T"],
@@ -118,7 +73,7 @@ export const SHAPE: RuleTable = {
     (a) => {
       const x = a["input"]!;
       if (x.rank === 0) return `reshape(${x}, [1])`;
-      const [s, e] = [at(a["start_dim"]!, x.rank), at(a["end_dim"]!, x.rank)];
+      const [s, e] = [axisAt(a["start_dim"]!, x.rank), axisAt(a["end_dim"]!, x.rank)];
       return `reshape(${x}, ${list([...x.shape.slice(0, s), x.shape.slice(s, e + 1).reduce((p, q) => p * q, 1), ...x.shape.slice(e + 1)])})`;
     },
   ],
@@ -126,7 +81,7 @@ export const SHAPE: RuleTable = {
     "unflatten(input, dim, sizes)",
     (a) => {
       const x = a["input"]!;
-      const d = at(a["dim"]!, x.rank);
+      const d = axisAt(a["dim"]!, x.rank);
       return `reshape(${x}, ${list([...x.shape.slice(0, d), ...a["sizes"]!.numbers(), ...x.shape.slice(d + 1)])})`;
     },
   ],
@@ -143,7 +98,7 @@ export const SHAPE: RuleTable = {
     (a) => {
       const x = a["input"]!;
       if (a["dim"]!.isNone) return `reshape(${x}, ${list(x.shape.filter((n) => n !== 1))})`;
-      const d = x.rank === 0 ? 0 : at(a["dim"]!, x.rank);
+      const d = x.rank === 0 ? 0 : axisAt(a["dim"]!, x.rank);
       return x.shape[d] === 1 ? `squeeze(${x}, ${d})` : `${x} * 1`;
     },
   ],
@@ -194,7 +149,7 @@ export const SHAPE: RuleTable = {
   split: [
     "split(input, split_size, dim=0)",
     (a) => {
-      const d = at(a["dim"]!, a["input"]!.rank);
+      const d = axisAt(a["dim"]!, a["input"]!.rank);
       const total = a["input"]!.shape[d]!;
       return pieces(
         a["input"]!,
@@ -205,12 +160,12 @@ export const SHAPE: RuleTable = {
   ],
   split_with_sizes: [
     "split_with_sizes(input, sizes, dim=0)",
-    (a) => pieces(a["input"]!, at(a["dim"]!, a["input"]!.rank), a["sizes"]!.numbers()),
+    (a) => pieces(a["input"]!, axisAt(a["dim"]!, a["input"]!.rank), a["sizes"]!.numbers()),
   ],
   chunk: [
     "chunk(input, chunks, dim=0)",
     (a) => {
-      const d = at(a["dim"]!, a["input"]!.rank);
+      const d = axisAt(a["dim"]!, a["input"]!.rank);
       const total = a["input"]!.shape[d]!;
       return pieces(a["input"]!, d, splitSizes(total, Math.ceil(total / a["chunks"]!.number())));
     },
@@ -219,7 +174,7 @@ export const SHAPE: RuleTable = {
     "tensor_split(input, where, dim=0)",
     (a) => {
       const x = a["input"]!;
-      const d = at(a["dim"]!, x.rank);
+      const d = axisAt(a["dim"]!, x.rank);
       const total = x.shape[d]!;
       const where = a["where"]!;
       // Where to cut is part of the program's shape, so it is a constant of it.
@@ -243,7 +198,7 @@ export const SHAPE: RuleTable = {
   unbind: [
     "unbind(input, dim=0)",
     (a) => {
-      const d = at(a["dim"]!, a["input"]!.rank);
+      const d = axisAt(a["dim"]!, a["input"]!.rank);
       return records(
         Array.from(
           { length: a["input"]!.shape[d]! },
@@ -254,12 +209,12 @@ export const SHAPE: RuleTable = {
   ],
   select: [
     "select(input, dim, index)",
-    (a) => `${a["input"]}${along(a["input"]!.rank, at(a["dim"]!, a["input"]!.rank), String(a["index"]))}`,
+    (a) => `${a["input"]}${along(a["input"]!.rank, axisAt(a["dim"]!, a["input"]!.rank), String(a["index"]))}`,
   ],
   narrow: [
     "narrow(input, dim, start, length)",
     (a) => {
-      const d = at(a["dim"]!, a["input"]!.rank);
+      const d = axisAt(a["dim"]!, a["input"]!.rank);
       const start = a["start"]!.number() < 0 ? a["start"]!.number() + a["input"]!.shape[d]! : a["start"]!.number();
       return `${a["input"]}${along(a["input"]!.rank, d, `${start}:${start + a["length"]!.number()}`)}`;
     },
@@ -287,7 +242,7 @@ export const SHAPE: RuleTable = {
     "meshgrid(*tensors, indexing='ij')",
     (a) => {
       const items = a["tensors"]!.items.flatMap((x) => (x.isList ? x.items : [x]));
-      return `let m = meshgrid([${items.map(one).join(", ")}], indexing: ${a["indexing"]})\n  ${records(items.map((_, i) => `m[${i}]`))}`;
+      return `let m = meshgrid([${items.map(asVector).join(", ")}], indexing: ${a["indexing"]})\n  ${records(items.map((_, i) => `m[${i}]`))}`;
     },
   ],
   cartesian_prod: [
@@ -305,7 +260,7 @@ export const SHAPE: RuleTable = {
   unfold: [
     "unfold(input, dimension, size, step)",
     (a) =>
-      `${a["input"]!.rank === 0 ? one(a["input"]!) : `unfold(${a["input"]}, ${a["dimension"]}, ${a["size"]}, ${a["step"]})`}`,
+      `${a["input"]!.rank === 0 ? asVector(a["input"]!) : `unfold(${a["input"]}, ${a["dimension"]}, ${a["size"]}, ${a["step"]})`}`,
   ],
   gather: ["gather(input, dim, index)", (a) => `gather(${a["input"]}, ${a["dim"]}, ${a["index"]})`],
   take_along_dim: [
@@ -320,8 +275,8 @@ export const SHAPE: RuleTable = {
     "index_select(input, dim, index)",
     (a) =>
       a["input"]!.rank === 0
-        ? back(a["input"]!, `take(${one(a["input"]!)}, ${one(a["index"]!)})`)
-        : `take(${a["input"]}, ${one(a["index"]!)}, axis: ${a["dim"]})`,
+        ? back(a["input"]!, `take(${asVector(a["input"]!)}, ${asVector(a["index"]!)})`)
+        : `take(${a["input"]}, ${asVector(a["index"]!)}, axis: ${a["dim"]})`,
   ],
   index_add: [
     "index_add(input, dim, index, source, *, alpha=1)",
@@ -339,7 +294,7 @@ export const SHAPE: RuleTable = {
     "select_scatter(input, src, dim, index)",
     (a) => {
       const x = a["input"]!;
-      const d = at(a["dim"]!, x.rank);
+      const d = axisAt(a["dim"]!, x.rank);
       const i = a["index"]!.number() < 0 ? a["index"]!.number() + x.shape[d]! : a["index"]!.number();
       const names = x.shape.map((_, k) => `i${k}`);
       const rest = names.filter((_, k) => k !== d);
@@ -369,7 +324,7 @@ export const SHAPE: RuleTable = {
     "diff(input, n=1, dim=-1, prepend=None, append=None)",
     (a) => {
       const x = a["input"]!;
-      const d = at(a["dim"]!, x.rank);
+      const d = axisAt(a["dim"]!, x.rank);
       const parts = [a["prepend"]!, x, a["append"]!].filter((p) => !p.isNone);
       let text = parts.length === 1 ? String(x) : `cat(${list(parts)}, axis: ${d})`;
       for (let k = 0; k < a["n"]!.number(); k++) text = `diff(${text}, axis: ${d})`;
@@ -395,7 +350,7 @@ export const SHAPE: RuleTable = {
 /** x broadcasts against y. */
 function trapezoid(a: Bound, cumulative: boolean): string {
   const y = a["input"]!;
-  const d = at(a["dim"]!, y.rank);
+  const d = axisAt(a["dim"]!, y.rank);
   const lower = along(y.rank, d, ":-1");
   const upper = along(y.rank, d, "1:");
   const x = a["x"]!;

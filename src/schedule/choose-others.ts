@@ -158,23 +158,17 @@ function reductionSchedules(rows: number, length: number, target: Target): reado
   const sg = fixedSubgroup(target);
   const out: Schedule[] = [];
   if (rows * 16 > length || length < 4096) return out;
-  const groups = software ? 64 : 256;
+  // Software: few long walks, one for each of a core's tasks. A GPU: enough invocations to keep its memory busy.
+  const groups = software ? 64 : 1024;
   for (const vector of VECTORS) {
-    const parts = Math.max(1, Math.min(4096, Math.ceil(groups / Math.max(1, rows)), Math.floor(length / vector / 256)));
+    const units = length / vector;
+    const parts = Math.max(
+      1,
+      Math.min(4096, Math.ceil(groups / Math.max(1, rows)), Math.floor(units / (software ? 256 : 1024))),
+    );
     for (const p of new Set([parts, 1])) {
-      if (sg > 0)
-        out.push({
-          ...COMMON,
-          vector,
-          kind: "reduction",
-          threads: sg as Threads,
-          each: 4,
-          columns: 1,
-          parts: p,
-          combine: "subgroup",
-        });
-      const t = powerAtMost(length / vector / p, Math.min(most, software ? 64 : 256));
-      out.push({
+      const t = powerAtMost(units / p, Math.min(most, software ? 64 : 256));
+      const shared: Schedule = {
         ...COMMON,
         vector,
         kind: "reduction",
@@ -183,7 +177,10 @@ function reductionSchedules(rows: number, length: number, target: Target): reado
         columns: 1,
         parts: p,
         combine: "workgroup",
-      });
+      };
+      if (!software) out.push(shared);
+      if (sg > 0) out.push({ ...shared, threads: sg as Threads, combine: "subgroup" });
+      if (software) out.push(shared);
     }
   }
   return out;

@@ -12,10 +12,9 @@ import { compileFile } from "../node/compile-file.ts";
 import { printFused } from "../schedule/print.ts";
 import {
   type BindingOptions,
+  bindingsFor,
   CliError,
-  constsOf,
   EXIT,
-  extentsOf,
   findSources,
   printDiagnostics,
   readSource,
@@ -122,11 +121,7 @@ function buildFunction(
   o: BuildOptions,
   passes: PassTime[],
 ): string[] {
-  const consts = pick(
-    constsOf(o),
-    f.parameters.filter((p) => p.isConst).map((p) => p.name),
-  );
-  const extents = pick(extentsOf(o), f.extents);
+  const { consts, extents } = bindingsFor(f, o);
   const compiled = program.compiled(f.name, {
     consts,
     extents,
@@ -172,9 +167,4 @@ function stage(what: Stage, c: Compiled): string {
 
 function wgslOf(c: Compiled): string {
   return c.plan.kernels.map((k) => k.wgsl).join("\n\n");
-}
-
-/** Options name extents and constants of any function; each function takes those that it has. */
-function pick<T>(all: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
-  return Object.fromEntries(Object.entries(all).filter(([k]) => names.includes(k)));
 }

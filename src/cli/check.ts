@@ -7,10 +7,9 @@ import { compileFile } from "../node/compile-file.ts";
 import { randomArray } from "./arrays.ts";
 import {
   type BindingOptions,
+  bindingsFor,
   CliError,
-  constsOf,
   EXIT,
-  extentsOf,
   findSources,
   printDiagnostics,
   shownPath,
@@ -59,11 +58,8 @@ export async function check(files: readonly string[], o: CheckCommandOptions): P
     for (const { file, program } of programs)
       for (const f of program.functions) {
         if (o.function.length > 0 && !o.function.includes(f.name)) continue;
-        const consts = pick(
-          constsOf(o),
-          f.parameters.filter((p) => p.isConst).map((p) => p.name),
-        );
-        const row = await checkOne(file, program, f, consts, pick(extentsOf(o), f.extents), seed, budget, device);
+        const { consts, extents } = bindingsFor(f, o);
+        const row = await checkOne(file, program, f, consts, extents, seed, budget, device);
         rows.push(row);
         if (!o.json) process.stdout.write(`${line(row)}\n`);
       }
@@ -219,10 +215,6 @@ function evaluateExtent(text: string, extents: Readonly<Record<string, number>>)
   };
   const v = sum();
   return Number.isSafeInteger(v) ? v : undefined;
-}
-
-function pick<T>(all: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
-  return Object.fromEntries(Object.entries(all).filter(([k]) => names.includes(k)));
 }
 
 function line(r: Row): string {

@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import { type Diagnostic, DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import { CompileError } from "../api/error.ts";
 import { diagnosticsToJson, renderDiagnostics } from "../diagnostics/render.ts";
+import type { FunctionSignature } from "../elaborate/signature.ts";
 
 export const EXIT = { fine: 0, diagnostics: 1, usage: 2, device: 3 } as const;
 
@@ -176,6 +177,18 @@ export function constsOf(o: BindingOptions): Record<string, ConstValue> {
     return [name, value as ConstValue] as const;
   });
   return Object.fromEntries(entries);
+}
+
+/** Of the options, which name extents and constants of any function, those that one function has. */
+export function bindingsFor(
+  f: FunctionSignature,
+  o: BindingOptions,
+): { readonly consts: Record<string, ConstValue>; readonly extents: Record<string, number> } {
+  const isConst = (name: string): boolean => f.parameters.some((p) => p.isConst && p.name === name);
+  return {
+    consts: Object.fromEntries(Object.entries(constsOf(o)).filter(([name]) => isConst(name))),
+    extents: Object.fromEntries(Object.entries(extentsOf(o)).filter(([name]) => f.extents.includes(name))),
+  };
 }
 
 export function shownPath(path: string): string {

@@ -1,7 +1,7 @@
 /** `fusum explain FILE [FN]`: what a function's kernels are, why, and what they cost. */
 import { explain, renderExplain } from "../explain.ts";
 import { compileFile } from "../node/compile-file.ts";
-import { type BindingOptions, constsOf, extentsOf, usageError } from "./context.ts";
+import { type BindingOptions, bindingsFor, extentsOf, usageError } from "./context.ts";
 
 export async function explainCommand(file: string, name: string | undefined, o: BindingOptions): Promise<void> {
   const program = await compileFile(file);
@@ -12,10 +12,7 @@ export async function explainCommand(file: string, name: string | undefined, o: 
     );
   const extents = extentsOf(o);
   const explained = functions.map((f) => {
-    const own = Object.fromEntries(Object.entries(extents).filter(([k]) => f.extents.includes(k)));
-    const consts = Object.fromEntries(
-      Object.entries(constsOf(o)).filter(([k]) => f.parameters.some((p) => p.isConst && p.name === k)),
-    );
+    const { consts, extents: own } = bindingsFor(f, o);
     const { fused } = program.compiled(f.name, { extents: own, consts, strict: o.strict });
     return explain(fused, extents);
   });

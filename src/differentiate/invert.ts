@@ -4,7 +4,7 @@
  * the domain; what is left is summed. So the gradient of a convolution is a convolution, of a transpose a transpose, and no
  * sum is ever made by racing writes. A scatter whose index comes from data stays.
  */
-import { type DType, isFloat } from "../../ir/dtype.ts";
+import type { DType } from "../../ir/dtype.ts";
 import { type Extent, mulExtent, ONE, proveNonNegative, subExtent } from "../../ir/extent.ts";
 import { addMonoid } from "../../ir/monoid.ts";
 import {
@@ -217,8 +217,4 @@ function totalReads(e: TensorExpr): TensorExpr {
     return made;
   };
   return go(e);
-}
-
-export function floatSlots(d: Definition): number[] {
-  return d.types.flatMap((t, i) => (isFloat(t) ? [i] : []));
 }

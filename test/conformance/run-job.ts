@@ -4,6 +4,7 @@ import { type Bounds, errorBounds } from "../../ir/bounds.ts";
 import type { Device } from "../../runtime/device.ts";
 import type { HostArray } from "../../runtime/plan.ts";
 import { toInputs } from "../../src/api/interpret.ts";
+import { numbersOf } from "../../src/api/numbers.ts";
 import { CompileError, compile, type Program, shapesOf } from "../../src/index.ts";
 import { defuse } from "../../src/schedule/defuse.ts";
 import { disagreement, type Excuse, toHost } from "./arrays.ts";
@@ -95,7 +96,7 @@ function compareResults(
       bounds ??= boundsOf(job, program);
       return within(bounds[i]!, k, ours) && within(bounds[i]!, k, theirs);
     };
-    const ours = { shape: got.shape, data: numbers(got) };
+    const ours = { shape: got.shape, data: numbersOf(got) };
     const bad = want && disagreement(ours, want, t);
     if (!bad) continue;
     if (job.expectedInF32 && !disagreement(ours, want, t, excused))
@@ -117,13 +118,6 @@ function boundsOf(job: RunJob, program: Program): readonly Bounds[] {
 }
 function within(b: Bounds, k: number, value: number): boolean {
   return Number.isFinite(b.low[k]!) && Number.isFinite(b.high[k]!) && value >= b.low[k]! && value <= b.high[k]!;
-}
-
-/** f16 results come as bits. */
-function numbers(a: HostArray): ArrayLike<number> {
-  if (!(a.data instanceof Uint16Array)) return a.data;
-  const view = new DataView(a.data.buffer, a.data.byteOffset, a.data.byteLength);
-  return Float64Array.from({ length: a.data.length }, (_, i) => view.getFloat16(2 * i, true));
 }
 
 export function oneLine(error: unknown): string {

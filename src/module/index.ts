@@ -1,0 +1,55 @@
+/** The emitted module: from a checked `.ein` file to JavaScript that imports nothing, its types, maps and WGSL. Pure: no files, no clock. */
+import type { ConstValue, Program } from "../api/program.ts";
+import type { CompileOptions } from "../compile.ts";
+import type { Target } from "../schedule/applied.ts";
+
+export interface OutputFile {
+  /** Relative, with forward slashes: beside `ModuleInput.fileName`, e.g. `nn/attention.ein.js`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+export interface ModuleInput {
+  /** Relative to wherever the outputs' paths are, with forward slashes: `nn/attention.ein`. */
+  readonly fileName: string;
+  readonly source: string;
+  /** The checked file. */
+  readonly program: Program;
+}
+
+/** One form of a function that the module carries. Several are tried in order when a kernel is made; the first that fits is taken. */
+export interface Specialisation {
+  /** Extents known when the module is made; the kernel is used where the caller fixes the same values. */
+  readonly extents?: Readonly<Record<string, number>>;
+  /** Values of `const` parameters, and of parameters with a default that shall be constants. */
+  readonly consts?: Readonly<Record<string, ConstValue>>;
+  /** Parameters with a default that the caller gives; the others are constants of the kernel. */
+  readonly provided?: readonly string[];
+  /** Ranks of `...`, by giving whole shapes. */
+  readonly shapes?: Readonly<Record<string, readonly number[]>>;
+}
+
+export interface ModuleOptions {
+  /** What kernels may rely on, best first; a device that lacks it gets the next. WebGPU's guaranteed limits, if left out. */
+  readonly targets?: readonly Target[];
+  /** By function: what is specialised, beside (before) the general form. */
+  readonly specialise?: Readonly<Record<string, readonly Specialisation[]>>;
+  /** `x.ein.js.map` and `x.ein.d.ts.map`. */
+  readonly sourceMap?: boolean;
+  /** `x.FUNCTION.wgsl` for reading. */
+  readonly wgsl?: boolean;
+  /** `x.d.ein.ts` instead of `x.ein.d.ts` alone: for TypeScript's allowArbitraryExtensions. */
+  readonly arbitraryExtensions?: boolean;
+  /** A shipped schedule cache: a schedule for a region on a target, `undefined` for the default. */
+  readonly schedules?: CompileOptions["schedule"];
+  /** No reassociation of floats. */
+  readonly strict?: boolean;
+}
+
+/**
+ * The files for one module, the same bytes for the same input and options, in a fixed order. Throws CompileError with spans if a
+ * function cannot be compiled with what is given (a constant without a value, an unknown extent).
+ */
+export function emitModule(_input: ModuleInput, _options: ModuleOptions): readonly OutputFile[] {
+  throw new RangeError("emitModule has no back end yet");
+}

@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly resolve?: Resolve | undefined;
   /** The text of `std/nn` and the like; undefined if there is no such module. */
   readonly std?: ((specifier: string) => string | undefined) | undefined;
+  /** Parses the user's modules; a tool that loads them again and again may know the tree of a text already. */
+  readonly parse?: ((source: string, file: string) => Parsed) | undefined;
 }
 
 export type NamedItem = FnItem | LetItem;
@@ -93,7 +95,9 @@ function parseLibrary(source: string, file: string): Parsed {
 function load(state: Loading, source: string, file: string, isStd: boolean): LoadedModule {
   state.sources.set(file, source);
   state.stack.push(file);
-  const { module, diagnostics } = isStd ? parseLibrary(source, file) : parseModule(source, file);
+  const { module, diagnostics } = isStd
+    ? parseLibrary(source, file)
+    : (state.options.parse ?? parseModule)(source, file);
   state.diagnostics.push(...diagnostics);
   const names = new Map<string, Span>();
   const items = new Map<string, NamedItem>();

@@ -1,5 +1,5 @@
 /** What the parts of the elaborator share: one context elaborates one function into one program. */
-import type { Block, Expr, FnItem, Statement } from "../../grammar/ast.ts";
+import type { Block, Expr, FnItem, Name, Statement } from "../../grammar/ast.ts";
 import type { Diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import type { DType } from "../../ir/dtype.ts";
@@ -31,6 +31,17 @@ export interface Call {
   readonly span: Span;
 }
 
+/**
+ * Told what is found out about the item that is checked itself, not about the functions that it inlines: for editors. Extents may be
+ * refined until `finish`, whose `resolve` gives them as they are in the end.
+ */
+export interface Observer {
+  expression(e: Expr, value: Value): void;
+  binding(name: Name, value: Value): void;
+  index(name: Name, from: Extent, extent: Extent): void;
+  finish(resolve: (e: Extent) => Extent): void;
+}
+
 export interface Context {
   readonly builder: TensorBuilder;
   readonly diagnostics: Diagnostic[];
@@ -44,6 +55,8 @@ export interface Context {
   inlined: number;
   /** Of elaborations on the side. */
   sideDepth: number;
+  /** The observer, where the code at hand is that of the item that is checked. */
+  observer(): Observer | undefined;
   /** `std/nn` for a name that it exports. */
   libraryModule(name: string): string | undefined;
   evaluate(e: Expr, scope: Scope, want?: Want): Value;

@@ -6,7 +6,7 @@ import { DTYPES } from "../../ir/dtype.ts";
 import type { LoadedModule, ModuleGraph } from "../modules.ts";
 import { makeBuilder } from "./builder.ts";
 import { BUILTINS } from "./builtins/index.ts";
-import type { Context, Declaration } from "./context.ts";
+import type { Context, Declaration, Observer } from "./context.ts";
 import { DERIVATIVE_NAMES, type DerivativeKind, derivativeFunction, isDerivative } from "./derivatives.ts";
 import { evaluate } from "./expression.ts";
 import { builtinFunction, moduleFunction, unsupportedFunction } from "./function.ts";
@@ -18,7 +18,7 @@ import type { FunctionValue, Value } from "./value.ts";
 const UNSUPPORTED: ReadonlySet<string> = new Set(["checkpoint"]);
 const CONSTANTS: ReadonlyMap<string, number> = new Map([["pi", Math.PI]]);
 
-export function makeContext(strict: boolean, graph: ModuleGraph): Context {
+export function makeContext(strict: boolean, graph: ModuleGraph, observer?: Observer): Context {
   const scopes = new Map<LoadedModule, Scope>();
   const functions = new Map<FnItem, FunctionValue>();
   const declarations = new WeakMap<FunctionValue, Declaration>();
@@ -32,7 +32,12 @@ export function makeContext(strict: boolean, graph: ModuleGraph): Context {
     inlined: 0,
     sideDepth: 0,
     libraryModule: graph.libraryModule,
-    evaluate: (e, scope, want) => evaluate(cx, e, scope, want),
+    observer: () => (cx.calls.length <= 1 && cx.sideDepth === 0 ? observer : undefined),
+    evaluate: (e, scope, want) => {
+      const value = evaluate(cx, e, scope, want);
+      if (observer) cx.observer()?.expression(e, value);
+      return value;
+    },
     block: (b, scope, want) => block(cx, b, scope, want),
     statement: (s, scope, wants) => statement(cx, s, scope, wants),
     global: (name, span) => globalValue(cx, builtins, name, span),

@@ -50,6 +50,7 @@ export function bindIndices(
       span: b.name.span,
       index: { name: b.name.text, expr, extent: a.extent, fixedBy },
     });
+    cx.observer()?.index(b.name, from, a.extent);
     return a;
   });
   return { scope: inner, axes };

@@ -3,8 +3,8 @@ import type { FnItem, LetItem, Param } from "../../grammar/ast.ts";
 import { type Diagnostic, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import type { Program } from "../../ir/tensor.ts";
-import type { LoadedModule, ModuleGraph } from "../modules.ts";
-import type { Context } from "./context.ts";
+import type { LoadedModule, ModuleGraph, NamedItem } from "../modules.ts";
+import type { Context, Observer } from "./context.ts";
 import { makeContext } from "./create.ts";
 import { type Entry, type EntryOptions, elaborateEntry, foldingProblem, type Target } from "./entry.ts";
 import { diagnosticOf, distinct } from "./errors.ts";
@@ -34,12 +34,24 @@ export function checkModule(graph: ModuleGraph): Checked {
   for (const m of graph.modules) {
     if (m.isStd && m !== graph.entry) continue;
     for (const item of m.items.values()) {
-      const found =
-        item.kind === "fn" ? checkFunction(graph, m, item, diagnostics) : checkLet(graph, m, item, diagnostics);
+      const found = checkItem(graph, m, item, diagnostics);
       if (found && m === graph.entry && found.exported) functions.push(found);
     }
   }
   return { functions, diagnostics: distinct(diagnostics) };
+}
+
+/** Elaborates one declaration of a module; the signature is undefined if it is no function. */
+export function checkItem(
+  graph: ModuleGraph,
+  m: LoadedModule,
+  item: NamedItem,
+  diagnostics: Diagnostic[],
+  observer?: Observer,
+): FunctionSignature | undefined {
+  return item.kind === "fn"
+    ? checkFunction(graph, m, item, diagnostics, observer)
+    : checkLet(graph, m, item, diagnostics, observer);
 }
 
 function checkFunction(
@@ -47,9 +59,11 @@ function checkFunction(
   m: LoadedModule,
   item: FnItem,
   diagnostics: Diagnostic[],
+  observer: Observer | undefined,
 ): FunctionSignature {
   diagnostics.push(...item.attributes.map(refusedAttribute));
-  const run = checkParameters(item, (o) => attempt(graph, o, true, () => ({ module: m, item, call: undefined })));
+  const target = (): Target => ({ module: m, item, call: undefined });
+  const run = checkParameters(item, (o) => attempt(graph, o, true, target, { observer }));
   diagnostics.push(...run.diagnostics);
   return signatureOf(m, item, run.entry, true);
 }
@@ -108,12 +122,13 @@ function checkLet(
   m: LoadedModule,
   item: LetItem,
   diagnostics: Diagnostic[],
+  observer: Observer | undefined,
 ): FunctionSignature | undefined {
   let target: Target | undefined;
-  const value = attempt(graph, {}, true, (cx) => {
+  const find = (cx: Context): undefined => {
     target = targetOf(cx, m, item);
-    return undefined;
-  });
+  };
+  const value = attempt(graph, {}, true, find, { observer });
   diagnostics.push(...value.diagnostics);
   if (!target) return undefined;
   const found: Target = target;
@@ -158,7 +173,7 @@ export function elaborate(graph: ModuleGraph, name: string, o: ElaborateOptions 
     found &&
     ((cx: Context): Target | undefined =>
       found.kind === "fn" ? { module: m, item: found, call: undefined } : targetOf(cx, m, found));
-  const made = target && attempt(graph, o, false, target, o.strict);
+  const made = target && attempt(graph, o, false, target, { strict: o.strict });
   if (made?.diagnostics.some((d) => d.severity === "error")) return none(made.diagnostics);
   if (!made?.entry) {
     const span = found?.name.span ?? { file: m.file, start: 0, end: 0 };
@@ -181,7 +196,8 @@ function unfoldable(
   target: (cx: Context) => Target | undefined,
 ): Diagnostic | undefined {
   const item = target(makeContext(false, graph))?.item;
-  const problem = item && foldingProblem(item, one, attempt(graph, o, false, target, o.strict, 2).entry);
+  const problem =
+    item && foldingProblem(item, one, attempt(graph, o, false, target, { strict: o.strict, leadRank: 2 }).entry);
   if (!item || problem === undefined) return undefined;
   return diagnostic(
     "EIN1502",
@@ -201,21 +217,26 @@ function attempt(
   o: EntryOptions,
   symbolicConstants: boolean,
   target: (cx: Context) => Target | undefined,
-  strict = false,
-  leadRank = 1,
+  how: {
+    readonly strict?: boolean | undefined;
+    readonly leadRank?: number;
+    readonly observer?: Observer | undefined;
+  } = {},
 ): Attempt {
-  const cx = makeContext(strict, graph);
+  const cx = makeContext(how.strict ?? false, graph, how.observer);
   let at: Span = { file: "", start: 0, end: 0 };
   try {
     const found = target(cx);
     if (!found) return { entry: undefined, diagnostics: [] };
     at = found.item.name.span;
     if (!found.call) cx.calls.push({ item: found.item, span: at });
-    const entry = elaborateEntry(cx, found, o, symbolicConstants, leadRank);
+    const entry = elaborateEntry(cx, found, o, symbolicConstants, how.leadRank);
     return { entry: cx.diagnostics.length > 0 ? undefined : entry, diagnostics: distinct(cx.diagnostics) };
   } catch (error) {
     const d = diagnosticOf(error, at);
     if (d === undefined) throw error;
     return { entry: undefined, diagnostics: distinct(d ? [...cx.diagnostics, d] : cx.diagnostics) };
+  } finally {
+    how.observer?.finish((e) => cx.builder.constraints.resolve(e));
   }
 }

@@ -148,6 +148,7 @@ function isConstant(v: Value): boolean {
 
 function bind(cx: Context, scope: Scope, name: { readonly text: string; readonly span: Span }, value: Value): void {
   declare(scope, name.text, { kind: "value", span: name.span, value: settled(cx, value, name) });
+  cx.observer()?.binding(name, value);
 }
 
 /** Computed tensors get their definition where they get a name. */
@@ -161,10 +162,12 @@ function indexed(cx: Context, s: IndexedDefinition, scope: Scope, wants: Readonl
   let value = indexedDefinition(cx, s, scope, want);
   if (s.type) value = conform(cx, s.type, value, scope, { span: s.target.span, what: `\`${s.target.text}\`` });
   declare(scope, s.target.text, { kind: "value", span: s.target.span, value });
+  cx.observer()?.binding(s.target, value);
 }
 
 function scattered(cx: Context, s: ScatterStatement, scope: Scope, wants: ReadonlyMap<string, Want>): void {
   const value = scatter(cx, s, scope, s.type ? wantOf(cx, s.type, scope, s.target.text) : wants.get(s.target.text));
   // Adding into a tensor makes a new one of the same name.
   scope.names.set(s.target.text, { kind: "value", span: s.target.span, value });
+  cx.observer()?.binding(s.target, value);
 }

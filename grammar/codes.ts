@@ -67,6 +67,14 @@ export const CODES = {
   },
   EIN2007: { title: "file cannot be written", help: "The path must be writable." },
   EIN2008: { title: "array not found", help: "The file must hold the array that is asked for." },
+  EIN3001: {
+    title: "not a schedule cache",
+    help: "Tuned schedules are in the JSON that `fusum tune --out` writes; without them the default ones are used.",
+  },
+  EIN3002: {
+    title: "entry of a schedule cache",
+    help: "Entries that are not whole, or hold values that no schedule has, are left out.",
+  },
   EIN1601: {
     title: "wrong use of a derivative",
     help: "`grad(f, wrt: [x])` takes a function and names of its parameters.",

@@ -22,6 +22,8 @@ import { isStandard, STANDARD_NAMES, WORDS } from "./tensor-text.ts";
 export interface PrintOptions {
   /** Names by number instead of hints, also of inputs, so that programs equal up to names print equal (but for size symbols). */
   readonly canonical?: boolean;
+  /** How extents are written; as they are if left out. */
+  readonly extent?: (e: Extent) => string;
 }
 
 const PLAIN = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -187,7 +189,7 @@ function rootReduction(results: readonly TensorExpr[]): Reduce | undefined {
 }
 
 function binder(axes: readonly Axis[], scope: Scope): string {
-  return `(${axes.map((a) => `${scope.axis(a)}:${extentText(a.extent)}`).join(", ")})`;
+  return `(${axes.map((a) => `${scope.axis(a)}:${extentText(a.extent, scope.names.options)}`).join(", ")})`;
 }
 
 function printMonoid(m: Monoid, names: Names): string {
@@ -224,7 +226,7 @@ interface Scope {
 
 function scopeOf(d: Definition, names: Names): Scope {
   const scope = makeScope(expressionsOf(d), names);
-  const header = `[${d.axes.map((a) => `${scope.axis(a)}:${extentText(a.extent)}`).join(", ")}]`;
+  const header = `[${d.axes.map((a) => `${scope.axis(a)}:${extentText(a.extent, scope.names.options)}`).join(", ")}]`;
   return { ...scope, header };
 }
 
@@ -268,7 +270,7 @@ function makeScope(roots: readonly TensorExpr[], names: Names): Scope {
       case "const":
         return constText(e);
       case "size": {
-        const text = extentText(e.extent);
+        const text = extentText(e.extent, names.options);
         return e.extent.terms.length === 1 &&
           e.extent.terms[0]?.coefficient === 1 &&
           e.extent.terms[0].atoms.length === 1 &&
@@ -287,7 +289,7 @@ function makeScope(roots: readonly TensorExpr[], names: Names): Scope {
         return precedence > 0 ? `(${filled})` : filled;
       }
       case "reduce": {
-        const head = `${monoid(e.monoid)}(${e.axes.map((a) => `${axis(a)}:${extentText(a.extent)}`).join(", ")})`;
+        const head = `${monoid(e.monoid)}(${e.axes.map((a) => `${axis(a)}:${extentText(a.extent, names.options)}`).join(", ")})`;
         return `${head}{${body(e.values)}}${e.monoid.slots.length > 1 ? `.${e.slot}` : ""}`;
       }
       case "apply": {
@@ -377,7 +379,8 @@ export function constText(c: Const): string {
   return `${sign}${/[.e]/.test(digits) || !isFloat(c.dtype) ? digits : `${digits}.0`}${suffix}`;
 }
 
-function extentText(e: Extent): string {
+function extentText(e: Extent, options: PrintOptions = {}): string {
+  if (options.extent) return options.extent(e);
   const odd = [...symbolsOf(e)].filter((s) => quoted(s) !== s);
   if (odd.length === 0) return e.text;
   return substituteExtent(e, new Map(odd.map((s) => [s, sizeSymbol(quoted(s))]))).text;

@@ -165,8 +165,8 @@ describe("text", () => {
   });
 });
 
-test("the command line's version is the package's", () => {
+test("the compiler's version is the package's", () => {
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
-  const main = sources.find((s) => s.path === "src/cli/main.ts");
+  const main = sources.find((s) => s.path === "src/version.ts");
   expect(/\bVERSION\s*(?::\s*string\s*)?=\s*"([^"]+)"/.exec(main?.text ?? "")?.[1]).toBe(version);
 });

@@ -20,7 +20,9 @@ export type DiagnosticExample =
       readonly array?: string;
       readonly write?: boolean;
       readonly what: string;
-    };
+    }
+  /** A cache of schedules. */
+  | { readonly kind: "schedules"; readonly file: string; readonly contents: string; readonly what: string };
 
 function source(text: string, files?: Readonly<Record<string, string>>): DiagnosticExample {
   return files ? { kind: "source", source: text, files } : { kind: "source", source: text };
@@ -109,6 +111,18 @@ export const DIAGNOSTIC_EXAMPLES: Readonly<Record<DiagnosticCode, DiagnosticExam
     file: "results/y.npy",
     write: true,
     what: "`--out results/y.npy` where there is no folder `results`.",
+  },
+  EIN3001: {
+    kind: "schedules",
+    file: "schedules.json",
+    contents: '{ "format": "fusum schedules 1", "entr',
+    what: "`--schedules schedules.json`, a file that was cut off.",
+  },
+  EIN3002: {
+    kind: "schedules",
+    file: "schedules.json",
+    contents: '{ "format": "fusum schedules 1", "entries": [{ "region": "4f", "schedule": { "kind": "fast" } }] }',
+    what: '`--schedules schedules.json` with an entry whose schedule is `{ "kind": "fast" }`.',
   },
   EIN2008: {
     kind: "file",

@@ -40,7 +40,7 @@ function section(code: DiagnosticCode): string {
 
 function exampleText(e: DiagnosticExample): string[] {
   if (e.kind === "file") return [`${e.what}\n`];
-  if (e.kind === "bytes") return [`${e.what}\n`];
+  if (e.kind === "bytes" || e.kind === "schedules") return [`${e.what}\n`];
   const others = Object.entries(e.files ?? {});
   const first = others.length > 0 ? [`\`example.ein\`, beside ${others.map(([n]) => `\`${n}\``).join(", ")}:\n`] : [];
   return [

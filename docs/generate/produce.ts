@@ -7,6 +7,7 @@ import { CompileError } from "../../src/api/error.ts";
 import { decodeSource } from "../../src/cli/context.ts";
 import { compile } from "../../src/index.ts";
 import { readArray, writeArray } from "../../src/io/files.ts";
+import { readCache } from "../../src/tune/cache.ts";
 import type { DiagnosticExample } from "./diagnostic-examples.ts";
 
 export interface Produced {
@@ -24,9 +25,19 @@ export function produce(e: DiagnosticExample): Produced {
     if (error instanceof CompileError) return { diagnostics: error.diagnostics, sources: error.sources };
     if (error instanceof DiagnosticError)
       return { diagnostics: [without(error.diagnostic, folder)], sources: new Map() };
+    if (error instanceof Warnings) return { diagnostics: error.diagnostics, sources: new Map() };
     throw error;
   } finally {
     rmSync(folder, { recursive: true });
+  }
+}
+
+/** What is said without anything being thrown. */
+class Warnings extends Error {
+  readonly diagnostics: readonly Diagnostic[];
+  constructor(diagnostics: readonly Diagnostic[]) {
+    super("warnings");
+    this.diagnostics = diagnostics;
   }
 }
 
@@ -52,6 +63,8 @@ function run(e: DiagnosticExample, folder: string): void {
       else readArray(path, e.array);
       return;
     }
+    case "schedules":
+      throw new Warnings(readCache(e.contents, e.file).warnings);
     default:
       e satisfies never;
   }

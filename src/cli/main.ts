@@ -4,6 +4,7 @@
  * Exit codes: 0 fine, 1 diagnostics, 2 usage, 3 no device or a device error.
  */
 import { Command, CommanderError, Option } from "commander";
+import { VERSION } from "../version.ts";
 import { CliError, EXIT, type GlobalOptions, reportFailure } from "./context.ts";
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
@@ -113,9 +114,6 @@ export function makeCommand(): Command {
     });
   return program;
 }
-
-/** Kept beside package.json's by a test. */
-export const VERSION = "0.1.0";
 
 export async function main(argv: readonly string[]): Promise<number> {
   const command = makeCommand();

@@ -11,3 +11,4 @@ export { CompileError } from "./api/error.ts";
 export { type ConstValue, type FunctionOptions, type LowerOptions, Program, shapesOf } from "./api/program.ts";
 export type { FunctionSignature } from "./elaborate/signature.ts";
 export type { Resolve } from "./modules.ts";
+export { mergeCaches, readCache, type ScheduleCache, writeCache } from "./tune/cache.ts";

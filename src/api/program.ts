@@ -11,6 +11,7 @@ import { checkModule, elaborate } from "../elaborate/index.ts";
 import type { FunctionSignature } from "../elaborate/signature.ts";
 import type { ModuleGraph } from "../modules.ts";
 import { DEFAULT_TARGET } from "../schedule/applied.ts";
+import { type ScheduleCache, scheduleFrom } from "../tune/cache.ts";
 import { CompileError } from "./error.ts";
 import { interpretArrays } from "./interpret.ts";
 
@@ -32,7 +33,10 @@ export interface LowerOptions extends FunctionOptions {
   readonly strict?: boolean;
   readonly onPass?: CompileOptions["onPass"];
   readonly verify?: boolean;
+  /** Schedules of one's own for regions, before any others. */
   readonly schedule?: CompileOptions["schedule"];
+  /** Tuned schedules: those for this adapter, regions and extents are used where they are legal, the default ones elsewhere. */
+  readonly schedules?: ScheduleCache;
 }
 
 export interface DerivativeOptions {
@@ -48,6 +52,8 @@ export class Program {
   readonly #graph: ModuleGraph;
   readonly #tensor = new Map<string, Elaborated>();
   readonly #compiled = new Map<string, Compiled>();
+  /** What was compiled with tuned schedules, by the cache they are from. */
+  readonly #tuned = new WeakMap<ScheduleCache, Map<string, Compiled>>();
 
   readonly #extend: (source: string) => Program;
 
@@ -95,7 +101,8 @@ export class Program {
       o.onPass || o.schedule
         ? undefined
         : JSON.stringify([name, o.extents, o.consts, o.shapes, o.provided, o.strict, o.adapter]);
-    const old = key === undefined ? undefined : this.#compiled.get(key);
+    const kept = o.schedules ? this.#tunedBy(o.schedules) : this.#compiled;
+    const old = key === undefined ? undefined : kept.get(key);
     if (old) return old;
     const start = performance.now();
     const { program, folded } = this.#elaborate(name, o);
@@ -103,12 +110,12 @@ export class Program {
     const made = compileProgram(program, {
       target: o.adapter ?? DEFAULT_TARGET,
       strict: o.strict,
-      schedule: o.schedule,
+      schedule: scheduleOf(o),
       onPass: o.onPass,
       verify: o.verify ?? false,
       folded,
     });
-    if (key !== undefined) this.#compiled.set(key, made);
+    if (key !== undefined) kept.set(key, made);
     return made;
   }
 
@@ -138,6 +145,12 @@ export class Program {
   /** `hessian_NAME` of a scalar function. */
   hessian(name: string, o: DerivativeOptions = {}): Program {
     return this.#derivative("hessian", name, o);
+  }
+
+  #tunedBy(cache: ScheduleCache): Map<string, Compiled> {
+    const kept = this.#tuned.get(cache) ?? new Map<string, Compiled>();
+    this.#tuned.set(cache, kept);
+    return kept;
   }
 
   #derivative(kind: string, name: string, o: DerivativeOptions): Program {
@@ -184,6 +197,12 @@ export class Program {
     );
     return new CompileError([d], this.#graph.sources);
   }
+}
+
+function scheduleOf(o: LowerOptions): CompileOptions["schedule"] {
+  const { schedule, schedules } = o;
+  if (!schedules) return schedule;
+  return (region, target) => schedule?.(region, target) ?? scheduleFrom(schedules, region, target);
 }
 
 interface Elaborated {

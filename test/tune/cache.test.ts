@@ -21,7 +21,7 @@ const ADAPTER: Target = { ...GPU, driver: "1.2.3" };
 const dense = (n: number | undefined, names = ["x", "w"]): Region => {
   const [x, w] = names;
   const program = compile(`export fn dense(${x}: f32[N, I], ${w}: f32[I, O]) { relu(${x} @ ${w}) }`);
-  const extents = n === undefined ? {} : { N: n, I: 64, O: 128 };
+  const extents: Record<string, number> = n === undefined ? {} : { N: n, I: 64, O: 128 };
   const [region] = program.compiled("dense", { extents, adapter: ADAPTER }).fused.regions;
   if (!region) throw new Error("no region");
   return region;

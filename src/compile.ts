@@ -10,6 +10,7 @@ import { verifyProgram } from "../ir/verify-tensor.ts";
 import type { Plan } from "../runtime/plan.ts";
 import { type EmittedKernel, emitKernels, planRequest } from "./emit.ts";
 import { contract } from "./passes/contract.ts";
+import { settleEpochs } from "./passes/epochs.ts";
 import { normalise } from "./passes/normalise.ts";
 import type { AppliedKernel, Target } from "./schedule/applied.ts";
 import { apply } from "./schedule/apply/index.ts";
@@ -52,7 +53,7 @@ export function optimise(program: TensorProgram, o: CompileOptions): TensorProgr
     }
     return output;
   };
-  let p = tensorPass("simplify", program, simplifyProgram);
+  let p = tensorPass("simplify", settleEpochs(program), simplifyProgram);
   p = tensorPass("contract", p, (x) => contract(x, { strict: o.strict ?? false }));
   p = tensorPass("normalise", p, (x) => normalise(x, { strict: o.strict ?? false }));
   return p;

@@ -5,7 +5,10 @@
  */
 import { type Extent, evaluateExtent, symbolsOf } from "../ir/extent.ts";
 import { type Axis, type Definition, shapeOf, type TensorRef } from "../ir/tensor.ts";
+import { dropEpochs, hasCheckpoints } from "./passes/epochs.ts";
+import { normalise } from "./passes/normalise.ts";
 import { opsOf, sizeOfType } from "./schedule/cost.ts";
+import { fuse } from "./schedule/fuse.ts";
 import { expressionsOfRegion, heldBy, keyOf } from "./schedule/fuse-build.ts";
 import type { Decision, FusedProgram, Region } from "./schedule/region.ts";
 
@@ -45,6 +48,8 @@ export interface Explanation {
   readonly intermediates: readonly ExplainedTensor[];
   /** The most bytes alive at once: inputs and results throughout, intermediates from their kernel to their last reader. */
   readonly peakBytes: number;
+  /** The same if nothing were computed again for a derivative: only of programs with `checkpoint`. */
+  readonly peakBytesWithoutCheckpoint: number | undefined;
   /** Symbols whose values were not given and count as 256. */
   readonly assumed: readonly string[];
   /** Some symbol's value was given: decisions, which were taken before, still count it as 256. */
@@ -99,8 +104,11 @@ export function explain(fused: FusedProgram, sizes: Readonly<Record<string, numb
   const [flops, elementwise] = [total((k) => k.flops), total((k) => k.elementwise)];
   return {
     name: fused.program.name, kernels, decisions: fused.decisions, flops, elementwise, bytes, intensity: ratio(flops + elementwise, bytes),
-    intermediates, peakBytes: peak(fused, results, (r) => tensor(r).bytes), assumed: [...assumed].sort(),
-    given,
+    intermediates, peakBytes: peak(fused, (r) => tensor(r).bytes),
+    peakBytesWithoutCheckpoint: hasCheckpoints(fused.program)
+      ? peak(fuse(normalise(dropEpochs(fused.program))), (r) => tensor(r).bytes)
+      : undefined,
+    assumed: [...assumed].sort(), given,
   }; // biome-ignore format: one record
 }
 
@@ -152,7 +160,8 @@ function workOf(r: Region, count: Count): { readonly flops: number; readonly ele
   }
 }
 
-function peak(fused: FusedProgram, results: ReadonlySet<string>, bytesOf: (r: TensorRef) => number): number {
+function peak(fused: FusedProgram, bytesOf: (r: TensorRef) => number): number {
+  const results = new Set(fused.program.results.map((r) => keyOf(r)));
   const last = new Map<string, number>();
   fused.regions.forEach((r, i) => {
     for (const ref of r.reads) last.set(keyOf(ref), i);
@@ -211,7 +220,9 @@ export function renderExplain(e: Explanation): string {
   for (const d of apart) lines.push(`    ${decisionText(d)}`);
   if (e.intermediates.length > 0)
     lines.push(`  intermediates: ${e.intermediates.map((t) => `${tensorText(t)} ${bytesText(t.bytes)}`).join(", ")}`);
-  lines.push(`  peak memory: ${bytesText(e.peakBytes)}`);
+  const kept = e.peakBytesWithoutCheckpoint;
+  const without = kept === undefined ? "" : `; ${bytesText(kept)} without checkpoint`;
+  lines.push(`  peak memory: ${bytesText(e.peakBytes)}${without}`);
   return `${lines.join("\n")}\n`;
 }
 

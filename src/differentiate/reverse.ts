@@ -39,6 +39,7 @@ import {
 import { type AdjointContext, adjointOf, type Contribution, type Seeds } from "./adjoint.ts";
 import { invertScatter } from "./invert.ts";
 import { picksByPosition } from "./monoids.ts";
+import { recompute } from "./recompute.ts";
 
 /** A definition that has no derivative, with the reason: callers make it a diagnostic at the definition's span. */
 export class NotDifferentiable extends Error {
@@ -55,6 +56,10 @@ export interface ReverseOptions {
   readonly wrt: readonly string[];
   /** The cotangent of each result: an input `cotangent_NAME`, the constant 1 (of a scalar), or none. */
   readonly seed: (result: string) => "input" | "one" | "none";
+  /** Told which tensor each cotangent, or part of one, belongs to. */
+  readonly onCotangent?: (of: TensorRef, cotangent: Definition) => void;
+  /** No distribution over float sums before differentiating. */
+  readonly strict?: boolean;
 }
 
 /**
@@ -62,8 +67,8 @@ export interface ReverseOptions {
  * `wrt`, in order. Throws NotDifferentiable.
  */
 export function reverse(program: Program, o: ReverseOptions): Program {
-  const p = prepare(program);
-  const state = new Reverse(p, o.wrt);
+  const p = prepare(program, o);
+  const state = new Reverse(p, o);
   const cotangents: Input[] = [];
   for (const r of p.results) {
     const seed = o.seed(r.name);
@@ -84,11 +89,12 @@ export function reverse(program: Program, o: ReverseOptions): Program {
     if (!d) throw new RangeError(`no input ${name}`);
     return { name: `gradient_${name}`, ...state.cotangentOf(d, 0) };
   });
+  const { steps, onRef } = recompute(p, state.steps, state.epochs);
   return dropDead({
     name: program.name,
     inputs: [...p.inputs, ...cotangents],
-    steps: [...p.steps, ...state.steps],
-    results: [...p.results, ...gradients],
+    steps: [...p.steps, ...steps],
+    results: [...p.results, ...gradients.map((g) => ({ name: g.name, ...onRef(g) }))],
     facts: p.facts,
   });
 }
@@ -97,11 +103,11 @@ export function reverse(program: Program, o: ReverseOptions): Program {
  * Reductions stand alone and over one axis where their rule needs that, index maps are read through, and elementwise producers are
  * inlined under a `select`, so that the guard of its path reaches their operands.
  */
-function prepare(program: Program): Program {
+function prepare(program: Program, o: ReverseOptions): Program {
   const loop = program.steps.find((s) => s.kind === "loop");
   if (loop?.kind === "loop")
     throw new NotDifferentiable(loop.carries[0]?.carry ?? program.inputs[0]!, "iterate has no derivative yet");
-  return inlineUnderSelects(nestReductions(normalise(program, { keepStopGradient: true })));
+  return inlineUnderSelects(nestReductions(normalise(program, { keepStopGradient: true, strict: o.strict ?? false })));
 }
 
 /** General reductions over several axes become one reduction an axis, innermost last axis first. */
@@ -186,6 +192,9 @@ function hasSelect(e: TensorExpr): boolean {
 
 class Reverse {
   readonly steps: Step[] = [];
+  /** For each step, the epoch of what it is the adjoint of. */
+  readonly epochs: Map<Definition, number> = new Map();
+  #epoch = 0;
   readonly #active = new Map<Definition, Set<number>>();
   readonly #parts = new Map<Definition, TensorRef[][]>();
   readonly #totals = new Map<Definition, (TensorRef | undefined)[]>();
@@ -231,6 +240,7 @@ class Reverse {
 
   emit<D extends Definition>(d: D): D {
     this.steps.push(d);
+    this.epochs.set(d, this.#epoch);
     return d;
   }
 
@@ -246,6 +256,7 @@ class Reverse {
   visit(d: Definition): void {
     const parts = this.#parts.get(d);
     if (!parts || d.kind === "input") return;
+    this.#epoch = d.epoch;
     const seeds: Seeds = d.types.map((_, slot) => {
       const total = this.#total(d, slot);
       return (at) => total && read(total.tensor, total.slot, at);
@@ -296,6 +307,7 @@ class Reverse {
 
   /** Zeros where nothing flowed. */
   cotangentOf(d: Definition, slot: number): TensorRef {
+    this.#epoch = 0;
     const total = this.#total(d, slot);
     if (total) return total;
     const axes = freshAxes(d.axes, new Map());

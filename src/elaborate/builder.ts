@@ -8,6 +8,7 @@ import { DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import type { DType } from "../../ir/dtype.ts";
 import { type Extent, productExtent, ZERO } from "../../ir/extent.ts";
+import { specialise } from "../../ir/specialise.ts";
 import {
   type Axis,
   axis,
@@ -24,7 +25,6 @@ import {
   type Step,
   scanDef,
   scatterDef,
-  specialise,
   substituteAxes,
   type TensorExpr,
 } from "../../ir/tensor.ts";
@@ -83,6 +83,8 @@ export interface TensorBuilder extends Builder {
   finish(name: string, results: readonly NamedResult[]): Program;
   /** A program of its own, transformed, in place of a call: see DeriveRequest. */
   derive(request: DeriveRequest): ReadonlyMap<string, TensorValue>;
+  /** A number for what one call of `checkpoint(f)` computes: even, and of this program alone. */
+  nextEpoch(): number;
   /** Goes back to the state at the time of the call: for finding out shapes without leaving a trace. */
   snapshot(): () => void;
 }
@@ -97,6 +99,7 @@ export function makeBuilder(strict: boolean): TensorBuilder {
   let steps: Step[] = [];
   const { hoist, atRoot, ...hoister } = makeHoister((d) => steps.push(d));
   let reducedNames: readonly string[] = [];
+  let epochs = 0;
 
   const tensor = (
     dtype: DType,
@@ -333,6 +336,10 @@ export function makeBuilder(strict: boolean): TensorBuilder {
       });
       const program: Program = { name, inputs, steps, results: named, facts: constraints.facts() };
       return constraints.merged.size === 0 ? program : specialise(program, constraints.merged);
+    },
+    nextEpoch() {
+      epochs += 2;
+      return epochs;
     },
     snapshot() {
       const [savedSteps, hoistedBack, back] = [steps.length, hoister.snapshot(), constraints.snapshot()];

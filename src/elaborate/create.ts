@@ -6,16 +6,15 @@ import { DTYPES } from "../../ir/dtype.ts";
 import type { LoadedModule, ModuleGraph } from "../modules.ts";
 import { makeBuilder } from "./builder.ts";
 import { BUILTINS } from "./builtins/index.ts";
+import { checkpointFunction } from "./checkpoint.ts";
 import type { Context, Declaration, Observer } from "./context.ts";
 import { DERIVATIVE_NAMES, type DerivativeKind, derivativeFunction, isDerivative } from "./derivatives.ts";
 import { evaluate } from "./expression.ts";
-import { builtinFunction, moduleFunction, unsupportedFunction } from "./function.ts";
+import { builtinFunction, moduleFunction } from "./function.ts";
 import { declare, lookup, makeScope, type Scope, Silent } from "./scope.ts";
 import { block, statement } from "./statement.ts";
 import type { FunctionValue, Value } from "./value.ts";
 
-/** Part of the language, refused with EIN1107 where nothing implements them. */
-const UNSUPPORTED: ReadonlySet<string> = new Set(["checkpoint"]);
 const CONSTANTS: ReadonlyMap<string, number> = new Map([["pi", Math.PI]]);
 
 export function makeContext(strict: boolean, graph: ModuleGraph, observer?: Observer): Context {
@@ -41,7 +40,7 @@ export function makeContext(strict: boolean, graph: ModuleGraph, observer?: Obse
     block: (b, scope, want) => block(cx, b, scope, want),
     statement: (s, scope, wants) => statement(cx, s, scope, wants),
     global: (name, span) => globalValue(cx, builtins, name, span),
-    globalNames: () => [...BUILTINS.keys(), ...UNSUPPORTED, ...DERIVATIVE_NAMES, ...CONSTANTS.keys()],
+    globalNames: () => [...BUILTINS.keys(), "checkpoint", ...DERIVATIVE_NAMES, ...CONSTANTS.keys()],
     moduleScope: (m) => {
       const old = scopes.get(m);
       if (old) return old;
@@ -73,8 +72,14 @@ function globalValue(cx: Context, builtins: Map<string, FunctionValue>, name: st
   const old = builtins.get(name);
   if (old) return old;
   const f = BUILTINS.get(name);
-  if (f || UNSUPPORTED.has(name) || isDerivative(name)) {
-    const made = f ? builtinFunction(cx, f) : isDerivative(name) ? derivative(cx, name) : unsupportedFunction(name);
+  const made = f
+    ? builtinFunction(cx, f)
+    : name === "checkpoint"
+      ? checkpointFunction(cx)
+      : isDerivative(name)
+        ? derivative(cx, name)
+        : undefined;
+  if (made) {
     builtins.set(name, made);
     return made;
   }

@@ -22,6 +22,18 @@ export function isDerivative(name: string): name is DerivativeKind {
   return DERIVATIVE_NAMES.has(name);
 }
 
+/** The call of `f` with what `value` says in place of its arguments; those left out stay so. */
+export function argumentsFor(
+  f: FunctionValue,
+  byName: ReadonlyMap<string, CallArgument>,
+  value: (name: string, given: CallArgument) => Value,
+): CallArgument[] {
+  return f.parameters.flatMap((p): CallArgument[] => {
+    const a = byName.get(p.name);
+    return a ? [{ name: p.name, value: value(p.name, a), span: a.span }] : [];
+  });
+}
+
 const TRANSFORM_PARAMETERS: readonly BuiltinParameter[] = [{ name: "f" }, { name: "wrt", optional: true }];
 
 /** `grad(f, wrt: [w1, w2])`: the function of functions itself. */
@@ -136,7 +148,7 @@ function tensorArguments(r: Request): { readonly name: string; readonly value: T
   });
 }
 
-interface Outcome {
+export interface Outcome {
   readonly values: ReadonlyMap<string, TensorValue>;
   readonly isRecord: boolean;
 }
@@ -145,15 +157,10 @@ function differentiate(cx: Context, r: Request): Value {
   const inputs = tensorArguments(r);
   let shape: Outcome | undefined;
   const build = (fresh: readonly TensorValue[]): ReadonlyMap<string, TensorValue> => {
-    const args =
-      [...r.byName.values()].length === 0
-        ? []
-        : r.f.parameters.flatMap((p): CallArgument[] => {
-            const a = r.byName.get(p.name);
-            if (!a) return [];
-            const at = inputs.findIndex((i) => i.name === p.name);
-            return [{ name: p.name, value: at < 0 ? a.value : fresh[at]!, span: a.span }];
-          });
+    const args = argumentsFor(r.f, r.byName, (name, given) => {
+      const at = inputs.findIndex((x) => x.name === name);
+      return at < 0 ? given.value : fresh[at]!;
+    });
     shape = resultsOf(r.f.call(args, r.span), r.span);
     if (r.kind === "grad" || r.kind === "value_and_grad") requireScalar(shape, r);
     return shape.values;
@@ -232,12 +239,12 @@ function differentiate(cx: Context, r: Request): Value {
   }
 }
 
-function recordOf(fields: readonly (readonly [string, Value])[], span: Span): Value {
+export function recordOf(fields: readonly (readonly [string, Value])[], span: Span): Value {
   return { kind: "record", fields: new Map(fields), span };
 }
 
 /** A tensor is called `value`; a record keeps its names. */
-function resultsOf(v: Value, span: Span): Outcome {
+export function resultsOf(v: Value, span: Span): Outcome {
   if (v.kind === "record")
     return { isRecord: true, values: new Map([...v.fields].map(([k, x]) => [k, toTensor(x, span)])) };
   return { isRecord: false, values: new Map([["value", toTensor(v, span, v.kind === "int" ? "f32" : undefined)]]) };

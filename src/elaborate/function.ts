@@ -262,14 +262,3 @@ export function lambda(cx: Context, e: LambdaExpr, scope: Scope): FunctionValue 
     },
   };
 }
-
-/** A function that the language has and this version refuses. */
-export function unsupportedFunction(name: string): FunctionValue {
-  return {
-    kind: "function",
-    name,
-    parameters: [],
-    span: { file: "", start: 0, end: 0 },
-    call: (_args, span) => fail("EIN1107", `\`${name}\` is not supported yet`, span, "in this call"),
-  };
-}

@@ -201,6 +201,24 @@ export function mapExpressions(
   }
 }
 
+/** The definition under another name or in another epoch. */
+export function redefined(d: Definition, o: { readonly name?: string; readonly epoch?: number }): Definition {
+  const options = { name: o.name ?? d.name, span: d.span, epoch: o.epoch ?? d.epoch };
+  switch (d.kind) {
+    case "input":
+    case "carry":
+      return d;
+    case "map":
+      return mapDef(d.axes, d.results, options);
+    case "scan":
+      return scanDef(d.axes, d.along, d.monoid, d.values, options);
+    case "scatter":
+      return scatterDef(d.axes, d.monoid, d.domain, d.at, d.values, d.initial, d.into, options);
+    default:
+      return d satisfies never;
+  }
+}
+
 // ---- Rebuilding programs --------------------------------------------------------------------------------------------
 
 /** Adds a definition to the steps before the one that is being visited. */

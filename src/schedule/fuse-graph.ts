@@ -139,6 +139,11 @@ export function isSerial(length: number, rows: readonly Axis[]): boolean {
   return length > SERIAL * Math.max(1, points(rows));
 }
 
+/** Of all its members: what is computed again for a derivative must not be computed with what it was first. */
+export function epochOf(group: Group): number {
+  return group.members[0]?.def.epoch ?? 0;
+}
+
 /** The longest line of one point of a row: a reduction's or a stored map's. */
 export function rowLength(group: Group): number {
   let most = 1;

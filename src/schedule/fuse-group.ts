@@ -22,6 +22,7 @@ import {
   dependsOn,
   directReads,
   directRefs,
+  epochOf,
   type FuseLimits,
   find,
   type Group,
@@ -131,6 +132,10 @@ function candidatesOf(g: Grouping, d: MapDef, root: Reduce | undefined): readonl
   for (const [group, c] of coords) {
     if (group.kind === "scatter") continue;
     if (root && group.kind !== "row") continue;
+    if (epochOf(group) !== d.epoch) {
+      decide(g, c.from, d, "cut", "checkpoint", 0);
+      continue;
+    }
     const placement = c.at && place(c.at, d.axes, group.axes);
     const exact = placement && placement.extra.length === 0;
     const fits =

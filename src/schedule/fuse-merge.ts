@@ -8,6 +8,7 @@ import { elementsOf } from "./cost.ts";
 import {
   coordsOf,
   decide,
+  epochOf,
   find,
   type Group,
   type Grouping,
@@ -51,6 +52,7 @@ export function mergeGroups(
     decide(g, from, to, kind, code, 0);
     return false;
   };
+  if (epochOf(group) !== epochOf(h)) return refuse("checkpoint");
   if (throughOthers(group, h) || throughOthers(h, group)) return refuse("cycle");
   const reads = new Set<Definition>();
   for (const r of [...group.reads, ...h.reads]) if (!isMember(g, r, group) && !isMember(g, r, h)) reads.add(r);

@@ -13,8 +13,6 @@ import {
   type Program,
   read,
   type Step,
-  scanDef,
-  scatterDef,
   type TensorRef,
 } from "../../ir/tensor.ts";
 import { normalIndices, readThrough } from "../passes/inline.ts";
@@ -25,6 +23,7 @@ import {
   freshAxes,
   mapExpressions,
   mapReads,
+  redefined,
   rewriteProgram,
   slotsOf,
 } from "../passes/rewrite.ts";
@@ -107,19 +106,11 @@ function uniqueNames(p: Program): Program {
       next.set(d.name, i);
     }
     used.add(name);
-    const made = name === d.name ? d : renamed(d, name);
+    const made = name === d.name ? d : redefined(d, { name });
     emit(made);
     return slotsOf(made);
   });
 }
-function renamed(d: Definition, name: string): Definition {
-  const o = { name, span: d.span, epoch: d.epoch };
-  if (d.kind === "map") return mapDef(d.axes, d.results, o);
-  if (d.kind === "scan") return scanDef(d.axes, d.along, d.monoid, d.values, o);
-  if (d.kind === "scatter") return scatterDef(d.axes, d.monoid, d.domain, d.at, d.values, d.initial, d.into, o);
-  return d;
-}
-
 /** Substitutes maps that are not stored in the scans and scatters that read them, within the binding limit. */
 function inlineIntoPushes(p: Program, g: Grouping, placing: Placing, limits: FuseLimits): Program {
   const isInlined = (d: Definition): d is MapDef =>

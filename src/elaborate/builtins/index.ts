@@ -126,17 +126,6 @@ function later(name: string, doc: string): Builtin {
 
 const CONTROL: ReadonlyMap<string, Builtin> = table([
   builtin(
-    "checkpoint",
-    "f",
-    "f itself; its intermediates are computed again for a derivative instead of being kept",
-    (_, a, span) => {
-      const f = a["f"];
-      return f?.kind === "function"
-        ? f
-        : fail("EIN1501", "checkpoint needs a function", f?.span ?? span, "this is none");
-    },
-  ),
-  builtin(
     "ints",
     "value, count",
     "a list of count integers: of one integer all the same, of a list the list itself",

@@ -5,6 +5,9 @@ import type { LegalBuffer, LegalExpr, LegalKernel, LegalStatement } from "./lega
 
 export interface PrintedKernel {
   readonly code: string;
+  /** The same in parts, without the comments on its origin: what is the kernel's own, and the helper functions it calls. */
+  readonly own: string;
+  readonly helpers: readonly string[];
   readonly entryPoint: string;
   readonly workgroupSize: readonly [number, number, number];
   /** Of group 0, in order: the storage buffers, then the uniform of sizes if there is one. */
@@ -154,29 +157,38 @@ function arrayType(b: LegalBuffer): string {
 
 /** The module's text and what a host must know to run it. */
 export function printWgsl(k: LegalKernel): PrintedKernel {
-  const out: string[] = [];
-  for (const line of k.origin) out.push(`// ${line}`);
-  for (const e of k.enables) out.push(`enable ${e};`);
-  if (out.length > 0) out.push("");
+  const origin = k.origin.map((line) => `// ${line}`);
+  const enables = k.enables.map((e) => `enable ${e};`);
+  const head: string[] = [];
   if (k.sizes.length > 0) {
-    out.push(`struct Sizes {`);
+    head.push(`struct Sizes {`);
     for (const f of k.sizes)
-      out.push(`  ${f.name}: i32,${f.extent.text === f.name ? "" : ` // ${printable(f.extent.text)}`}`);
-    out.push("}");
+      head.push(`  ${f.name}: i32,${f.extent.text === f.name ? "" : ` // ${printable(f.extent.text)}`}`);
+    head.push("}");
   }
   k.storage.forEach((b, i) => {
-    out.push(`@group(0) @binding(${i}) var<storage, ${b.access}> ${b.name}: ${arrayType(b)};`);
+    head.push(`@group(0) @binding(${i}) var<storage, ${b.access}> ${b.name}: ${arrayType(b)};`);
   });
-  if (k.sizes.length > 0) out.push(`@group(0) @binding(${k.storage.length}) var<uniform> ${k.sizesName}: Sizes;`);
-  for (const b of k.workgroup) out.push(`var<workgroup> ${b.name}: ${arrayType(b)};`);
-  for (const h of k.helpers) out.push("", h);
+  if (k.sizes.length > 0) head.push(`@group(0) @binding(${k.storage.length}) var<uniform> ${k.sizesName}: Sizes;`);
+  for (const b of k.workgroup) head.push(`var<workgroup> ${b.name}: ${arrayType(b)};`);
   const params = k.builtins.map((b) => `@builtin(${b.builtin}) ${b.name}: ${b.type}`);
-  out.push("", `@compute @workgroup_size(${k.workgroupSize.join(", ")})`, `fn ${k.name}(${params.join(", ")}) {`);
-  printBlock(k.body, 1, out);
-  out.push("}", "");
+  const entry = ["", `@compute @workgroup_size(${k.workgroupSize.join(", ")})`, `fn ${k.name}(${params.join(", ")}) {`];
+  printBlock(k.body, 1, entry);
+  entry.push("}", "");
+  const lines = (...parts: readonly (readonly string[])[]): string => parts.flat().join("\n");
+  const gap = (list: readonly string[]): readonly string[] => (list.length > 0 ? [""] : []);
+  const top = [...origin, ...enables];
   const bindings = k.storage.map((b) => (b.access === "read" ? ("read" as const) : ("readwrite" as const)));
   return {
-    code: out.join("\n"),
+    code: lines(
+      top,
+      gap(top),
+      head,
+      k.helpers.flatMap((h) => ["", h]),
+      entry,
+    ),
+    own: lines(enables, gap(enables), head, entry),
+    helpers: k.helpers,
     entryPoint: k.name,
     workgroupSize: k.workgroupSize,
     bindings: k.sizes.length > 0 ? [...bindings, "uniform"] : bindings,

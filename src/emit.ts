@@ -18,6 +18,9 @@ import type { FusedProgram } from "./schedule/region.ts";
 export interface EmittedKernel {
   readonly applied: AppliedKernel;
   readonly planned: PlannedKernel;
+  /** The kernel's WGSL in parts: see PrintedKernel. */
+  readonly own: string;
+  readonly helpers: readonly string[];
 }
 
 const temporaryKeys = new WeakMap<Temporary, string>();
@@ -64,7 +67,7 @@ export function emitKernels(list: readonly AppliedKernel[], target: Target): Emi
       fills: applied.fills.map((f) => ({ value: planValue(f.target), pattern: f.pattern })),
       copies: applied.copies.map((c) => ({ from: planValue(c.from), to: planValue(c.to) })),
     };
-    return { applied, planned };
+    return { applied, planned, own: emitted.own, helpers: emitted.helpers };
   });
 }
 

@@ -15,6 +15,7 @@ import type {
 } from "../ir/kernel.ts";
 import type { VerifiedKernel } from "../ir/verify-kernel.ts";
 import { allStatements, exprChildren, launchOf } from "../ir/visit-kernel.ts";
+import { type Dependency, Effects, OTHERS } from "./effects.ts";
 import { foldApply, uniformConstant } from "./fold.ts";
 import type { Interval } from "./range.ts";
 import { type Cell, type NameValue, type Value, ValueStore } from "./value.ts";
@@ -74,16 +75,32 @@ class Expander {
   /** Versions of what can change; absent is version 0. */
   private versions = new Map<Key, number>();
   private nextVersion = 1;
-  /** The values of expressions under the present environment and versions. */
-  private memo = new Map<KernelExpr, Value>();
+  private readonly effects = new Effects();
+  /** Goes on with every change; `changed` says when a variable or a buffer last got another value. */
+  private clock = 0;
+  private readonly changed = new Map<Dependency, number>();
+  /** The values of expressions, each with the time at which it was found: good until something that it reads changes. */
+  private memo = new Map<KernelExpr, { readonly value: Value; readonly at: number }>();
 
-  private touch(key: Key): void {
+  private known(e: KernelExpr): Value | undefined {
+    const found = this.memo.get(e);
+    if (!found) return undefined;
+    if (found.at !== this.clock)
+      for (const d of this.effects.readBy(e)) if ((this.changed.get(d) ?? 0) > found.at) return undefined;
+    return found.value;
+  }
+
+  private touch(key: Key, buffer: Buffer): void {
     this.versions.set(key, this.nextVersion++);
-    this.memo = new Map();
+    this.change(buffer);
   }
   private bindVariable(v: Variable, value: Value): void {
     this.environment.set(v, value);
-    this.memo = new Map();
+    this.change(v);
+  }
+  private change(what: Dependency): void {
+    this.changed.set(what, ++this.clock);
+    this.changed.set(OTHERS, this.clock);
   }
 
   cellOf(b: Buffer, at: number): Cell {
@@ -110,19 +127,21 @@ class Expander {
 
   /** Children first, by a list of our own: expressions may be deeper than the stack. */
   value(e: KernelExpr): Value {
+    const ready = this.known(e);
+    if (ready) return ready;
     const open = [e];
+    let made: Value | undefined;
     for (let x = open.at(-1); x; x = open.at(-1)) {
-      if (!this.memo.has(x)) {
-        const missing = exprChildren(x).filter((c) => !this.memo.has(c));
-        if (missing.length > 0) {
-          open.push(...missing);
-          continue;
-        }
-        this.memo.set(x, this.build(x));
+      made = this.known(x);
+      if (!made) {
+        const before = open.length;
+        for (const c of exprChildren(x)) if (!this.known(c)) open.push(c);
+        if (open.length > before) continue;
+        made = this.build(x);
+        this.memo.set(x, { value: made, at: this.clock });
       }
       open.pop();
     }
-    const made = this.memo.get(e);
     if (!made) throw new RangeError("an expression without a value");
     return made;
   }
@@ -169,19 +188,17 @@ class Expander {
 
   /** Everything that a block may change gets a new version: before a loop's body, and after any block. */
   private touchAll(body: readonly Statement[]): void {
-    for (const s of allStatements(body)) {
-      if (s.kind === "atomic") this.touch(s.buffer);
-      else if (s.kind === "barrier") this.touchShared(s.scope);
-      else if (s.kind === "store") {
-        if (s.buffer.space !== "private") this.touch(s.buffer);
-        else for (const cell of this.cells.get(s.buffer)?.values() ?? []) this.touch(cell);
-      }
+    const { buffers, barriers } = this.effects.writtenBy(body);
+    for (const b of buffers) {
+      if (b.space !== "private") this.touch(b, b);
+      else for (const cell of this.cells.get(b)?.values() ?? []) this.touch(cell, b);
     }
+    for (const scope of barriers) this.touchShared(scope);
   }
   private shared: readonly Buffer[] = [];
   private touchShared(scope: BarrierStatement["scope"]): void {
     for (const b of this.shared)
-      if (scope === "workgroup" ? b.space === "workgroup" : b.space === "storage") this.touch(b);
+      if (scope === "workgroup" ? b.space === "workgroup" : b.space === "storage") this.touch(b, b);
   }
 
   block(body: readonly Statement[], level: number): Flat[] {
@@ -215,11 +232,11 @@ class Expander {
         if (s.buffer.space === "private") {
           const cell = this.cellOf(s.buffer, this.indexOf(s.buffer, s.index));
           out.push({ kind: "assign", cell, value: this.value(s.value) });
-          this.touch(cell);
+          this.touch(cell, s.buffer);
           return;
         }
         out.push({ kind: "store", buffer: s.buffer, index: this.value(s.index), value: this.value(s.value) });
-        this.touch(s.buffer);
+        this.touch(s.buffer, s.buffer);
         return;
       }
       case "atomic": {
@@ -232,7 +249,7 @@ class Expander {
           value: this.value(s.value),
           name,
         });
-        this.touch(s.buffer);
+        this.touch(s.buffer, s.buffer);
         if (s.bind && name) this.bindVariable(s.bind, name);
         return;
       }
@@ -297,9 +314,8 @@ class Expander {
 
   /** Makes the cells of the private buffers that a loop stores to, so that they can be touched before its body is expanded. */
   private prepare(body: readonly Statement[]): void {
-    for (const s of allStatements(body))
-      if (s.kind === "store" && s.buffer.space === "private")
-        for (let i = 0; i < (s.buffer.size.value ?? 0); i++) this.cellOf(s.buffer, i);
+    for (const b of this.effects.writtenBy(body).buffers)
+      if (b.space === "private") for (let i = 0; i < (b.size.value ?? 0); i++) this.cellOf(b, i);
   }
 
   run(kernel: Kernel): Expanded {

@@ -44,13 +44,7 @@ export class Names {
 
   /** A name not given before: ASCII letters, digits and single underscores, beginning with a letter. */
   fresh(hint: string): string {
-    const ascii = hint
-      .normalize("NFKD")
-      .replace(/[^A-Za-z0-9_]+/g, "_")
-      .replace(/__+/g, "_")
-      .replace(/^_+|_+$/g, "")
-      .slice(0, 40);
-    const base = /^[A-Za-z]/.test(ascii) ? ascii : `v${ascii === "" ? "" : `_${ascii}`}`;
+    const base = baseOf(hint);
     let name = base;
     let i = this.last.get(base) ?? 1;
     for (; this.isTaken(name); i++) name = /\d$/.test(base) ? `${base}_${i}` : `${base}${i}`;
@@ -58,4 +52,23 @@ export class Names {
     this.taken.add(name);
     return name;
   }
+}
+
+/** Most names of a kernel are made from a handful of hints. */
+const bases = new Map<string, string>();
+const MAX_BASES = 4096;
+
+function baseOf(hint: string): string {
+  const old = bases.get(hint);
+  if (old !== undefined) return old;
+  const ascii = hint
+    .normalize("NFKD")
+    .replace(/[^A-Za-z0-9_]+/g, "_")
+    .replace(/__+/g, "_")
+    .replace(/^_+|_+$/g, "")
+    .slice(0, 40);
+  const base = /^[A-Za-z]/.test(ascii) ? ascii : `v${ascii === "" ? "" : `_${ascii}`}`;
+  if (bases.size >= MAX_BASES) bases.clear();
+  bases.set(hint, base);
+  return base;
 }

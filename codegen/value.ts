@@ -51,12 +51,17 @@ export interface Cell {
   readonly lanes: Lanes;
 }
 
+/** Two ids and this make one number that is still exact; a kernel has some thousands of values. */
+const MAX_VALUES = 2 ** 26;
+
 type Parts<V> = V extends Value ? Omit<V, "id" | "level" | "pinned" | "range" | "depth"> : never;
 
 /** Makes values, equal ones once. */
 export class ValueStore {
   private next = 1;
   private readonly known = new Map<string, Value>();
+  /** Applies of one and two operands, which most values are: by primitive and type, then by the operands' ids. */
+  private readonly applied = new Map<string, Map<number, Value>>();
   private readonly objects = new Map<object, number>();
 
   private objectId(o: object): number {
@@ -81,11 +86,7 @@ export class ValueStore {
     pinned: boolean,
     range: Interval = UNKNOWN,
   ): Value {
-    return this.intern(key, (id) => {
-      const level = children.reduce((n, c) => Math.max(n, c.level), 0);
-      const depth = children.reduce((n, c) => Math.max(n, c.depth + 1), 0);
-      return { ...parts, id, level, pinned: pinned || children.some((c) => c.pinned), range, depth } as Value;
-    });
+    return this.intern(key, (id) => complete(id, parts, children, pinned, range));
   }
 
   constant(dtype: DType, value: number): ConstValue {
@@ -121,16 +122,32 @@ export class ValueStore {
     return this.make(key, { kind: "load", dtype, lanes, buffer, index, version }, [index], true);
   }
   apply(prim: Prim, args: readonly Value[], dtype: DType, lanes: Lanes): Value {
-    const key = `a${prim} ${dtype}${lanes} ${args.map((a) => a.id).join(" ")}`;
-    const range =
-      dtype === "i32"
-        ? rangeOfApply(
-            prim,
-            args.map((a) => a.range),
-            args,
-          )
-        : UNKNOWN;
-    return this.make(key, { kind: "apply", dtype, lanes, prim, args }, args, false, range);
+    const build = (id: number): Value => {
+      const range =
+        dtype === "i32"
+          ? rangeOfApply(
+              prim,
+              args.map((a) => a.range),
+              args,
+            )
+          : UNKNOWN;
+      return complete(id, { kind: "apply", dtype, lanes, prim, args }, args, false, range);
+    };
+    const [a, b] = args;
+    if (!a || args.length > 2)
+      return this.intern(`a${prim} ${dtype}${lanes} ${args.map((x) => x.id).join(" ")}`, build);
+    const operation = `${prim} ${dtype}${lanes}`;
+    let of = this.applied.get(operation);
+    if (!of) {
+      of = new Map();
+      this.applied.set(operation, of);
+    }
+    const key = a.id * MAX_VALUES + (b?.id ?? 0);
+    const old = of.get(key);
+    if (old) return old;
+    const made = build(this.next++);
+    of.set(key, made);
+    return made;
   }
   /** Both words at once, as a vector of two. */
   threefry(args: readonly Value[]): Value {
@@ -187,6 +204,24 @@ export class ValueStore {
       false,
     );
   }
+}
+
+function complete(
+  id: number,
+  parts: Parts<Value>,
+  children: readonly Value[],
+  pinned: boolean,
+  range: Interval,
+): Value {
+  let level = 0;
+  let depth = 0;
+  let held = pinned;
+  for (const c of children) {
+    level = Math.max(level, c.level);
+    depth = Math.max(depth, c.depth + 1);
+    held ||= c.pinned;
+  }
+  return { ...parts, id, level, pinned: held, range, depth } as Value;
 }
 
 export function valueChildren(v: Value): readonly Value[] {

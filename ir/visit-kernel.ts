@@ -107,12 +107,19 @@ export function statementBlocks(s: Statement): readonly (readonly Statement[])[]
   }
 }
 
-/** Every statement, outermost first. */
-export function* allStatements(body: readonly Statement[]): Generator<Statement> {
+const flattened = new WeakMap<readonly Statement[], readonly Statement[]>();
+
+/** Every statement, outermost first; kept, as many passes ask for it. */
+export function allStatements(body: readonly Statement[]): readonly Statement[] {
+  const old = flattened.get(body);
+  if (old) return old;
+  const out: Statement[] = [];
   for (const s of body) {
-    yield s;
-    for (const block of statementBlocks(s)) yield* allStatements(block);
+    out.push(s);
+    for (const block of statementBlocks(s)) for (const inner of allStatements(block)) out.push(inner);
   }
+  flattened.set(body, out);
+  return out;
 }
 
 /** Calls `f` once for every distinct node, children before parents. */

@@ -1,5 +1,6 @@
 /** A device with everything that runs on it. Imports nothing of the compiler: programs come as something that makes plans. */
 import { describeAdapter } from "./adapter.ts";
+import type { BufferRange } from "./arguments.ts";
 import { Context, type Wait } from "./context.ts";
 import { DeviceError } from "./errors.ts";
 import { elementBytes, elementCount, fromDeviceBytes, type HostInput, roundUp, toDeviceBytes } from "./host-array.ts";
@@ -7,7 +8,17 @@ import { type DeviceArray, type KernelHost, type LoadedKernel, loadKernel } from
 import { PipelineCache } from "./pipelines.ts";
 import type { AdapterInfo, HostArray, Plan } from "./plan.ts";
 import { BufferPool, checkBufferSize } from "./pool.ts";
+import { type RaceTimes, race } from "./race.ts";
 import { BUFFER_USAGE, MAP_MODE_READ, STORAGE_USAGE } from "./webgpu.ts";
+
+/** A kernel with the buffers that it runs on in a race. */
+export interface RaceEntrant {
+  readonly kernel: LoadedKernel;
+  readonly buffers: Readonly<Record<string, BufferRange>>;
+  readonly sizes?: Readonly<Record<string, number>>;
+  /** Runs in one pass; 1 if left out. */
+  readonly inner?: number;
+}
 
 /** Whatever makes plans: a compiled program. `Options` are its own, with the adapter to choose schedules for. */
 export interface PlanSource<Options> {
@@ -77,6 +88,21 @@ export class Device {
   async loadPlan(plan: Plan): Promise<LoadedKernel> {
     this.#context.check(plan.name);
     return loadKernel(this.#host, plan);
+  }
+
+  /**
+   * Times kernels beside each other, each on the caller's buffers as `LoadedKernel.encode` takes them: `rounds` times all of them in turn,
+   * each `inner` times in a pass of its own. Rejects with DeviceError as encode throws.
+   */
+  async race(entrants: readonly RaceEntrant[], rounds: number): Promise<RaceTimes> {
+    const context = this.#context;
+    context.check();
+    const made = context.scoped("a race", {}, () =>
+      entrants.map((e) => ({ commands: e.kernel.commands(e.buffers, e.sizes ?? {}), inner: e.inner ?? 1 })),
+    );
+    const error = await context.guard(made.error);
+    if (error) throw error;
+    return race(context, "race", made.value, rounds);
   }
 
   /** A storage buffer that can be copied to and from, its size rounded up to 16 bytes. Throws DeviceError "limits", "lost". */

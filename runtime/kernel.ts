@@ -186,6 +186,21 @@ export class LoadedKernel {
     buffers: Readonly<Record<string, BufferRange>>,
     sizes: Readonly<Record<string, number>> = {},
   ): void {
+    const commands = this.commands(buffers, sizes);
+    if ("dispatchWorkgroups" in target) {
+      encodeCommands(target, commands);
+    } else {
+      const pass = target.beginComputePass({ label: this.plan.name });
+      encodeCommands(pass, commands);
+      pass.end();
+    }
+  }
+
+  /** What `encode` encodes, to be timed beside others (Device.race). */
+  commands(
+    buffers: Readonly<Record<string, BufferRange>>,
+    sizes: Readonly<Record<string, number>>,
+  ): readonly Command[] {
     this.#check();
     const { plan } = this;
     const prepared = this.#prepared.get(sizesFromNames(plan, sizes));
@@ -207,14 +222,7 @@ export class LoadedKernel {
       const at = aliases.get(i - plan.params.length) ?? array.buffer;
       bindings[at] = this.#range(array, buffers[array.name]!, recipe.buffers[at]!);
     });
-    const commands = prepared.commands(bindings);
-    if ("dispatchWorkgroups" in target) {
-      encodeCommands(target, commands);
-    } else {
-      const pass = target.beginComputePass({ label: plan.name });
-      encodeCommands(pass, commands);
-      pass.end();
-    }
+    return prepared.commands(bindings);
   }
 
   /**

@@ -54,7 +54,8 @@ export async function timeCommands(
   };
 }
 
-async function hostTime(context: Context, label: string, commands: readonly Command[]): Promise<number> {
+/** By the host's clock around a submit, the waiting included. */
+export async function hostTime(context: Context, label: string, commands: readonly Command[]): Promise<number> {
   const encoder = context.gpu.createCommandEncoder({ label });
   if (commands.length > 0) {
     const pass = encoder.beginComputePass({ label });
@@ -69,7 +70,7 @@ async function hostTime(context: Context, label: string, commands: readonly Comm
 }
 
 /** Timestamps at both ends of passes. */
-class StampClock {
+export class StampClock {
   readonly #context: Context;
   readonly #label: string;
   readonly #count: number;

@@ -75,6 +75,12 @@ function originOf(k: Kernel): string {
   return k.origin.map((o) => (o.span ? `${o.name} (${o.span.file}:${o.span.start})` : o.name)).join(", ");
 }
 
+/** A tensor as a parameter or a result of a plan. */
+export function planArray(name: string, ref: TensorRef): PlanParam {
+  const shape: readonly Extent[] = shapeOf(ref.tensor);
+  return { name, dtype: ref.tensor.types[ref.slot] ?? "f32", shape, value: planValue({ kind: "tensor", ref }) };
+}
+
 /** Parameters and results of the program with the values that hold them. */
 export function planRequest(
   fused: FusedProgram,
@@ -82,16 +88,7 @@ export function planRequest(
   folded: ReadonlySet<string>,
 ): PlanRequest {
   const p = fused.program;
-  const array = (name: string, ref: TensorRef): PlanParam => {
-    const shape: readonly Extent[] = shapeOf(ref.tensor);
-    return {
-      name,
-      dtype: ref.tensor.types[ref.slot] ?? "f32",
-      shape,
-      value: planValue({ kind: "tensor", ref }),
-      folded: folded.has(name),
-    };
-  };
+  const array = (name: string, ref: TensorRef): PlanParam => ({ ...planArray(name, ref), folded: folded.has(name) });
   return {
     name: p.name,
     params: p.inputs.map((d) => array(d.name, { tensor: d, slot: 0 })),

@@ -3,8 +3,8 @@ import type { HostArray, PlanDType } from "../../runtime/plan.ts";
 import { type CheckedResult, checkResults } from "../check.ts";
 import type { FunctionSignature } from "../elaborate/signature.ts";
 import { CompileError, type Program, shapesOf } from "../index.ts";
+import { randomArray } from "../io/random.ts";
 import { compileFile } from "../node/compile-file.ts";
-import { randomArray } from "./arrays.ts";
 import {
   type BindingOptions,
   bindingsFor,

@@ -3,8 +3,8 @@ import type { HostArray, PlanDType } from "../../runtime/plan.ts";
 import { type Program, shapesOf } from "../index.ts";
 import { ARRAY_EXTENSIONS, readArray, writeArray, writeArrays } from "../io/files.ts";
 import { readJson } from "../io/json.ts";
+import { randomArray } from "../io/random.ts";
 import { compileFile } from "../node/compile-file.ts";
-import { randomArray } from "./arrays.ts";
 import { type BindingOptions, constsOf, pairs, usageError } from "./context.ts";
 import { summarise } from "./summary.ts";
 

@@ -1,4 +1,4 @@
-/** Arguments for `run` and `check`: from files, from literals on the command line, and random ones by seed. */
+/** Random arguments by seed, for `run`, `check` and `tune`. */
 import { threefry } from "../../ir/threefry.ts";
 import type { HostArray, PlanDType } from "../../runtime/plan.ts";
 
@@ -17,8 +17,16 @@ function normal(seed: number, stream: number, i: number): number {
   return Math.fround(radius * Math.cos(2 * Math.PI * uniform(seed, stream, 2 * i + 1)));
 }
 
-/** Floats are standard normal, integers 0…9, booleans even. `stream` keeps the arguments of one call apart. */
-export function randomArray(dtype: PlanDType, shape: readonly number[], seed: number, stream: number): HostArray {
+/**
+ * Floats are standard normal, integers from 0 and less than `below`, booleans even. `stream` keeps the arguments of one call apart.
+ */
+export function randomArray(
+  dtype: PlanDType,
+  shape: readonly number[],
+  seed: number,
+  stream: number,
+  below: number = 10,
+): HostArray {
   const length = shape.reduce((a, b) => a * b, 1);
   switch (dtype) {
     case "f32":
@@ -32,9 +40,9 @@ export function randomArray(dtype: PlanDType, shape: readonly number[], seed: nu
       return { dtype, shape, data: Uint16Array.from({ length }, (_, i) => half(normal(seed, stream, i))) };
     }
     case "i32":
-      return { dtype, shape, data: Int32Array.from({ length }, (_, i) => bits(seed, stream, i) % 10) };
+      return { dtype, shape, data: Int32Array.from({ length }, (_, i) => bits(seed, stream, i) % below) };
     case "u32":
-      return { dtype, shape, data: Uint32Array.from({ length }, (_, i) => bits(seed, stream, i) % 10) };
+      return { dtype, shape, data: Uint32Array.from({ length }, (_, i) => bits(seed, stream, i) % below) };
     case "bool":
       return { dtype, shape, data: Uint8Array.from({ length }, (_, i) => bits(seed, stream, i) & 1) };
   }

@@ -1,7 +1,7 @@
 /**
  * Every diagnostic code, with its title and what to do about it. docs/diagnostics.md is generated from this table.
  * Ranges: 10xx text and syntax, 11xx names and modules, 12xx types and shapes, 13xx indices and bounds, 14xx einsum
- * and einops strings, 15xx constants and calls, 16xx derivatives, 20xx inputs and files, 30xx schedules and kernels.
+ * and einops strings, 15xx constants and calls, 16xx derivatives, 20xx inputs and files, 21xx projects, 30xx schedules and kernels.
  * Codes are stable: never reuse or renumber one.
  */
 export const CODES = {
@@ -75,6 +75,20 @@ export const CODES = {
     title: "entry of a schedule cache",
     help: "Entries that are not whole, or hold values that no schedule has, are left out.",
   },
+  EIN2101: {
+    title: "malformed configuration",
+    help: "`fusum.config.json` is JSON; comments and trailing commas may stand in it.",
+  },
+  EIN2102: {
+    title: "invalid option",
+    help: "The options of `fusum.config.json` are listed in docs/project.md and in its schema.",
+  },
+  EIN2103: { title: "no sources", help: "`include` must name files or folders in which there are `.ein` files." },
+  EIN2104: {
+    title: "wrong path in the configuration",
+    help: "Paths are relative to the configuration file and must be there.",
+  },
+  EIN2105: { title: "option without effect", help: "No function of the project has what the option names." },
   EIN1601: {
     title: "wrong use of a derivative",
     help: "`grad(f, wrt: [x])` takes a function and names of its parameters.",

@@ -21,6 +21,8 @@ export type DiagnosticExample =
       readonly write?: boolean;
       readonly what: string;
     }
+  /** A project: its configuration, and the files beside it. */
+  | { readonly kind: "project"; readonly config: string; readonly files: Readonly<Record<string, string>> }
   /** A cache of schedules. */
   | { readonly kind: "schedules"; readonly file: string; readonly contents: string; readonly what: string };
 
@@ -111,6 +113,15 @@ export const DIAGNOSTIC_EXAMPLES: Readonly<Record<DiagnosticCode, DiagnosticExam
     file: "results/y.npy",
     write: true,
     what: "`--out results/y.npy` where there is no folder `results`.",
+  },
+  EIN2101: { kind: "project", config: '{\n  "include": ["src"]\n  "outDir": "dist"\n}', files: {} },
+  EIN2102: { kind: "project", config: '{\n  "outdir": "dist"\n}', files: {} },
+  EIN2103: { kind: "project", config: '{ "exclude": ["old"] }', files: { "old/f.ein": "export fn f(x: f32) { x }" } },
+  EIN2104: { kind: "project", config: '{ "include": ["src"] }', files: {} },
+  EIN2105: {
+    kind: "project",
+    config: '{ "emit": ["plans"], "extents": { "Heads": 8 } }',
+    files: { "f.ein": "export fn f(x: f32[Batch, Head]) { x + 1 }" },
   },
   EIN3001: {
     kind: "schedules",

@@ -2,4 +2,4 @@
 import { writeFileSync } from "node:fs";
 import { generatedPages, pageUrl } from "./pages.ts";
 
-for (const [page, text] of generatedPages()) writeFileSync(pageUrl(page), text);
+for (const [page, text] of await generatedPages()) writeFileSync(pageUrl(page), text);

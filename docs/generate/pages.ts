@@ -10,13 +10,13 @@ export function pageUrl(page: string): URL {
   return new URL(`../${page}`, import.meta.url);
 }
 
-export function generatedPages(): ReadonlyMap<string, string> {
+export async function generatedPages(): Promise<ReadonlyMap<string, string>> {
   const read = (page: string): string => readFileSync(pageUrl(page), "utf8");
   let cli = read("cli.md");
   for (const [name, table] of commandTables()) cli = replacePart(cli, name, table);
   return new Map([
     ["library.md", libraryPage()],
-    ["diagnostics.md", diagnosticsPage()],
+    ["diagnostics.md", await diagnosticsPage()],
     ["numerics.md", replacePart(read("numerics.md"), "accuracy", accuracyTable())],
     ["cli.md", cli],
   ]);

@@ -1,12 +1,15 @@
 /** Makes an example of a diagnostic happen, as a user's program or file would. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type Diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
 import { CompileError } from "../../src/api/error.ts";
 import { decodeSource } from "../../src/cli/context.ts";
 import { compile } from "../../src/index.ts";
 import { readArray, writeArray } from "../../src/io/files.ts";
+import { buildProject, openBuild } from "../../src/project/build.ts";
+import { CONFIG_NAME, readConfig } from "../../src/project/config.ts";
+import { projectOf } from "../../src/project/project.ts";
 import { readCache } from "../../src/tune/cache.ts";
 import type { DiagnosticExample } from "./diagnostic-examples.ts";
 
@@ -16,9 +19,10 @@ export interface Produced {
 }
 
 /** The diagnostics; none if nothing went wrong. Other errors pass through. */
-export function produce(e: DiagnosticExample): Produced {
+export async function produce(e: DiagnosticExample): Promise<Produced> {
   const folder = mkdtempSync(join(tmpdir(), "fusum-docs-"));
   try {
+    if (e.kind === "project") return await buildExample(e, folder);
     run(e, folder);
     return { diagnostics: [], sources: new Map() };
   } catch (error) {
@@ -41,7 +45,18 @@ class Warnings extends Error {
   }
 }
 
-function run(e: DiagnosticExample, folder: string): void {
+async function buildExample(e: Extract<DiagnosticExample, { kind: "project" }>, folder: string): Promise<Produced> {
+  const path = join(folder, CONFIG_NAME);
+  for (const [name, text] of Object.entries({ ...e.files, [CONFIG_NAME]: e.config })) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  }
+  const project = projectOf(await readConfig(path, CONFIG_NAME), { noEmit: true });
+  const { diagnostics } = await buildProject(openBuild(project, "0"));
+  return { diagnostics, sources: new Map(Object.entries({ ...e.files, [CONFIG_NAME]: e.config })) };
+}
+
+function run(e: Exclude<DiagnosticExample, { kind: "project" }>, folder: string): void {
   switch (e.kind) {
     case "source":
       compile(e.source, {

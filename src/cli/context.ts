@@ -34,7 +34,8 @@ export function usageError(message: string): CliError {
   return new CliError(EXIT.usage, message);
 }
 
-const MAX_SOURCE_BYTES = 16 * 1024 * 1024;
+/** Larger sources are refused: nobody wrote them. */
+export const MAX_SOURCE_BYTES: number = 16 * 1024 * 1024;
 
 /** A source file's text. Invalid UTF-8, a file too large or missing is a CompileError or a CliError, never garbage. */
 export function readSource(file: string): string {

@@ -6,11 +6,11 @@ import { generatedPages, pageUrl } from "../../docs/generate/pages.ts";
 import { produce } from "../../docs/generate/produce.ts";
 
 describe("diagnostics", () => {
-  test.each(Object.entries(DIAGNOSTIC_EXAMPLES))("%s", (code, example) => {
-    expect(produce(example).diagnostics.map((d) => d.code)).toEqual([code]);
+  test.each(Object.entries(DIAGNOSTIC_EXAMPLES))("%s", async (code, example) => {
+    expect((await produce(example)).diagnostics.map((d) => d.code)).toEqual([code]);
   });
 });
 
-test.each([...generatedPages()])("%s is up to date (npm run docs)", (page, text) => {
+test.each([...(await generatedPages())])("%s is up to date (npm run docs)", (page, text) => {
   expect(readFileSync(pageUrl(page), "utf8")).toBe(text);
 });

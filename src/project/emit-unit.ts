@@ -1,0 +1,79 @@
+/** The outputs of a checked source, as the settings ask for them. */
+import { posix } from "node:path";
+import type { Program } from "../api/program.ts";
+import type { CompileOptions } from "../compile.ts";
+import type { FunctionSignature } from "../elaborate/signature.ts";
+import { emitModule, type OutputFile, type Specialisation } from "../module/index.ts";
+import type { UnitSettings } from "./project.ts";
+
+export interface EmitRequest {
+  /** Relative to the root. */
+  readonly file: string;
+  readonly source: string;
+  readonly program: Program;
+  readonly settings: UnitSettings;
+  readonly schedule: CompileOptions["schedule"];
+}
+
+/** Throws CompileError if a function cannot be compiled with what the settings give. */
+export function emitUnit(r: EmitRequest): OutputFile[] {
+  const { emit } = r.settings;
+  const files = emit.includes("module") || emit.includes("wgsl") ? moduleFiles(r) : [];
+  return [
+    ...files.filter((f) => emit.includes(f.path.endsWith(".wgsl") ? "wgsl" : "module")),
+    ...(emit.includes("plans") ? r.program.functions.flatMap((f) => planFiles(r, f)) : []),
+  ];
+}
+
+function moduleFiles(r: EmitRequest): readonly OutputFile[] {
+  const s = r.settings;
+  const specialise = Object.fromEntries(
+    r.program.functions.map((f) => [f.name, specialisations(r, f)] as const).filter(([, list]) => list.length > 0),
+  );
+  return emitModule(
+    { fileName: posix.relative(s.rootDir, r.file), source: r.source, program: r.program },
+    {
+      ...(s.targets.length > 0 ? { targets: s.targets } : {}),
+      specialise,
+      sourceMap: s.sourceMap,
+      wgsl: s.emit.includes("wgsl"),
+      arbitraryExtensions: s.arbitraryExtensions,
+      schedules: r.schedule,
+      strict: s.strict,
+    },
+  );
+}
+
+/** What is asked for by the function's name, then what the names of its extents and constants ask for. */
+function specialisations(r: EmitRequest, f: FunctionSignature): Specialisation[] {
+  const { extents, consts } = bindingsOf(r, f);
+  const own = (r.settings.specialise[f.name] ?? []).map((s) => ({ ...s, consts: { ...consts, ...s.consts } }));
+  const common = Object.keys(extents).length + Object.keys(consts).length > 0 ? [{ extents, consts }] : [];
+  return [...own, ...common];
+}
+
+function bindingsOf(r: EmitRequest, f: FunctionSignature): Required<Pick<Specialisation, "extents" | "consts">> {
+  const pick = <T>(kind: "extents" | "consts", has: (name: string) => boolean): Record<string, T> => {
+    return Object.fromEntries(Object.entries(r.settings[kind]).filter(([name]) => has(name))) as Record<string, T>;
+  };
+  return {
+    extents: pick("extents", (name) => f.extents.includes(name)),
+    consts: pick("consts", (name) => f.parameters.some((p) => p.isConst && p.name === name)),
+  };
+}
+
+/** For the run time: a function's kernels as text, and the plan that runs them. */
+function planFiles(r: EmitRequest, f: FunctionSignature): OutputFile[] {
+  const s = r.settings;
+  const { plan } = r.program.compiled(f.name, {
+    ...bindingsOf(r, f),
+    strict: s.strict,
+    ...(s.targets[0] ? { adapter: s.targets[0] } : {}),
+    ...(r.schedule ? { schedule: r.schedule } : {}),
+  });
+  const base = `${posix.relative(s.rootDir, r.file).replace(/\.ein$/, "")}.${f.name}`;
+  return [
+    { path: `${base}.wgsl`, text: `${plan.kernels.map((k) => k.wgsl).join("\n\n")}\n` },
+    { path: `${base}.plan.json`, text: `${JSON.stringify(plan, null, 1)}\n` },
+  ];
+}

@@ -1,0 +1,68 @@
+/** Writing and removing outputs: a reader never sees half a file, and nothing is removed that Fusum did not write. */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
+import { NO_SPAN } from "../../grammar/span.ts";
+import { hashOf } from "./hash.ts";
+import { MISSING } from "./sources.ts";
+
+/** Whole or not at all, whenever the process ends. Throws DiagnosticError (EIN2007). */
+export function writeOutput(path: string, text: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(temporary, text);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    const reason = (error as NodeJS.ErrnoException).code ?? "error";
+    throw new DiagnosticError(
+      diagnostic("EIN2007", `${path} cannot be written: ${reason}`, { span: NO_SPAN, text: "" }),
+    );
+  }
+}
+
+/** What lies there now. */
+export function hashOfOutput(path: string): string {
+  try {
+    return hashOf(readFileSync(path));
+  } catch {
+    return MISSING;
+  }
+}
+
+/** Removes a file if it holds what Fusum wrote (one of these hashes), and the folders that it leaves empty below `top`. */
+export function removeOutput(top: string, path: string, written: ReadonlySet<string>): boolean {
+  const at = join(top, path);
+  if (!written.has(hashOfOutput(at))) return false;
+  rmSync(at, { force: true });
+  for (let folder = dirname(path); folder !== "."; folder = dirname(folder)) {
+    try {
+      rmdirSync(join(top, folder));
+    } catch {
+      break;
+    }
+  }
+  return true;
+}
+
+/** What a build that was killed left beside the outputs that it was writing. */
+export function removeLeftovers(top: string, outputs: Iterable<string>): void {
+  const names = new Map<string, Set<string>>();
+  for (const path of outputs) {
+    const folder = dirname(join(top, path));
+    names.set(folder, (names.get(folder) ?? new Set()).add(basename(path)));
+  }
+  for (const [folder, mine] of names) {
+    let entries: readonly string[] = [];
+    try {
+      entries = readdirSync(folder);
+    } catch {
+      // It had not been made yet.
+    }
+    for (const entry of entries) {
+      const of = /^(.*)\.\d+\.tmp$/.exec(entry)?.[1];
+      if (of !== undefined && mine.has(of)) rmSync(join(folder, entry), { force: true });
+    }
+  }
+}

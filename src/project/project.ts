@@ -1,0 +1,193 @@
+/** A project: its settings from the configuration and the command line, and the files that it consists of. */
+import { existsSync, statSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { type Diagnostic, diagnostic } from "../../grammar/diagnostic.ts";
+import type { ConstValue } from "../api/program.ts";
+import type { Specialisation } from "../module/index.ts";
+import { DEFAULT_TARGET, type Target } from "../schedule/target.ts";
+import type { ConfigFile, EmitKind, ProjectConfig, TargetConfig } from "./config.ts";
+import { baseOf, discover, type Matcher, matcher, normalised } from "./glob.ts";
+import { canonical, hashOf } from "./hash.ts";
+import { within } from "./sources.ts";
+
+/** Everything that decides what a source compiles to, as plain data: workers get it as it is. */
+export interface UnitSettings {
+  /** Absolute. Sources are named relative to it; imports may not leave it. */
+  readonly root: string;
+  /** Relative to the root: the folder whose structure the outputs repeat. */
+  readonly rootDir: string;
+  readonly emit: readonly EmitKind[];
+  readonly sourceMap: boolean;
+  readonly arbitraryExtensions: boolean;
+  /** Best first; empty for WebGPU's guaranteed limits. */
+  readonly targets: readonly Target[];
+  readonly extents: Readonly<Record<string, number>>;
+  readonly consts: Readonly<Record<string, ConstValue>>;
+  readonly specialise: Readonly<Record<string, readonly Specialisation[]>>;
+  /** Of the schedule cache, relative to the root. */
+  readonly schedules: string | undefined;
+  readonly strict: boolean;
+}
+
+export interface Project {
+  readonly config: ConfigFile | undefined;
+  readonly unit: UnitSettings;
+  /** Absolute. */
+  readonly outDir: string;
+  readonly noEmit: boolean;
+  readonly incremental: boolean;
+  /** Absolute; undefined where nothing is remembered between builds. */
+  readonly buildInfo: string | undefined;
+  /** Sources that are there now, relative to the root, in order. */
+  readonly find: () => readonly string[];
+  readonly matches: Matcher;
+  readonly include: readonly string[];
+  /** About the configuration: it names what is not there. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** What the command line says instead of, or without, a configuration. */
+export interface Overrides {
+  readonly outDir?: string | undefined;
+  readonly noEmit?: boolean | undefined;
+  readonly incremental?: boolean | undefined;
+  readonly strict?: boolean | undefined;
+  readonly sourceMap?: boolean | undefined;
+  readonly emit?: readonly EmitKind[] | undefined;
+  readonly extents?: Readonly<Record<string, number>>;
+  readonly consts?: Readonly<Record<string, ConstValue>>;
+}
+
+export const BUILD_INFO_NAME = "fusum.buildinfo.json";
+
+function targetFrom(t: TargetConfig): Target {
+  return {
+    ...DEFAULT_TARGET,
+    ...(t.kind ? { kind: t.kind } : {}),
+    limits: { ...DEFAULT_TARGET.limits, ...t.limits },
+    features: [...(t.features ?? [])].sort(),
+    subgroupMinSize: t.subgroupMinSize ?? 0,
+    subgroupMaxSize: t.subgroupMaxSize ?? t.subgroupMinSize ?? 0,
+  };
+}
+
+function unitSettings(root: string, c: ProjectConfig, o: Overrides): UnitSettings {
+  const targets = c.target === undefined ? [] : [c.target].flat();
+  return {
+    root,
+    rootDir: normalised(c.rootDir ?? "."),
+    emit: o.emit ?? c.emit ?? ["module"],
+    sourceMap: o.sourceMap ?? c.sourceMap ?? false,
+    arbitraryExtensions: c.arbitraryExtensions ?? false,
+    targets: targets.map(targetFrom),
+    extents: { ...c.extents, ...o.extents },
+    consts: { ...c.consts, ...o.consts },
+    specialise: c.specialise ?? {},
+    schedules: c.schedules === undefined ? undefined : normalised(c.schedules),
+    strict: o.strict ?? c.strict ?? false,
+  };
+}
+
+/** What a source's outputs depend on beside the sources themselves; the root's own place is no part of it. */
+export function settingsHash(p: Project, hashOfFile: (path: string) => string): string {
+  const { root, ...unit } = p.unit;
+  const outDir = relative(root, p.outDir).replaceAll("\\", "/");
+  return hashOf(canonical({ ...unit, outDir, cache: unit.schedules === undefined ? "" : hashOfFile(unit.schedules) }));
+}
+
+/** The project of a configuration file. Its `diagnostics` are those of the configuration and of the paths in it. */
+export function projectOf(config: ConfigFile, o: Overrides): Project {
+  const root = dirname(config.path);
+  const c = config.config;
+  const unit = unitSettings(root, c, o);
+  const outDir = o.outDir !== undefined ? resolve(o.outDir) : resolve(root, c.outDir ?? unit.rootDir);
+  const hasOutDir = o.outDir !== undefined || c.outDir !== undefined;
+  const inside = within(root, outDir);
+  const patterns = {
+    include: c.include ?? ["**/*.ein"],
+    exclude: [...(c.exclude ?? []), ...(hasOutDir && inside ? [inside] : [])],
+  };
+  return {
+    config,
+    unit,
+    outDir,
+    noEmit: o.noEmit ?? false,
+    incremental: o.incremental ?? c.incremental ?? true,
+    buildInfo: resolve(hasOutDir ? outDir : root, c.buildInfo ?? BUILD_INFO_NAME),
+    find: () => discover(root, patterns),
+    matches: matcher(patterns),
+    include: patterns.include,
+    diagnostics: [...config.diagnostics, ...(config.diagnostics.length > 0 ? [] : pathDiagnostics(config, root))],
+  };
+}
+
+function pathDiagnostics(config: ConfigFile, root: string): Diagnostic[] {
+  const c = config.config;
+  const found: Diagnostic[] = [];
+  const say = (path: readonly (string | number)[], message: string, text: string): void => {
+    found.push(diagnostic("EIN2104", message, { span: config.spanOf(path), text }));
+  };
+  const folder = (name: string): boolean =>
+    statSync(join(root, name), { throwIfNoEntry: false })?.isDirectory() ?? false;
+  for (const [i, pattern] of (c.include ?? []).entries()) {
+    const base = baseOf(pattern);
+    if (within(root, resolve(root, base)) === undefined)
+      say(
+        ["include", i],
+        `${JSON.stringify(pattern)} is outside the project`,
+        "sources lie beside the configuration or below it",
+      );
+    else if (!existsSync(join(root, base))) say(["include", i], `there is no ${base}`, "no such file or folder");
+  }
+  const rootDir = c.rootDir;
+  if (rootDir !== undefined && !folder(rootDir)) say(["rootDir"], `there is no folder ${rootDir}`, "no such folder");
+  if (c.schedules !== undefined && !existsSync(join(root, c.schedules)))
+    say(["schedules"], `there is no file ${c.schedules}`, "no such file");
+  return found;
+}
+
+/**
+ * A project of files and folders that are named, without a configuration: nothing is remembered unless `incremental` asks for it. `find`
+ * lists the files. Under `outDir` they lie as they do below the deepest folder that holds all of them.
+ */
+export function projectOfFiles(paths: readonly string[], find: () => readonly string[], o: Overrides): Project {
+  const root = rootOf(paths);
+  const local = (path: string): string => within(root, resolve(path)) ?? path;
+  const include = paths.map(local);
+  const rootDir = commonFolder(paths.map((p, i) => (statSync(p).isDirectory() ? include[i]! : parentOf(include[i]!))));
+  const unit = { ...unitSettings(root, {}, o), rootDir };
+  const outDir = resolve(o.outDir ?? join(root, rootDir));
+  const named = new Set(include);
+  const below = matcher({ include, exclude: [] });
+  return {
+    config: undefined,
+    unit,
+    outDir,
+    noEmit: o.noEmit ?? false,
+    incremental: o.incremental ?? false,
+    buildInfo: o.incremental ? join(outDir, BUILD_INFO_NAME) : undefined,
+    find: () => [...new Set(find().map(local))].sort(),
+    matches: (path) => named.has(path) || below(path),
+    include,
+    diagnostics: [],
+  };
+}
+
+const parentOf = (path: string): string => path.split("/").slice(0, -1).join("/");
+
+function commonFolder(folders: readonly string[]): string {
+  const parts = folders[0]?.split("/") ?? [];
+  let n = parts.length;
+  for (const f of folders) {
+    const other = f.split("/");
+    while (n > 0 && parts.slice(0, n).join("/") !== other.slice(0, n).join("/")) n--;
+  }
+  return parts.slice(0, n).join("/");
+}
+
+/** The working folder, or the deepest folder above it that holds all the files. */
+function rootOf(paths: readonly string[]): string {
+  let root = process.cwd();
+  while (paths.some((p) => within(root, resolve(p)) === undefined) && root !== dirname(root)) root = dirname(root);
+  return root;
+}

@@ -1,0 +1,47 @@
+/** The files that a build reads, each read once; a watcher says which to read anew. */
+import { readFileSync } from "node:fs";
+import { isAbsolute, join, relative } from "node:path";
+import { hashOf } from "./hash.ts";
+
+/** Stands for a file that is not there. */
+export const MISSING = "-";
+
+export class SourceCache {
+  readonly #root: string;
+  readonly #hashes = new Map<string, string>();
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** The hash of a file, relative to the root, as it was when it was first asked for; MISSING if it cannot be read. */
+  hash(path: string): string {
+    const old = this.#hashes.get(path);
+    if (old !== undefined) return old;
+    let made = MISSING;
+    try {
+      made = hashOf(readFileSync(join(this.#root, path)));
+    } catch {
+      // Whoever needs its text says why there is none.
+    }
+    this.#hashes.set(path, made);
+    return made;
+  }
+
+  /** Of these paths, those whose content is not what it was. Paths that nobody asked for count as changed. */
+  changed(paths: Iterable<string>): string[] {
+    return [...paths].filter((path) => {
+      const old = this.#hashes.get(path);
+      this.#hashes.delete(path);
+      return old === undefined || this.hash(path) !== old;
+    });
+  }
+}
+
+/** A path within the root with forward slashes; undefined if it lies outside. */
+export function within(root: string, path: string): string | undefined {
+  const inside = relative(root, path);
+  return inside === ".." || inside.startsWith("../") || inside.startsWith("..\\") || isAbsolute(inside)
+    ? undefined
+    : inside.replaceAll("\\", "/");
+}

@@ -1,0 +1,130 @@
+/** Neighbours of a schedule: one field changed by one step. Not all are legal; `apply` says. */
+import type {
+  ContractionSchedule,
+  ElementwiseSchedule,
+  ReductionSchedule,
+  RowSchedule,
+  ScanSchedule,
+  ScatterSchedule,
+  Schedule,
+  Threads,
+  TransposeSchedule,
+} from "../schedule/schedule.ts";
+
+const VECTORS = [1, 2, 4] as const;
+
+/** Twice and half of it, within 1 … most. */
+function around(n: number, most: number): readonly number[] {
+  return [n * 2, Math.floor(n / 2)].filter((x) => x >= 1 && x <= most);
+}
+function threadsAround(n: number): readonly Threads[] {
+  return around(n, 1024) as readonly Threads[];
+}
+function others<T>(all: readonly T[], own: T): readonly T[] {
+  return all.filter((x) => x !== own);
+}
+
+/** Each list has one field's other values. */
+type Steps<S> = { readonly [K in keyof S]?: readonly S[K][] };
+
+function changed<S extends Schedule>(s: S, steps: Steps<S>): S[] {
+  return (Object.entries(steps) as [keyof S, readonly S[keyof S][]][]).flatMap(([name, values]) =>
+    values.map((v) => ({ ...s, [name]: v })),
+  );
+}
+
+/** The neighbours, in a fixed order. */
+export function neighbours(s: Schedule): readonly Schedule[] {
+  const vector = others(VECTORS, s.vector);
+  switch (s.kind) {
+    case "elementwise":
+      return changed<ElementwiseSchedule>(s, { vector, threads: threadsAround(s.threads), each: around(s.each, 16) });
+    case "contraction":
+      return contractions(s);
+    case "row":
+      return changed<RowSchedule>(s, {
+        vector,
+        rows: around(s.rows, 64),
+        threads: threadsAround(s.threads),
+        hold: s.hold > 0 ? around(s.hold, 32) : [],
+        pass: others(["held", "online", "reread"] as const, s.pass),
+        block: around(s.block, 128),
+        combine: others(["workgroup", "subgroup"] as const, s.combine ?? "workgroup"),
+        across: [!s.across],
+        each: around(s.each ?? 1, 16),
+      }).flatMap((r) => holds(s, r));
+    case "reduction":
+      return changed<ReductionSchedule>(s, {
+        vector,
+        threads: threadsAround(s.threads),
+        each: around(s.each, 64),
+        columns: around(s.columns, 64),
+        parts: around(s.parts, 4096),
+        combine: others(["workgroup", "subgroup"] as const, s.combine),
+      });
+    case "scan":
+      return changed<ScanSchedule>(s, {
+        vector,
+        threads: threadsAround(s.threads),
+        each: around(s.each, 16),
+        form: others(["carry", "blocks"] as const, s.form),
+      });
+    case "transpose":
+      return changed<TransposeSchedule>(s, {
+        vector,
+        tile: others([8, 16, 32] as const, s.tile),
+        each: around(s.each, 8),
+        pad: others([0, 1] as const, s.pad),
+      });
+    case "scatter":
+      return changed<ScatterSchedule>(s, {
+        vector,
+        threads: threadsAround(s.threads),
+        method: others(["own", "sort", "atomic", "cas"] as const, s.method),
+      });
+    default:
+      return s satisfies never;
+  }
+}
+
+/** A held row has as many units an invocation as its threads and lanes leave; a row that is not held keeps none. */
+function holds(from: RowSchedule, to: RowSchedule): readonly RowSchedule[] {
+  if (to.pass !== "held") return [{ ...to, hold: 0 }];
+  if (from.pass !== "held") return [1, 2, 4, 8, 16].map((hold) => ({ ...to, hold }));
+  const hold = Math.ceil((from.hold * from.threads * from.vector) / (to.threads * to.vector));
+  return hold === to.hold ? [to] : [to, { ...to, hold }];
+}
+
+function contractions(s: ContractionSchedule): readonly ContractionSchedule[] {
+  const [m, n] = s.reg;
+  const [tm, tn, tk] = s.threads;
+  const staged = s.stage !== "none";
+  const made = changed<ContractionSchedule>(s, {
+    vector: others(VECTORS, s.vector),
+    reg: [...around(m, 64).map((x) => [x, n] as const), ...around(n, 64).map((x) => [m, x] as const)],
+    threads: [
+      ...around(tm, 64).map((x) => [x, tn, tk] as const),
+      ...around(tn, 64).map((x) => [tm, x, tk] as const),
+      ...around(tk, 64).map((x) => [tm, tn, x] as const),
+    ],
+    rowFrom: tm === 1 ? others(["thread", "workgroup"] as const, s.rowFrom) : [],
+    tileK: around(s.tileK, 64),
+    buffers: staged ? others([1, 2] as const, s.buffers) : [],
+    pad: staged ? others([0, 1, 4] as const, s.pad) : [],
+    splitK: around(s.splitK, 64),
+    along: others(["n", "m", "k"] as const, s.along ?? "n"),
+    epilogue: others(["inline", "loop"] as const, s.epilogue ?? "inline"),
+    batches: staged ? [] : around(s.batches, 64),
+  });
+  const stages: readonly ContractionSchedule[] = others(["none", "a", "b", "both"] as const, s.stage).map((stage) =>
+    stage === "none"
+      ? { ...s, stage, buffers: 1, pad: 0, subgroup: "none" }
+      : { ...s, stage, pad: 1, tileK: Math.max(8, s.tileK), subgroup: "none" },
+  );
+  // The same tile in other proportions.
+  const turned: readonly ContractionSchedule[] = [
+    { ...s, reg: [n, m] },
+    { ...s, threads: [tn, tm, tk] },
+  ];
+  return [...made, ...stages, ...turned];
+}

@@ -4,6 +4,7 @@
  * Exit codes: 0 fine, 1 diagnostics, 2 usage, 3 no device or a device error.
  */
 import { Command, CommanderError, Option } from "commander";
+import { findConfig } from "../project/find.ts";
 import { VERSION } from "../version.ts";
 import { CliError, EXIT, type GlobalOptions, reportFailure } from "./context.ts";
 
@@ -41,13 +42,23 @@ export function makeCommand(): Command {
     .configureOutput({ writeErr: (text) => process.stderr.write(text) });
 
   withBindings(program.command("build", { isDefault: false }))
-    .description("type-check and write .wgsl files and plans")
-    .argument("[files...]", ".ein files or folders", [])
+    .description("compile a project, or .ein files that are named, to modules")
+    .argument("[files...]", ".ein files or folders; without any, the project's", [])
+    .option("-p, --project <path>", "folder or file of the configuration (default: fusum.config.json, here or above)")
+    .option("--init", "write a fusum.config.json to begin with")
+    .option("-w, --watch", "build again whenever a file changes")
+    .option("--preserveWatchOutput", "do not clear the screen while watching")
     .option("--outDir <dir>", "where to write (default: beside the source)")
     .option("--noEmit", "check only")
-    .option("--function <name>", "only this function (repeatable)", collect, [])
+    .option("--incremental", "leave alone what has not changed (a project's default)")
+    .option("--no-incremental", "compile everything anew")
+    .option("--sourceMap", "source maps of modules")
+    .option("--threads <n>", "threads that compile (default: as many as pay)")
+    .option("--function <name>", "only this function, of what is printed (repeatable)", collect, [])
     .addOption(
-      new Option("--emit <what>", "print a stage instead of writing files").choices([
+      new Option("--emit <what>", "files to write (`module` or `plans`), or a stage to print").choices([
+        "module",
+        "plans",
         "ast",
         "tensor",
         "fused",
@@ -115,14 +126,26 @@ export function makeCommand(): Command {
   return program;
 }
 
+/** `fusum`, `fusum -w` and `fusum model.ein` build, as with `tsc`; `fusum` where there is no project says what there is. */
+function withDefaultCommand(argv: readonly string[]): string[] {
+  const rest = argv.filter((a) => !/^--(json|strict|pretty(=.*)?)$/.test(a));
+  const first = rest[0];
+  const builds =
+    first === undefined
+      ? findConfig(process.cwd()) !== undefined
+      : (first.startsWith("-") && !/^(-h|--help|-v|--version)$/.test(first)) || first.endsWith(".ein");
+  return builds ? ["build", ...argv] : [...argv];
+}
+
 export async function main(argv: readonly string[]): Promise<number> {
   const command = makeCommand();
   try {
-    if (argv.length === 0) {
+    const args = withDefaultCommand(argv);
+    if (args.length === 0) {
       command.outputHelp();
       return EXIT.usage;
     }
-    await command.parseAsync([...argv], { from: "user" });
+    await command.parseAsync(args, { from: "user" });
     return EXIT.fine;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.fine : EXIT.usage;

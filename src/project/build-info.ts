@@ -63,8 +63,15 @@ export function printBuildInfo(info: BuildInfo): string {
   return `${JSON.stringify(JSON.parse(canonical(info)), null, 1)}\n`;
 }
 
+let ownId: string | undefined;
+
 /** Which compiler: its version, and in a checkout, where that stands still, what its sources hold. */
 export function compilerId(version: string): string {
+  ownId ??= readCompilerId(version);
+  return ownId;
+}
+
+function readCompilerId(version: string): string {
   if (!import.meta.url.endsWith(".ts")) return version;
   const root = join(import.meta.dirname, "../..");
   const files = globSync(["grammar/**/*.ts", "ir/**/*.ts", "codegen/**/*.ts", "src/**/*.{ts,ein}"], {

@@ -85,7 +85,7 @@ export async function buildProject(state: BuildState, hooks: BuildHooks = {}): P
   if (!hasErrors(found)) found.push(...inputDiagnostics(project, files));
   if (hasErrors(found))
     return { diagnostics: distinctSorted(found), written: [], removed: [], compiled: 0, unchanged: 0 };
-  const dirty = files.filter((file) => !isCurrent(state, file));
+  const dirty = dueOf(state, files);
   state.verified = true;
   const results = await compileUnits(
     dirty,
@@ -110,6 +110,16 @@ export async function buildProject(state: BuildState, hooks: BuildHooks = {}): P
     compiled: dirty.length,
     unchanged: files.length - dirty.length,
   };
+}
+
+/** Whether a build would do anything: sources were added, changed or removed. */
+export function isDue(state: BuildState): boolean {
+  const files = state.project.find();
+  return files.length !== state.units.size || dueOf(state, files).length > 0;
+}
+
+function dueOf(state: BuildState, files: readonly string[]): string[] {
+  return files.filter((file) => !isCurrent(state, file));
 }
 
 /** Whether nothing that was read for a source has changed since, and its outputs are as they were written. */

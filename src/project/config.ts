@@ -1,6 +1,5 @@
 /** `fusum.config.json`: JSON with comments, checked against the published schema; every complaint has its place in the file. */
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { readFileSync } from "node:fs";
 import {
   findNodeAtLocation,
   getNodeValue,
@@ -14,8 +13,6 @@ import type { Span } from "../../grammar/span.ts";
 import type { ConstValue } from "../api/program.ts";
 import type { Specialisation } from "../module/index.ts";
 import type { Target } from "../schedule/applied.ts";
-
-export const CONFIG_NAME = "fusum.config.json";
 
 export type EmitKind = "module" | "wgsl" | "plans";
 
@@ -60,29 +57,14 @@ export interface ConfigFile {
   readonly spanOf: (path: readonly (string | number)[], key?: boolean) => Span;
 }
 
-/** The configuration of a folder or of a file that is named; undefined if there is none. */
-export function configAt(path: string): string | undefined {
-  const file = statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, CONFIG_NAME) : path;
-  return existsSync(file) ? resolve(file) : undefined;
-}
-
-/** The nearest configuration in a folder or above it. */
-export function findConfig(folder: string): string | undefined {
-  for (let at = resolve(folder); ; at = dirname(at)) {
-    const file = join(at, CONFIG_NAME);
-    if (existsSync(file)) return file;
-    if (at === dirname(at)) return undefined;
-  }
-}
-
 /**
- * Reads and checks a configuration. `shown` is what diagnostics call it. `known` says that this text was found valid before, which
+ * Reads and checks a configuration. `shown` is what diagnostics call it. `known` says that a text was found valid before, which
  * saves loading the validator. Throws what the file system throws.
  */
 export async function readConfig(
   path: string,
   shown: string,
-  known: (text: string) => boolean = () => false,
+  known: (text: string, value: unknown) => boolean = () => false,
 ): Promise<ConfigFile> {
   const text = readFileSync(path, "utf8").replace(/^\uFEFF/, "");
   const errors: ParseError[] = [];
@@ -99,7 +81,7 @@ export async function readConfig(
   if (!tree || broken.length > 0) return { path, text, config: {}, diagnostics: broken.slice(0, 1), spanOf };
   const value: unknown = getNodeValue(tree);
   const diagnostics = [...duplicates(tree, shown)];
-  if (!known(text)) {
+  if (!known(text, value)) {
     const { validate } = await import("./schema.ts");
     diagnostics.push(...validate(value, spanOf));
   }

@@ -49,7 +49,7 @@ function regexOf(pattern: string): RegExp {
 }
 
 /** `node_modules` and dot folders are never searched, unless a pattern names them before its first wildcard. */
-function hidden(path: string, base: string): boolean {
+export function hidden(path: string, base: string): boolean {
   const below = base === "" ? path : path.slice(base.length + 1);
   return path.startsWith(base) && below.split("/").some((part) => part === "node_modules" || part.startsWith("."));
 }

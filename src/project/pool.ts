@@ -29,6 +29,7 @@ export async function compileUnits(
   onDone: (done: number) => void = () => undefined,
   workers: number = workersFor(files.length),
 ): Promise<readonly UnitResult[]> {
+  if (files.length === 0) return [];
   const results = new Map<string, UnitResult>();
   const add = (r: UnitResult): void => {
     results.set(r.file, r);

@@ -5,8 +5,9 @@ import { type Diagnostic, diagnostic } from "../../grammar/diagnostic.ts";
 import type { ConstValue } from "../api/program.ts";
 import type { Specialisation } from "../module/index.ts";
 import { DEFAULT_TARGET, type Target } from "../schedule/target.ts";
+import { compilerId, readBuildInfo } from "./build-info.ts";
 import type { ConfigFile, EmitKind, ProjectConfig, TargetConfig } from "./config.ts";
-import { baseOf, discover, type Matcher, matcher, normalised } from "./glob.ts";
+import { baseOf, discover, normalised } from "./glob.ts";
 import { canonical, hashOf } from "./hash.ts";
 import { within } from "./sources.ts";
 
@@ -40,8 +41,9 @@ export interface Project {
   readonly buildInfo: string | undefined;
   /** Sources that are there now, relative to the root, in order. */
   readonly find: () => readonly string[];
-  readonly matches: Matcher;
+  /** Patterns relative to the root; what they exclude. */
   readonly include: readonly string[];
+  readonly exclude: readonly string[];
   /** About the configuration: it names what is not there. */
   readonly diagnostics: readonly Diagnostic[];
 }
@@ -76,7 +78,7 @@ function unitSettings(root: string, c: ProjectConfig, o: Overrides): UnitSetting
   return {
     root,
     rootDir: normalised(c.rootDir ?? "."),
-    emit: o.emit ?? c.emit ?? ["module"],
+    emit: o.emit ?? c.emit ?? ["plans"],
     sourceMap: o.sourceMap ?? c.sourceMap ?? false,
     arbitraryExtensions: c.arbitraryExtensions ?? false,
     targets: targets.map(targetFrom),
@@ -95,17 +97,34 @@ export function settingsHash(p: Project, hashOfFile: (path: string) => string): 
   return hashOf(canonical({ ...unit, outDir, cache: unit.schedules === undefined ? "" : hashOfFile(unit.schedules) }));
 }
 
+/** Where a configuration's outputs go and where its build info lies; it need not be valid yet. */
+function placesOf(root: string, c: ProjectConfig, o: Overrides): { outDir: string; own: boolean; buildInfo: string } {
+  const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
+  const named = text(c.outDir);
+  const own = o.outDir !== undefined || named !== undefined;
+  const outDir = o.outDir !== undefined ? resolve(o.outDir) : resolve(root, named ?? text(c.rootDir) ?? ".");
+  return { outDir, own, buildInfo: resolve(own ? outDir : root, text(c.buildInfo) ?? BUILD_INFO_NAME) };
+}
+
+/** For `readConfig`: whether the last build found this text valid. */
+export function wasValid(path: string, version: string, o: Overrides): (text: string, value: unknown) => boolean {
+  return (text, value) => {
+    if (typeof value !== "object" || value === null) return false;
+    const info = readBuildInfo(placesOf(dirname(path), value, o).buildInfo);
+    return info?.config === hashOf(text) && info.compiler === compilerId(version);
+  };
+}
+
 /** The project of a configuration file. Its `diagnostics` are those of the configuration and of the paths in it. */
 export function projectOf(config: ConfigFile, o: Overrides): Project {
   const root = dirname(config.path);
   const c = config.config;
   const unit = unitSettings(root, c, o);
-  const outDir = o.outDir !== undefined ? resolve(o.outDir) : resolve(root, c.outDir ?? unit.rootDir);
-  const hasOutDir = o.outDir !== undefined || c.outDir !== undefined;
+  const { outDir, own, buildInfo } = placesOf(root, c, o);
   const inside = within(root, outDir);
   const patterns = {
     include: c.include ?? ["**/*.ein"],
-    exclude: [...(c.exclude ?? []), ...(hasOutDir && inside ? [inside] : [])],
+    exclude: [...(c.exclude ?? []), ...(own && inside ? [inside] : [])],
   };
   return {
     config,
@@ -113,10 +132,9 @@ export function projectOf(config: ConfigFile, o: Overrides): Project {
     outDir,
     noEmit: o.noEmit ?? false,
     incremental: o.incremental ?? c.incremental ?? true,
-    buildInfo: resolve(hasOutDir ? outDir : root, c.buildInfo ?? BUILD_INFO_NAME),
+    buildInfo,
     find: () => discover(root, patterns),
-    matches: matcher(patterns),
-    include: patterns.include,
+    ...patterns,
     diagnostics: [...config.diagnostics, ...(config.diagnostics.length > 0 ? [] : pathDiagnostics(config, root))],
   };
 }
@@ -157,8 +175,6 @@ export function projectOfFiles(paths: readonly string[], find: () => readonly st
   const rootDir = commonFolder(paths.map((p, i) => (statSync(p).isDirectory() ? include[i]! : parentOf(include[i]!))));
   const unit = { ...unitSettings(root, {}, o), rootDir };
   const outDir = resolve(o.outDir ?? join(root, rootDir));
-  const named = new Set(include);
-  const below = matcher({ include, exclude: [] });
   return {
     config: undefined,
     unit,
@@ -167,8 +183,8 @@ export function projectOfFiles(paths: readonly string[], find: () => readonly st
     incremental: o.incremental ?? false,
     buildInfo: o.incremental ? join(outDir, BUILD_INFO_NAME) : undefined,
     find: () => [...new Set(find().map(local))].sort(),
-    matches: (path) => named.has(path) || below(path),
     include,
+    exclude: [],
     diagnostics: [],
   };
 }

@@ -17,7 +17,13 @@ export function readSchema(): Record<string, unknown> {
 
 /** One diagnostic for each place of the configuration that the schema does not allow. */
 export function validate(config: unknown, spanOf: SpanOf): Diagnostic[] {
-  const check = new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true }).compile(readSchema());
+  const check = new Ajv({
+    allErrors: true,
+    allowUnionTypes: true,
+    verbose: true,
+    validateSchema: false,
+    meta: false,
+  }).compile(readSchema());
   if (check(config)) return [];
   const errors = check.errors ?? [];
   // Each branch of an `anyOf` complains; the one that got deepest says most.

@@ -28,13 +28,9 @@ export class SourceCache {
     return made;
   }
 
-  /** Of these paths, those whose content is not what it was. Paths that nobody asked for count as changed. */
-  changed(paths: Iterable<string>): string[] {
-    return [...paths].filter((path) => {
-      const old = this.#hashes.get(path);
-      this.#hashes.delete(path);
-      return old === undefined || this.hash(path) !== old;
-    });
+  /** These may have changed. */
+  forget(paths: Iterable<string>): void {
+    for (const path of paths) this.#hashes.delete(path);
   }
 }
 

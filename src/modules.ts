@@ -53,7 +53,7 @@ export interface ModuleGraph {
 }
 
 /** Where a name that nobody imported is looked for, so that the error can say so. */
-const LIBRARY: readonly string[] = ["std/nn", "std/linalg", "std/array", "std/math", "std/image"];
+export const LIBRARY: readonly string[] = ["std/nn", "std/linalg", "std/array", "std/math", "std/image", "std/signal"];
 
 interface Loading {
   readonly options: LoadOptions;

@@ -105,6 +105,21 @@ export function makeCommand(): Command {
       await check(files, c.optsWithGlobals());
     });
 
+  withAdapter(withBindings(program.command("tune")))
+    .description("search the schedules of a file's functions on a device, and keep the best in a cache")
+    .argument("<file>", ".ein file")
+    .argument("[functions...]", "exported functions (default: all)", [])
+    .option("--sizes <NAME=N,…>", "what free extents are tuned for where they stay free (default: 256 each)", collect, [])
+    .option("--budget <time>", "time for all of it: 90s, 2m", "60s")
+    .option("--trials <n>", "the most schedules that are tried of a kernel")
+    .option("--seed <n>", "seed of the arguments and of what is tried", "1")
+    .option("--portable", "with WebGPU's guaranteed limits only, for builds that run everywhere")
+    .option("-o, --out <FILE>", "cache to add to")
+    .action(async (file: string, functions: string[], _o: unknown, c: Command) => {
+      const { tune } = await import("./tune.ts");
+      await tune(file, functions, c.optsWithGlobals());
+    });
+
   withBindings(program.command("explain"))
     .description("kernels, fusion decisions, flops, bytes and memory of a function")
     .argument("<file>", ".ein file")
@@ -122,6 +137,15 @@ export function makeCommand(): Command {
     .action(async (files: string[], _o: unknown, c: Command) => {
       const { format } = await import("./fmt.ts");
       await format(files, c.optsWithGlobals());
+    });
+
+  program
+    .command("lsp")
+    .description("language server for editors")
+    .option("--stdio", "speak over standard input and output (the default)")
+    .action(async () => {
+      const { serve } = await import("./lsp.ts");
+      serve(VERSION);
     });
   return program;
 }

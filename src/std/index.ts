@@ -25,3 +25,10 @@ export function resolveStd(specifier: string): string | undefined {
     return undefined;
   }
 }
+
+/** Where the text of `std/nn` and the like lies on disk; undefined if there is no such module or no file system. */
+export function stdFile(specifier: string): URL | undefined {
+  if (resolveStd(specifier) === undefined || !globalThis.process?.getBuiltinModule) return undefined;
+  const url = new URL(`./${specifier.slice("std/".length)}.ein`, import.meta.url);
+  return globalThis.process.getBuiltinModule("node:fs").existsSync(url) ? url : undefined;
+}

@@ -1,0 +1,67 @@
+/** Interleaved rounds: A B C A B C, so that whatever else the machine does meets every contender alike. */
+import type { Wait } from "../runtime/context.ts";
+
+export interface Contender {
+  readonly name: string;
+  /** Enqueues one whole run and resolves when the device has done it. Called `times` over, it enqueues all first. */
+  run(times: number): Promise<void>;
+}
+
+export interface Timing {
+  readonly name: string;
+  /** Milliseconds of one run, one sample a round; the same index is the same round for everyone. */
+  readonly ms: readonly number[];
+}
+
+export interface ClockOptions {
+  readonly rounds: number;
+  /** Samples aim at this many milliseconds: fast runs are enqueued several at a time. */
+  readonly sampleMs: number;
+  /** A contender slower than this in its first round gets few rounds. */
+  readonly slowMs: number;
+  readonly wait: Wait;
+}
+
+const MOST_AT_ONCE = 50;
+const FEW_ROUNDS = 3;
+
+/** Every contender has run at least once before: pipelines are made and memory is there. */
+export async function race(contenders: readonly Contender[], o: ClockOptions): Promise<Timing[]> {
+  const sample = async (c: Contender, times: number): Promise<number> => {
+    const start = performance.now();
+    await o.wait(c.run(times));
+    return (performance.now() - start) / times;
+  };
+  const plan: { readonly c: Contender; readonly times: number; readonly slow: boolean; readonly ms: number[] }[] = [];
+  for (const c of contenders) {
+    const warm = Math.min(await sample(c, 1), await sample(c, 1));
+    const times = Math.max(1, Math.min(MOST_AT_ONCE, Math.round(o.sampleMs / warm)));
+    plan.push({ c, times, slow: warm > o.slowMs, ms: [] });
+  }
+  for (let round = 0; round < o.rounds; round++)
+    for (const p of plan) if (!p.slow || round < FEW_ROUNDS) p.ms.push(await sample(p.c, p.times));
+  return plan.map((p) => ({ name: p.c.name, ms: p.ms }));
+}
+
+/** The value below which a share `q` of the values lies, interpolated. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (sorted.length - 1) * q;
+  const [low, high] = [sorted[Math.floor(at)] ?? Number.NaN, sorted[Math.ceil(at)] ?? Number.NaN];
+  return low + (high - low) * (at - Math.floor(at));
+}
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+export interface Ratio {
+  readonly median: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** How many times as long `other` takes as `ours`, round by round: the median and the quartiles of it. */
+export function ratio(ours: Timing, other: Timing): Ratio {
+  const each = other.ms.map((t, i) => t / (ours.ms[i] ?? Number.NaN));
+  return { median: median(each), low: quantile(each, 0.25), high: quantile(each, 0.75) };
+}

@@ -1,0 +1,109 @@
+/**
+ * `npm run bench -- [options]`: our programs and the peers' on one adapter in one process, in interleaved rounds. Results are compared
+ * before anything is timed. Exits 1 if a result of ours is wrong.
+ */
+import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { ADAPTERS, type AdapterName, openArena } from "./adapter.ts";
+import { type Field, measure, oneLine } from "./measure.ts";
+import type { Peer } from "./peers/peer.ts";
+import { htmlReport } from "./report/html.ts";
+import { markdownSection, progressLine } from "./report/markdown.ts";
+import { updateReadme } from "./report/readme.ts";
+import type { BenchResult, WorkloadResult } from "./result.ts";
+import { measureRoofline } from "./roofline.ts";
+import { WORKLOADS } from "./workloads/index.ts";
+
+const HELP = `usage: npm run bench -- [options]
+  --adapter A      ${ADAPTERS.join(", ")} (default: software, the embedded one)
+  --only TEXT      workloads whose name contains one of these words (comma-separated)
+  --against P      peers: jax, tfjs, or none (default: jax,tfjs)
+  --lab FOLDER     hand-written kernels beside ours, from a folder of scripts
+  --rounds N       interleaved rounds (default: 9)
+  --quick          three rounds
+  --json FILE      everything that was measured
+  --html FILE      a report with charts, self-contained
+  --write          put the table into bench/README.md
+  --list           names of the workloads`;
+
+const OPENERS: Readonly<
+  Record<string, (wait: Parameters<typeof import("./peers/jax.ts").openJax>[0]) => Promise<Peer>>
+> = {
+  jax: async (wait) => (await import("./peers/jax.ts")).openJax(wait),
+  tfjs: async (wait) => (await import("./peers/tfjs.ts")).openTfjs(wait),
+};
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      adapter: { type: "string", default: "software" },
+      only: { type: "string" },
+      against: { type: "string", default: "jax,tfjs" },
+      lab: { type: "string" },
+      rounds: { type: "string", default: "9" },
+      quick: { type: "boolean", default: false },
+      json: { type: "string" },
+      html: { type: "string" },
+      write: { type: "boolean", default: false },
+      list: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  const against = values.against === "none" ? [] : values.against.split(",");
+  const rounds = values.quick ? 3 : Number(values.rounds);
+  const unknown = against.find((p) => !(p in OPENERS));
+  if (values.help || unknown || !ADAPTERS.includes(values.adapter as AdapterName) || !(rounds >= 1)) {
+    process.stderr.write(`${unknown ? `no such peer: ${unknown}\n` : ""}${HELP}\n`);
+    return values.help ? 0 : 2;
+  }
+  const words = values.only?.split(",");
+  const chosen = WORKLOADS.filter((w) => !words || words.some((t) => w.name.includes(t) || w.family === t));
+  if (values.list) {
+    process.stdout.write(`${chosen.map((w) => w.name).join("\n")}\n`);
+    return 0;
+  }
+  const arena = await openArena(values.adapter as AdapterName);
+  const { info } = arena.device;
+  const peers: Peer[] = [];
+  for (const name of against) peers.push(await OPENERS[name]!(arena.wait));
+  const lab = values.lab ? await (await import("./peers/lab.ts")).openLab(values.lab, arena.wait) : undefined;
+  const field: Field = {
+    arena,
+    peers,
+    ...(lab ? { lab } : {}),
+    clock: { rounds, sampleMs: info.kind === "software" ? 4 : 20, slowMs: 400, wait: arena.wait },
+  };
+  process.stdout.write(`${info.name}, ${peers.map((p) => `${p.name} ${p.version}`).join(", ")}\n`);
+  const roofline = await measureRoofline(arena.device, arena.wait);
+  const results: WorkloadResult[] = [];
+  let wrong = 0;
+  for (const w of chosen) {
+    if (w.gpuOnly && info.kind !== "gpu") continue;
+    try {
+      const r = await measure(w, field);
+      results.push(r);
+      process.stdout.write(`${progressLine(r)}\n`);
+    } catch (e) {
+      wrong++;
+      process.stdout.write(`${w.name.padEnd(32)} failed: ${oneLine(e)}\n`);
+    }
+  }
+  const all: BenchResult = {
+    adapter: { name: info.name, driver: info.driver, kind: info.kind, features: info.features },
+    cores: availableParallelism(),
+    node: process.version,
+    versions: Object.fromEntries(peers.map((p) => [p.name, p.version])),
+    rounds,
+    roofline,
+    results,
+  };
+  process.stdout.write(`\n${markdownSection(all)}`);
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(all, undefined, 1)}\n`);
+  if (values.html) writeFileSync(values.html, htmlReport([all]));
+  if (values.write) updateReadme(all);
+  return wrong > 0 ? 1 : 0;
+}
+
+// Peers keep timers and devices alive.
+process.exit(await main());

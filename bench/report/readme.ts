@@ -1,0 +1,27 @@
+/** Puts the table of one adapter into bench/README.md; the rest of the file stays. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BenchResult } from "../result.ts";
+import { markdownSection } from "./markdown.ts";
+
+const FILE = join(import.meta.dirname, "..", "README.md");
+
+const PREAMBLE = `# Benchmark
+
+Fusum beside [jax-js](https://github.com/ekzhang/jax-js) and TensorFlow.js's WebGPU backend: one process, one adapter, devices with the
+same limits, interleaved rounds. Each row's results are compared first: ours with the interpreter, within the bound that is derived from
+the program; the peers' with ours. × says how many times as long the other takes, the median over the rounds (and the quartiles).
+Everybody's waiting leaves the processor to a software adapter. The share of the roofline is the time that the row's arithmetic or
+its traffic would take at the ceilings, over ours; a row that stays in caches can exceed it.
+
+\`npm run bench -- --adapter software --write\` writes the section of its adapter below; \`npm run bench -- --help\` lists the options.
+`;
+
+export function updateReadme(b: BenchResult): void {
+  const old = existsSync(FILE) ? readFileSync(FILE, "utf8") : PREAMBLE;
+  const sections = old.split(/^(?=## )/m).slice(1);
+  const heading = `## ${b.adapter.name}\n`;
+  const kept = sections.filter((s) => !s.startsWith(heading));
+  const all = [...kept.map((s) => s.trimEnd()), markdownSection(b).trimEnd()].sort();
+  writeFileSync(FILE, `${PREAMBLE}\n${all.join("\n\n")}\n`);
+}

@@ -23,6 +23,8 @@ export interface RaceEntrant {
 /** Whatever makes plans: a compiled program. `Options` are its own, with the adapter to choose schedules for. */
 export interface PlanSource<Options> {
   plan(name: string, options: Options): Plan | Promise<Plan>;
+  /** The plan of schedules that are searched on the device first, for `load` with `tune`. */
+  tunedPlan?(device: Device, name: string, options: Options): Promise<Plan>;
 }
 
 export interface WrapOptions {
@@ -68,8 +70,8 @@ export class Device {
   }
 
   /**
-   * Plans a function of a program for this device's adapter and loads it. `options` go to the program (extents, consts, …).
-   * Rejects with what the program throws, and as loadPlan does.
+   * Plans a function of a program for this device's adapter and loads it. `options` go to the program (extents, consts, …); with `tune`
+   * its kernels' schedules are searched here first, which takes seconds. Rejects with what the program throws, and as loadPlan does.
    */
   async load<Options extends { readonly adapter?: AdapterInfo }>(
     program: PlanSource<Options>,
@@ -78,7 +80,8 @@ export class Device {
   ): Promise<LoadedKernel> {
     this.#context.check(name);
     const all = { ...options, adapter: this.info } as unknown as Options;
-    return this.loadPlan(await program.plan(name, all));
+    const tuned = "tune" in all && all.tune ? program.tunedPlan?.(this, name, all) : undefined;
+    return this.loadPlan(await (tuned ?? program.plan(name, all)));
   }
 
   /**

@@ -12,6 +12,9 @@ import type { FunctionSignature } from "../elaborate/signature.ts";
 import type { ModuleGraph } from "../modules.ts";
 import { DEFAULT_TARGET } from "../schedule/applied.ts";
 import { type ScheduleCache, scheduleFrom } from "../tune/cache.ts";
+import type { TuneDevice } from "../tune/device.ts";
+import type { LoadTuneOptions } from "../tune/load.ts";
+import type { Tuned, TuneOptions } from "../tune/tune.ts";
 import { CompileError } from "./error.ts";
 import { interpretArrays } from "./interpret.ts";
 
@@ -37,6 +40,8 @@ export interface LowerOptions extends FunctionOptions {
   readonly schedule?: CompileOptions["schedule"];
   /** Tuned schedules: those for this adapter, regions and extents are used where they are legal, the default ones elsewhere. */
   readonly schedules?: ScheduleCache;
+  /** For `device.load`: searches the schedules there first. */
+  readonly tune?: boolean | LoadTuneOptions;
 }
 
 export interface DerivativeOptions {
@@ -122,6 +127,33 @@ export class Program {
   /** What a device needs to run a function; called by `device.load`. */
   plan(name: string, o: LowerOptions & { readonly provided?: readonly string[] } = {}): Plan {
     return this.compiled(name, o).plan;
+  }
+
+  /**
+   * Searches the schedules of a function's kernels on a device. The cache that it resolves to is for `schedules` of `device.load`,
+   * `plan` and `fusum build`, and can be written to a file (`writeCache`). Rejects with CompileError, TuneError, DeviceError.
+   */
+  async tune(
+    device: TuneDevice,
+    name: string,
+    o: Omit<LowerOptions, "adapter"> & { readonly provided?: readonly string[] } & TuneOptions = {},
+  ): Promise<Tuned> {
+    const { fused } = this.compiled(name, { ...o, adapter: device.info });
+    const { tuneFused } = await import("../tune/tune.ts");
+    return tuneFused(device, fused, o);
+  }
+
+  /** The plan of a tuned function, for `device.load` with `tune`. What was tuned on the device already is not tuned again. */
+  async tunedPlan(
+    device: TuneDevice,
+    name: string,
+    o: LowerOptions & { readonly provided?: readonly string[] } = {},
+  ): Promise<Plan> {
+    const { tunedSchedules } = await import("../tune/load.ts");
+    const { tune, ...rest } = o;
+    const { fused } = this.compiled(name, rest);
+    const schedules = await tunedSchedules(device, fused, o.schedules, typeof tune === "object" ? tune : {});
+    return this.plan(name, { ...rest, schedules });
   }
 
   /**

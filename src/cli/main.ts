@@ -109,7 +109,12 @@ export function makeCommand(): Command {
     .description("search the schedules of a file's functions on a device, and keep the best in a cache")
     .argument("<file>", ".ein file")
     .argument("[functions...]", "exported functions (default: all)", [])
-    .option("--sizes <NAME=N,…>", "what free extents are tuned for where they stay free (default: 256 each)", collect, [])
+    .option(
+      "--sizes <NAME=N,…>",
+      "what free extents are tuned for where they stay free (default: 256 each)",
+      collect,
+      [],
+    )
     .option("--budget <time>", "time for all of it: 90s, 2m", "60s")
     .option("--trials <n>", "the most schedules that are tried of a kernel")
     .option("--seed <n>", "seed of the arguments and of what is tried", "1")

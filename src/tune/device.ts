@@ -13,9 +13,12 @@ export interface TuneArray {
 
 export interface TuneEntrant {
   readonly kernel: TuneKernel;
-  readonly buffers: Readonly<Record<string, GPUBuffer>>;
-  readonly sizes: Readonly<Record<string, number>>;
-  readonly inner: number;
+  readonly buffers: Readonly<
+    Record<string, GPUBuffer | { readonly buffer: GPUBuffer; readonly offset?: number; readonly size?: number }>
+  >;
+  readonly sizes?: Readonly<Record<string, number>>;
+  /** Runs in one pass. */
+  readonly inner?: number;
 }
 
 export interface TuneDevice {

@@ -2,6 +2,7 @@
 import type {
   ContractionSchedule,
   ElementwiseSchedule,
+  OnlineSchedule,
   ReductionSchedule,
   RowSchedule,
   ScanSchedule,
@@ -19,6 +20,9 @@ function around(n: number, most: number): readonly number[] {
 }
 function threadsAround(n: number): readonly Threads[] {
   return around(n, 1024) as readonly Threads[];
+}
+function pairsAround([a, b]: readonly [number, number], most: number): readonly (readonly [number, number])[] {
+  return [...around(a, most).map((x) => [x, b] as const), ...around(b, most).map((x) => [a, x] as const)];
 }
 function others<T>(all: readonly T[], own: T): readonly T[] {
   return all.filter((x) => x !== own);
@@ -41,6 +45,15 @@ export function neighbours(s: Schedule): readonly Schedule[] {
       return changed<ElementwiseSchedule>(s, { vector, threads: threadsAround(s.threads), each: around(s.each, 16) });
     case "contraction":
       return contractions(s);
+    case "online":
+      return changed<OnlineSchedule>(s, {
+        vector,
+        reg: pairsAround(s.reg, 64),
+        columns: around(s.columns, 64),
+        threads: pairsAround(s.threads, 256),
+        share: others(["subgroup", "workgroup"] as const, s.share),
+        tileK: around(s.tileK, 64),
+      });
     case "row":
       return changed<RowSchedule>(s, {
         vector,
@@ -101,7 +114,7 @@ function contractions(s: ContractionSchedule): readonly ContractionSchedule[] {
   const staged = s.stage !== "none";
   const made = changed<ContractionSchedule>(s, {
     vector: others(VECTORS, s.vector),
-    reg: [...around(m, 64).map((x) => [x, n] as const), ...around(n, 64).map((x) => [m, x] as const)],
+    reg: pairsAround(s.reg, 64),
     threads: [
       ...around(tm, 64).map((x) => [x, tn, tk] as const),
       ...around(tn, 64).map((x) => [tm, x, tk] as const),

@@ -2,6 +2,7 @@
 import type {
   ContractionSchedule,
   ElementwiseSchedule,
+  OnlineSchedule,
   ReductionSchedule,
   RowSchedule,
   ScanSchedule,
@@ -60,6 +61,14 @@ const FIELDS = {
     along: oneOf("n", "m", "k"),
     epilogue: oneOf("inline", "loop"),
   } satisfies Fields<ContractionSchedule>,
+  online: {
+    ...COMMON,
+    reg: tuple(whole(1, 512), whole(1, 512)),
+    columns: count,
+    threads: tuple(whole(1, 1024), whole(1, 1024)),
+    share: oneOf("subgroup", "workgroup"),
+    tileK: count,
+  } satisfies Fields<OnlineSchedule>,
   row: {
     ...COMMON,
     rows: count,

@@ -12,6 +12,7 @@ import type {
   PlanBuffer,
   PlanFact,
   PlanKernel,
+  PlanLoop,
   PlanSize,
   PlanStep,
   PlanSymbol,
@@ -45,12 +46,23 @@ export interface PlanParam {
   readonly folded?: boolean;
 }
 
+/** Kernels `first` to `end` (not included), repeated; see PlanLoop. Each `init` is copied to its carry before. */
+export interface PlannedLoop {
+  readonly first: number;
+  readonly end: number;
+  readonly rounds: Extent;
+  readonly carries: readonly { readonly carry: PlanValue; readonly init: PlanValue; readonly next: PlanValue }[];
+  readonly stacks: readonly { readonly stack: PlanValue; readonly value: PlanValue }[];
+}
+
 export interface PlanRequest {
   readonly name: string;
   readonly params: readonly PlanParam[];
   readonly results: readonly PlanParam[];
   readonly facts: readonly Fact[];
   readonly kernels: readonly PlannedKernel[];
+  /** By `first`, a loop before those within it. */
+  readonly loops?: readonly PlannedLoop[];
 }
 
 /** An extent as the plan's JSON. */
@@ -114,7 +126,25 @@ export function buildPlan(request: PlanRequest): Plan {
   const kernels: PlanKernel[] = [];
   const kernelIndex = new Map<string, number>();
   const steps: PlanStep[] = [];
-  for (const k of request.kernels) {
+  const loops: PlanLoop[] = [];
+  const ends: { readonly at: number; readonly loop: number }[] = [];
+  const closeLoops = (at: number): void => {
+    for (const e of ends) if (e.at === at) loops[e.loop] = { ...loops[e.loop]!, end: steps.length };
+  };
+  for (const [at, k] of request.kernels.entries()) {
+    closeLoops(at);
+    for (const l of request.loops ?? []) {
+      if (l.first !== at) continue;
+      for (const c of l.carries) steps.push({ copyFrom: add(c.init, "temporary"), copyTo: add(c.carry, "temporary") });
+      ends.push({ at: l.end, loop: loops.length });
+      loops.push({
+        first: steps.length,
+        end: steps.length,
+        rounds: planSize(l.rounds),
+        swaps: l.carries.map((c) => [add(c.carry, "temporary"), add(c.next, "temporary")] as const),
+        stacks: l.stacks.map((s) => ({ stack: add(s.stack, "temporary"), value: add(s.value, "temporary") })),
+      });
+    }
     for (const c of k.copies) steps.push({ copyFrom: add(c.from, "temporary"), copyTo: add(c.to, "temporary") });
     for (const f of k.fills) steps.push({ fill: add(f.value, "temporary"), pattern: f.pattern });
     let index = kernelIndex.get(k.kernel.wgsl);
@@ -131,6 +161,7 @@ export function buildPlan(request: PlanRequest): Plan {
     }
     steps.push({ kernel: index, buffers: k.values.map((v) => add(v, "temporary")), groups: k.groups });
   }
+  closeLoops(request.kernels.length);
 
   return {
     version: 1,
@@ -141,9 +172,10 @@ export function buildPlan(request: PlanRequest): Plan {
     facts: request.facts.map(
       (f): PlanFact => ({ left: planSize(f.left), relation: f.relation, right: planSize(f.right), message: f.message }),
     ),
-    buffers: withSlots(buffers, steps),
+    buffers: withSlots(buffers, steps, loops),
     kernels,
     steps,
+    ...(loops.length > 0 ? { loops } : {}),
   };
 }
 
@@ -154,19 +186,56 @@ function touched(s: PlanStep): readonly number[] {
   return [s.copyFrom, s.copyTo];
 }
 
+/** The first and the last step that needs each buffer. */
+function lifetimes(
+  steps: readonly PlanStep[],
+  loops: readonly PlanLoop[],
+): { readonly first: ReadonlyMap<number, number>; readonly last: ReadonlyMap<number, number> } {
+  const first = new Map<number, number>();
+  const last = new Map<number, number>();
+  const touch = (b: number, i: number): void => {
+    first.set(b, Math.min(first.get(b) ?? i, i));
+    last.set(b, Math.max(last.get(b) ?? i, i));
+  };
+  steps.forEach((s, i) => {
+    for (const b of touched(s)) touch(b, i);
+  });
+  // What a loop shares with what is around it, or one round with the next, lives throughout: those within first.
+  for (const l of [...loops].reverse()) {
+    const throughout = (b: number): void => {
+      touch(b, l.first);
+      touch(b, l.end - 1);
+    };
+    for (const b of [...first.keys()]) {
+      const [from, to] = [first.get(b)!, last.get(b)!];
+      const inside = from >= l.first && to < l.end;
+      if (!inside && from < l.end && to >= l.first) throughout(b);
+    }
+    for (const { stack, value } of l.stacks) {
+      throughout(stack);
+      touch(value, l.end - 1);
+    }
+    // Either may be in the other's place.
+    for (const [a, b] of l.swaps) {
+      throughout(a);
+      touch(b, first.get(a)!);
+      touch(b, last.get(a)!);
+      touch(a, last.get(b)!);
+    }
+  }
+  return { first, last };
+}
+
 /**
  * First fit by order of first use. A slot is free for a buffer whose first use comes after the last use of everyone in it;
  * among free slots one of equal size text is preferred, else the one last freed.
  */
-function withSlots(buffers: readonly PlanBuffer[], steps: readonly PlanStep[]): PlanBuffer[] {
-  const first = new Map<number, number>();
-  const last = new Map<number, number>();
-  steps.forEach((s, i) => {
-    for (const b of touched(s)) {
-      if (!first.has(b)) first.set(b, i);
-      last.set(b, i);
-    }
-  });
+function withSlots(
+  buffers: readonly PlanBuffer[],
+  steps: readonly PlanStep[],
+  loops: readonly PlanLoop[],
+): PlanBuffer[] {
+  const { first, last } = lifetimes(steps, loops);
   const slots: { until: number; size: string; bytes: number }[] = [];
   const out = [...buffers];
   const order = [...first.entries()]

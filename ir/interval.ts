@@ -26,7 +26,16 @@ import {
 } from "./extent.ts";
 import type { Prim } from "./prim.ts";
 import { type Knowledge, knowledge, prove } from "./prove.ts";
-import { type Apply, type Axis, childrenOf, type Fact, type Program, type TensorExpr } from "./tensor.ts";
+import {
+  type Apply,
+  type Axis,
+  axis,
+  childrenOf,
+  type Fact,
+  indexBelow,
+  type Program,
+  type TensorExpr,
+} from "./tensor.ts";
 import { definitionsOf } from "./tensor-collect.ts";
 
 export interface Interval {
@@ -98,7 +107,10 @@ export function axesOf(e: TensorExpr, a: Assumptions): ReadonlySet<Axis> {
   const old = a.axes.get(e);
   if (old) return old;
   const found = new Set<Axis>();
+  const below = indexBelow(e);
   if (e.kind === "axis") found.add(e.axis);
+  // Where a loop's index has a value, there is a round: as along an axis.
+  else if (below) found.add(axis("round", below));
   else for (const c of childrenOf(e)) for (const x of axesOf(c, a)) found.add(x);
   if (e.kind === "reduce") for (const x of e.axes) found.delete(x);
   a.axes.set(e, found);
@@ -140,8 +152,11 @@ function find(e: TensorExpr, a: Assumptions): Interval {
       return { low: e.extent, high: e.extent };
     case "axis":
       return { low: ZERO, high: subExtent(e.axis.extent, ONE) };
+    case "read": {
+      const below = indexBelow(e);
+      return below ? { low: ZERO, high: subExtent(below, ONE) } : unknown;
+    }
     case "arg":
-    case "read":
     case "reduce":
       return unknown;
     case "apply": {

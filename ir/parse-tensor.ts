@@ -10,6 +10,7 @@ import {
   type Input,
   input,
   type LoopStep,
+  loopIndex,
   mapDef,
   type Program,
   reduce,
@@ -136,15 +137,15 @@ class TensorParser extends ExpressionReader {
 
   private loop(): LoopStep {
     this.expect("loop");
-    let index: Input | undefined;
-    if (this.skip("index")) {
-      const token = this.peek();
-      const name = this.name();
-      index = input(name, "i32", []);
-      this.define([name], index, token);
-    }
+    const indexed = this.skip("index") ? { token: this.peek(), name: this.name() } : undefined;
     const count = this.skip("count") ? this.extent() : undefined;
     const max = this.skip("max") ? this.extent() : undefined;
+    let index: Input | undefined;
+    if (indexed) {
+      const rounds = count ?? max;
+      index = rounds ? loopIndex(indexed.name, rounds) : input(indexed.name, "i32", []);
+      this.define([indexed.name], index, indexed.token);
+    }
     this.expect("{");
     const declared = (): CarryDef => {
       const token = this.peek();

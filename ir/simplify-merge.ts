@@ -153,6 +153,7 @@ function dropDead(p: Program): Program {
       }
       for (const k of s.stacks) live.add(k.value.tensor);
       if (s.until) live.add(s.until.tensor);
+      for (const a of s.rule?.arguments ?? []) live.add(a.value.tensor);
       const body = sweep(s.body);
       kept.push(body.length === s.body.length ? s : { ...s, body });
     }

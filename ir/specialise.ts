@@ -5,10 +5,12 @@ import {
   axis,
   axisRef,
   type CarryDef,
+  type CustomRule,
   carryDef,
   type Definition,
   type Input,
   input,
+  loopIndex,
   mapChildren,
   mapDef,
   type Program,
@@ -57,10 +59,12 @@ export function specialise(p: Program, bind: ReadonlyMap<string, Extent>): Progr
     let made: Definition;
     switch (d.kind) {
       case "input":
-        made = input(d.name, d.types[0] ?? "f32", ax, d.span);
+        made = d.below
+          ? loopIndex(d.name, substituteExtent(d.below, bind))
+          : input(d.name, d.types[0] ?? "f32", ax, d.span);
         break;
       case "carry":
-        made = carryDef(d.name, d.types, ax);
+        made = carryDef(d.name, d.types, ax, d.below && substituteExtent(d.below, bind));
         break;
       case "map":
         made = mapDef(ax, d.results.map(onExpr), o);
@@ -85,6 +89,11 @@ export function specialise(p: Program, bind: ReadonlyMap<string, Extent>): Progr
     return made;
   };
   const onRef = (r: TensorRef): TensorRef => ({ tensor: onDef(r.tensor), slot: r.slot });
+  const onRule = (r: CustomRule): CustomRule => ({
+    ...r,
+    arguments: r.arguments.map((a) => ({ name: a.name, value: onRef(a.value) })),
+    backward: specialise(r.backward, bind),
+  });
   const onStep = (s: Step): Step => {
     if (s.kind !== "loop") return remake(s);
     const inits = s.carries.map((c) => onRef(c.init));
@@ -100,6 +109,7 @@ export function specialise(p: Program, bind: ReadonlyMap<string, Extent>): Progr
       count: s.count && substituteExtent(s.count, bind),
       until: s.until && onRef(s.until),
       max: s.max && substituteExtent(s.max, bind),
+      ...(s.rule && { rule: onRule(s.rule) }),
     };
   };
   return {

@@ -92,8 +92,11 @@ export function rebuildSteps(
       const stacks = s.stacks.map((k) => ({ stack: k.stack, value: onRef(k.value) }));
       const until = s.until && onRef(s.until);
       onLoop?.(false);
-      const made: LoopStep = { ...s, body, carries, stacks, until };
+      const given = s.rule?.arguments.map((a) => ({ name: a.name, value: onRef(a.value) })) ?? [];
+      const rule = s.rule && { ...s.rule, arguments: given };
+      const made: LoopStep = { ...s, body, carries, stacks, until, ...(rule && { rule }) };
       const same =
+        given.every((a, i) => a.value === s.rule?.arguments[i]?.value) &&
         body === s.body &&
         until === s.until &&
         carries.every((c, i) => c.init === s.carries[i]?.init && c.next === s.carries[i]?.next) &&

@@ -110,6 +110,8 @@ interface DefinitionBase {
 }
 export interface Input extends DefinitionBase {
   readonly kind: "input";
+  /** Of a loop's index: its values are 0 … below - 1. */
+  readonly below?: Extent;
 }
 export interface MapDef extends DefinitionBase {
   readonly kind: "map";
@@ -142,6 +144,8 @@ export type Definition = Input | MapDef | ScanDef | ScatterDef | CarryDef;
 /** The value of a loop's carry: within the body the current one, after the loop the final one. */
 export interface CarryDef extends DefinitionBase {
   readonly kind: "carry";
+  /** As an input's: where a carry stands for the index. */
+  readonly below?: Extent;
 }
 
 export interface TensorRef {
@@ -149,7 +153,11 @@ export interface TensorRef {
   readonly slot: number;
 }
 
-/** Room for `iterate`: the body's steps compute `next` (and `until`) from `carries`. */
+/**
+ * `count` or at most `max` rounds: the body's steps compute each carry's `next` from the carries, and the value that each stack
+ * (its first axis is the round) keeps of this one. With `until`, the round that makes it true is the last; the compiler's loops
+ * then leave their carries as they are in every later round, so that it need not be looked at.
+ */
 export interface LoopStep {
   readonly kind: "loop";
   readonly index: Input | undefined;
@@ -159,6 +167,18 @@ export interface LoopStep {
   readonly count: Extent | undefined;
   readonly until: TensorRef | undefined;
   readonly max: Extent | undefined;
+  /** Only while derivatives are taken: this is one round, a call of a function with a derivative of its own. */
+  readonly rule?: CustomRule;
+}
+/** `@vjp(rule)`. */
+export interface CustomRule {
+  /** The function's name, for messages. */
+  readonly name: string;
+  readonly arguments: readonly { readonly name: string; readonly value: TensorRef }[];
+  /** The names of the results, which are the loop's carries. */
+  readonly results: readonly string[];
+  /** Inputs: arguments, results and `cotangent_RESULT`, by name, as far as it uses them. Results: `gradient_ARGUMENT`. */
+  readonly backward: Program;
 }
 export type Step = Definition | LoopStep;
 
@@ -295,6 +315,10 @@ interface DefinitionOptions {
 export function input(name: string, dtype: DType, axes: readonly Axis[], span?: Span): Input {
   return { kind: "input", id: nextId++, name, types: [dtype], axes, span, epoch: 0 };
 }
+/** A loop's index over `count` rounds. */
+export function loopIndex(name: string, count: Extent): Input {
+  return { ...input(name, "i32", []), below: count };
+}
 export function mapDef(axes: readonly Axis[], results: readonly TensorExpr[], o: DefinitionOptions = {}): MapDef {
   return {
     kind: "map",
@@ -353,8 +377,19 @@ export function scatterDef(
     epoch: o.epoch ?? 0,
   };
 }
-export function carryDef(name: string, types: readonly DType[], axes: readonly Axis[]): CarryDef {
-  return { kind: "carry", id: nextId++, name, types, axes, span: undefined, epoch: 0 };
+export function carryDef(name: string, types: readonly DType[], axes: readonly Axis[], below?: Extent): CarryDef {
+  const made = { kind: "carry", id: nextId++, name, types, axes, span: undefined, epoch: 0 } as const;
+  return below ? { ...made, below } : made;
+}
+/** How many rounds a loop makes at most. Throws RangeError for one that says neither. */
+export function roundsOf(s: LoopStep): Extent {
+  const rounds = s.count ?? s.max;
+  if (!rounds) throw new RangeError("a loop has neither count nor max");
+  return rounds;
+}
+/** The end of the values 0 … n - 1 that an expression can have because it is a loop's index. */
+export function indexBelow(e: TensorExpr): Extent | undefined {
+  return e.kind === "read" && (e.tensor.kind === "input" || e.tensor.kind === "carry") ? e.tensor.below : undefined;
 }
 
 // ---- Traversal ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 /** Kernels of the runtime's own, for fills and copies inside a compute pass, where WebGPU has no command for them. */
 import type { PlanKernel } from "./plan.ts";
 
+/** `pattern` is the word that fills, or the word of the target that a copy begins at. */
 const HEAD = "struct Sizes { words: u32, pattern: u32 }\n";
 const INDEX = "@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u";
 const LOOP = "for (var i = id.x; i < sizes.words; i += groups.x * 64u)";
@@ -33,7 +34,7 @@ export const COPY_KERNEL: PlanKernel = {
 @group(0) @binding(1) var<storage, read_write> target_words: array<u32>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 @compute @workgroup_size(64) fn main(${INDEX}) {
-  ${LOOP} { target_words[i] = source_words[i]; }
+  ${LOOP} { target_words[sizes.pattern + i] = source_words[i]; }
 }
 `,
 };

@@ -33,7 +33,19 @@ export function bindCommands(
   bindings: readonly (Binding | undefined)[],
   uniforms: GPUBuffer | undefined,
 ): readonly Command[] {
+  // Rounds of a loop bind the same buffers again.
+  const known = new Map<string, GPUBindGroup>();
+  const ids = new Map<Pipeline, number>();
   const make = (pipeline: Pipeline, buffers: readonly number[], uniform: UniformRange | undefined): GPUBindGroup => {
+    if (!ids.has(pipeline)) ids.set(pipeline, ids.size);
+    const key = `${ids.get(pipeline)} ${buffers.join(",")} ${uniform?.offset}`;
+    const old = known.get(key);
+    if (old) return old;
+    const made = create(pipeline, buffers, uniform);
+    known.set(key, made);
+    return made;
+  };
+  const create = (pipeline: Pipeline, buffers: readonly number[], uniform: UniformRange | undefined): GPUBindGroup => {
     const entries: GPUBindGroupEntry[] = buffers.map((b, binding) => ({ binding, resource: bindings[b]! }));
     if (uniform) {
       entries.push({

@@ -46,7 +46,8 @@ export async function loadKernel(host: KernelHost, plan: Plan): Promise<LoadedKe
     );
   }
   const fills = plan.steps.some((s) => "fill" in s);
-  const copies = plan.steps.some((s) => "copyFrom" in s) || aliasedResults(plan).length > 0;
+  const stacks = plan.loops?.some((l) => l.stacks.length > 0) ?? false;
+  const copies = stacks || plan.steps.some((s) => "copyFrom" in s) || aliasedResults(plan).length > 0;
   const [kernels, fill, copy] = await Promise.all([
     Promise.all(plan.kernels.map((k) => host.pipelines.get(k))),
     fills ? host.pipelines.get(FILL_KERNEL) : undefined,

@@ -94,6 +94,19 @@ export interface PlanCopy {
 }
 export type PlanStep = PlanDispatch | PlanFill | PlanCopy;
 
+/**
+ * Steps `first` to `end` (not included) run `rounds` times. After each round the value of each stack becomes its row of that round,
+ * and the two buffers of each pair change places: what reads the first in the next round, or later, finds what was written to the
+ * second.
+ */
+export interface PlanLoop {
+  readonly first: number;
+  readonly end: number;
+  readonly rounds: PlanSize;
+  readonly swaps: readonly (readonly [number, number])[];
+  readonly stacks: readonly { readonly stack: number; readonly value: number }[];
+}
+
 export interface Plan {
   readonly version: 1;
   readonly name: string;
@@ -104,6 +117,8 @@ export interface Plan {
   readonly buffers: readonly PlanBuffer[];
   readonly kernels: readonly PlanKernel[];
   readonly steps: readonly PlanStep[];
+  /** By `first`, a loop before those within it. */
+  readonly loops?: readonly PlanLoop[];
 }
 
 /** Arrays at the API's surface. f16 data is a Uint16Array of bits or a Float16Array; bool a Uint8Array. */

@@ -1,7 +1,7 @@
 /** A plan for given sizes: every number known, everything checked against the device's limits, nothing allocated yet. */
 import { DeviceError } from "./errors.ts";
 import { elementBytes, roundUp } from "./host-array.ts";
-import type { AdapterInfo, Plan, PlanBuffer, PlanKernel, PlanSize } from "./plan.ts";
+import type { AdapterInfo, Plan, PlanBuffer, PlanKernel, PlanLoop, PlanSize, PlanStep } from "./plan.ts";
 import { evaluateSize, type Sizes } from "./size.ts";
 
 /** A range of the recipe's uniform data. */
@@ -25,6 +25,7 @@ export interface RecipeFill {
   readonly bytes: number;
   readonly uniform: UniformRange;
 }
+/** The words of `from` go to `to`, from the word on that is the uniform's second. */
 export interface RecipeCopy {
   readonly kind: "copy";
   readonly from: number;
@@ -58,6 +59,9 @@ export interface Recipe {
    */
   readonly aliases: readonly { readonly result: number; readonly copy: RecipeCopy }[];
 }
+
+/** What one submit is made of at most. */
+const MOST_STEPS = 2 ** 20;
 
 /** minUniformBufferOffsetAlignment of every device is at most this. */
 const UNIFORM_ALIGNMENT = 256;
@@ -93,40 +97,69 @@ export function makeRecipe(plan: Plan, sizes: Sizes, limits: AdapterInfo["limits
     return { bytes, bound, slot };
   });
 
-  const copyStep = (from: number, to: number): RecipeCopy => {
+  const copyStep = (from: number, to: number, row = 0): RecipeCopy => {
     const bytes = buffers[from]!.bytes;
-    return { kind: "copy", from, to, bytes, uniform: uniforms.add([bytes / 4, 0]) };
+    return { kind: "copy", from, to, bytes, uniform: uniforms.add([bytes / 4, (row * bytes) / 4]) };
   };
   const steps: RecipeStep[] = [];
-  for (const step of plan.steps) {
-    if ("fill" in step) {
-      const bytes = buffers[step.fill]!.bytes;
-      if (bytes === 0) continue;
-      steps.push({
-        kind: "fill",
-        buffer: step.fill,
-        pattern: step.pattern,
-        bytes,
-        uniform: uniforms.add([bytes / 4, step.pattern]),
+  /** What has changed places: in which buffer the contents of each are now. */
+  const places = plan.buffers.map((_, i) => i);
+  const at = (buffer: number): number => places[buffer]!;
+  const push = (step: RecipeStep): void => {
+    if (steps.push(step) > MOST_STEPS)
+      throw new DeviceError("limits", `${plan.name}: its loops take more than ${MOST_STEPS} dispatches`, {
+        kernel: plan.name,
       });
+  };
+  const one = (step: PlanStep): void => {
+    if ("fill" in step) {
+      const buffer = at(step.fill);
+      const bytes = buffers[buffer]!.bytes;
+      if (bytes === 0) return;
+      const uniform = uniforms.add([bytes / 4, step.pattern]);
+      push({ kind: "fill", buffer, pattern: step.pattern, bytes, uniform });
     } else if ("copyFrom" in step) {
-      if (buffers[step.copyFrom]!.bytes !== buffers[step.copyTo]!.bytes) {
+      const [from, to] = [at(step.copyFrom), at(step.copyTo)];
+      if (buffers[from]!.bytes !== buffers[to]!.bytes) {
         throw new DeviceError(
           "shape",
-          `${plan.name}: a copy between buffers of ${buffers[step.copyFrom]!.bytes} and ${buffers[step.copyTo]!.bytes} bytes`,
+          `${plan.name}: a copy between buffers of ${buffers[from]!.bytes} and ${buffers[to]!.bytes} bytes`,
           { kernel: plan.name },
         );
       }
-      if (buffers[step.copyFrom]!.bytes > 0) steps.push(copyStep(step.copyFrom, step.copyTo));
+      if (buffers[from]!.bytes > 0) push(copyStep(from, to));
     } else {
       const kernel = plan.kernels[step.kernel]!;
       const groups = step.groups.map((g) => groupCount(kernel, g, sizes, limits)) as [number, number, number];
-      if (groups.includes(0)) continue;
+      if (groups.includes(0)) return;
       const values = kernel.uniforms.map((u) => uniformValue(kernel, u, sizes));
       const uniform = kernel.bindings.includes("uniform") ? uniforms.add(values) : undefined;
-      steps.push({ kind: "dispatch", kernel: step.kernel, buffers: step.buffers, groups, uniform });
+      push({ kind: "dispatch", kernel: step.kernel, buffers: step.buffers.map(at), groups, uniform });
     }
-  }
+  };
+  const round = (loop: PlanLoop, inner: readonly PlanLoop[], n: number): void => {
+    all(loop.first, loop.end, inner);
+    for (const { stack, value } of loop.stacks)
+      if (buffers[at(value)]!.bytes > 0) push(copyStep(at(value), at(stack), n));
+    for (const [a, b] of loop.swaps) [places[a], places[b]] = [at(b), at(a)];
+  };
+  const all = (from: number, to: number, loops: readonly PlanLoop[]): void => {
+    let [i, rest] = [from, loops];
+    while (i < to) {
+      const [loop] = rest;
+      if (loop?.first !== i) {
+        one(plan.steps[i]!);
+        i++;
+        continue;
+      }
+      const inner = rest.slice(1).filter((l) => l.first < loop.end);
+      const rounds = evaluateSize(loop.rounds, sizes);
+      for (let n = 0; n < rounds; n++) round(loop, inner, n);
+      rest = rest.slice(1 + inner.length);
+      i = loop.end;
+    }
+  };
+  all(0, plan.steps.length, plan.loops ?? []);
   const aliases = aliasedResults(plan).map((result) => {
     const from = plan.results[result]!.buffer;
     buffers.push(buffers[from]!);

@@ -76,6 +76,7 @@ export function compileProgram(program: TensorProgram, o: CompileOptions): Compi
   const optimised = optimise(program, o);
   const fused = fuseProgram(optimised, o);
   const schedules = new Map<string, Schedule>();
+  const counts: number[] = [];
   const applied = timed(
     "schedule",
     o,
@@ -83,7 +84,9 @@ export function compileProgram(program: TensorProgram, o: CompileOptions): Compi
       fused.regions.flatMap((region) => {
         const schedule = o.schedule?.(region, o.target) ?? choose(region, o.target);
         schedules.set(region.name, schedule);
-        return apply(region, schedule, o.target);
+        const made = apply(region, schedule, o.target);
+        counts.push(made.length);
+        return made;
       }),
     (list) => list.map((a) => a.kernel.name).join("\n"),
   );
@@ -96,7 +99,7 @@ export function compileProgram(program: TensorProgram, o: CompileOptions): Compi
   const plan = timed(
     "plan",
     o,
-    () => buildPlan(planRequest(fused, kernels, o.folded ?? new Set())),
+    () => buildPlan(planRequest(fused, kernels, counts, o.folded ?? new Set())),
     (p) => JSON.stringify(p, null, 2),
   );
   return { program: optimised, fused, schedules, applied, kernels, plan };

@@ -4,6 +4,7 @@ import { emitKernel } from "../codegen/emit.ts";
 import {
   elementsOf,
   type PlannedKernel,
+  type PlannedLoop,
   type PlanParam,
   type PlanRequest,
   type PlanValue,
@@ -81,10 +82,11 @@ export function planArray(name: string, ref: TensorRef): PlanParam {
   return { name, dtype: ref.tensor.types[ref.slot] ?? "f32", shape, value: planValue({ kind: "tensor", ref }) };
 }
 
-/** Parameters and results of the program with the values that hold them. */
+/** Parameters and results of the program with the values that hold them. `counts` are the kernels of each region. */
 export function planRequest(
   fused: FusedProgram,
   kernels: readonly EmittedKernel[],
+  counts: readonly number[],
   folded: ReadonlySet<string>,
 ): PlanRequest {
   const p = fused.program;
@@ -95,5 +97,22 @@ export function planRequest(
     results: p.results.map((r) => array(r.name, { tensor: r.tensor, slot: r.slot })),
     facts: p.facts,
     kernels: kernels.map((k) => k.planned),
+    loops: loopsOf(fused, counts),
   };
+}
+
+function loopsOf(fused: FusedProgram, counts: readonly number[]): readonly PlannedLoop[] {
+  const before = (region: number): number => counts.slice(0, region).reduce((n, c) => n + c, 0);
+  const value = (ref: TensorRef): PlanValue => planValue({ kind: "tensor", ref });
+  return (fused.loops ?? []).map((l) => ({
+    first: before(l.first),
+    end: before(l.end),
+    rounds: l.rounds,
+    carries: l.carries.map((c) => ({
+      carry: value({ tensor: c.carry, slot: 0 }),
+      init: value(c.init),
+      next: value(c.next),
+    })),
+    stacks: l.stacks.map((s) => ({ stack: value({ tensor: s.stack, slot: 0 }), value: value(s.value) })),
+  }));
 }

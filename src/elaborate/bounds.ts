@@ -17,7 +17,7 @@ import {
   subExtent,
   ZERO,
 } from "../../ir/extent.ts";
-import { type Apply, freeAxes, type TensorExpr } from "../../ir/tensor.ts";
+import { type Apply, childrenOf, freeAxes, indexBelow, type TensorExpr } from "../../ir/tensor.ts";
 
 export interface Range {
   readonly low: Extent | undefined;
@@ -49,7 +49,14 @@ export function assumingPositions(e: TensorExpr, known: Known): Known | undefine
     if (extent === ZERO) return undefined;
     assumePositive(extent, atLeast);
   }
+  for (const below of roundsIn(e)) assumePositive(known.resolve(below), atLeast);
   return { resolve: known.resolve, atLeast };
+}
+
+/** Where a loop's index has a value, there is a round. */
+function roundsIn(e: TensorExpr): readonly Extent[] {
+  const below = indexBelow(e);
+  return below ? [below] : childrenOf(e).flatMap(roundsIn);
 }
 
 function assumePositive(e: Extent, atLeast: Map<string, number>): void {
@@ -130,6 +137,8 @@ function sum(a: Linear, b: Linear): Linear {
 
 function nodeRange(e: TensorExpr, known: Known): Range {
   if (e.kind === "axis") return { low: ZERO, high: subExtent(known.resolve(e.axis.extent), ONE) };
+  const below = indexBelow(e);
+  if (below) return { low: ZERO, high: subExtent(known.resolve(below), ONE) };
   if (e.kind !== "apply") return UNKNOWN;
   return applyRange(e, known);
 }

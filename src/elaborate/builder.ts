@@ -29,12 +29,13 @@ import {
   type TensorExpr,
 } from "../../ir/tensor.ts";
 import { type Constraints, makeConstraints } from "./constraints.ts";
+import { type DeriveRequest, deriveInPlace } from "./inner-program.ts";
 import { isIndexView, lift, makeHoister, outerAxes, permutation } from "./lift.ts";
-import { type Argument, splice } from "./splice.ts";
+import { type LoopRequest, makeLoop } from "./loops.ts";
 import type { Builder, TensorValue } from "./value.ts";
 
 /** A tensor that is a result of a definition, read at `prefix` (axes of the surrounding notation) and its own index. */
-interface Backing {
+export interface Backing {
   readonly tensor: Definition;
   readonly slot: number;
   readonly prefix: readonly TensorExpr[];
@@ -43,19 +44,6 @@ interface Backing {
 export interface NamedResult {
   readonly name: string;
   readonly value: TensorValue;
-}
-
-/**
- * `build` is elaborated over fresh inputs like the given ones; `transform` makes a program of that program; its inputs become the
- * given tensors, and for names that are not among them, `extra(name)`. The results come back by name.
- */
-export interface DeriveRequest {
-  readonly name: string;
-  readonly inputs: readonly { readonly name: string; readonly value: TensorValue }[];
-  build(fresh: readonly TensorValue[]): ReadonlyMap<string, TensorValue>;
-  transform(p: Program): Program;
-  extra(name: string): TensorValue | undefined;
-  readonly span: Span;
 }
 
 /** What the elaborator itself needs beyond the builtins' Builder. */
@@ -83,6 +71,8 @@ export interface TensorBuilder extends Builder {
   finish(name: string, results: readonly NamedResult[]): Program;
   /** A program of its own, transformed, in place of a call: see DeriveRequest. */
   derive(request: DeriveRequest): ReadonlyMap<string, TensorValue>;
+  /** A loop with a carry: the carries after it. */
+  loop(request: LoopRequest): readonly TensorValue[];
   /** A number for what one call of `checkpoint(f)` computes: even, and of this program alone. */
   nextEpoch(): number;
   /** Goes back to the state at the time of the call: for finding out shapes without leaving a trace. */
@@ -169,6 +159,20 @@ export function makeBuilder(strict: boolean): TensorBuilder {
 
   const define: Builder["define"] = (name, shape, body, span) =>
     defineMany(name, shape, (index) => [body(index)], span)[0]!;
+
+  /** Runs with steps (and, of a program of its own, inputs) apart from those made so far. */
+  const apart = <T>(run: () => T, asProgram = false): { readonly value: T; readonly steps: readonly Step[] } => {
+    const [outerSteps, outerInputs, hoistedBack] = [steps, inputs, hoister.snapshot()];
+    steps = [];
+    if (asProgram) inputs = [];
+    try {
+      return { value: run(), steps };
+    } finally {
+      steps = outerSteps;
+      inputs = outerInputs;
+      hoistedBack();
+    }
+  };
 
   return {
     strict,
@@ -289,41 +293,14 @@ export function makeBuilder(strict: boolean): TensorBuilder {
       reducedNames = names;
     },
     derive(request) {
-      const given = new Map(request.inputs.map((i) => [i.name, this.settle(i.value, i.name)]));
-      const [outerSteps, outerInputs, hoistedBack] = [steps, inputs, hoister.snapshot()];
-      steps = [];
-      inputs = [];
-      let program: Program;
-      try {
-        const fresh = [...given].map(([name, v]) => this.input(name, v.dtype, v.shape, [], v.span));
-        const results = request.build(fresh);
-        const whole = this.finish(
-          request.name,
-          [...results].map(([name, value]) => ({ name, value })),
-        );
-        // Facts stay with the surrounding program.
-        program = request.transform({ ...whole, facts: [] });
-      } finally {
-        steps = outerSteps;
-        inputs = outerInputs;
-        hoistedBack();
-      }
-      const args = program.inputs.map((d): Argument => {
-        const value = given.get(d.name) ?? request.extra(d.name);
-        if (!value) throw new RangeError(`nothing stands for the input ${d.name}`);
-        return {
-          rank: value.shape.length,
-          at: (index) => value.at(index),
-          readOr: (index, fill) => this.readOr(value, index, fill.value),
-        };
-      });
-      return new Map(
-        splice(program, args, (s) => steps.push(s)).map((r) => {
-          const prefix = r.outer.map(axisRef);
-          const shape = r.tensor.axes.slice(prefix.length).map((a) => a.extent);
-          return [r.name, backed({ tensor: r.tensor, slot: r.slot, prefix }, shape, request.span, r.name)];
-        }),
-      );
+      return deriveInPlace(this, request, backed, (s) => steps.push(s), apart);
+    },
+    loop(request) {
+      const parts = {
+        apart, backed, axesOf, atRoot, snapshot: () => this.snapshot(), emit: (s: Step) => steps.push(s),
+        backingOf: (value: TensorValue) => backings.get(value),
+      }; // biome-ignore format: one record
+      return makeLoop(parts, request);
     },
     finish(name, results) {
       const used = new Set<string>();

@@ -18,6 +18,7 @@ import { describe, fail, toTensor } from "./convert.ts";
 import { intOf } from "./fold.ts";
 import { lambda } from "./function.ts";
 import { forExpression, reduceExpression, scanExpression } from "./index-notation.ts";
+import { iterate } from "./iterate.ts";
 import { matmul } from "./matmul.ts";
 import { binary, mapped, toBoolTensor, unary, unify } from "./operators.ts";
 import { lookup, namesIn, type Scope, Silent } from "./scope.ts";
@@ -79,7 +80,7 @@ function dispatch(cx: Context, e: Expr, scope: Scope, want: Want | undefined): V
     case "lambda":
       return lambda(cx, e, scope);
     case "iterate":
-      return fail("EIN1107", "`iterate` is not supported yet", e.span, "this loop");
+      return iterate(cx, e, scope);
     case "error":
       throw new Silent();
     default:

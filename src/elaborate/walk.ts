@@ -77,7 +77,11 @@ export function eachPart(
       plain(e.count);
       plain(e.max);
       for (const c of e.carries) plain(c.init);
-      onBlock(e.body);
+      {
+        const names = [...(e.index ? [e.index] : []), ...e.carries.map((c) => c.name)].map((n) => n.text);
+        onExpr({ kind: "blockExpr", block: e.body, span: e.body.span }, [], names);
+        if (e.until) onExpr(e.until, [], names);
+      }
       return;
     default:
       e satisfies never;

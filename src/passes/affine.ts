@@ -23,7 +23,7 @@ import {
   symbolsOf,
   ZERO,
 } from "../../ir/extent.ts";
-import { apply, i32, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
+import { apply, i32, indexBelow, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
 import { axesIn } from "./rewrite.ts";
 
 export { estimate } from "./estimate.ts";
@@ -260,6 +260,8 @@ function atomRange(e: TensorExpr): Range {
 }
 function rangeOfAtom(e: TensorExpr): Range {
   if (e.kind === "axis") return { low: ZERO, high: subExtent(e.axis.extent, ONE) };
+  const below = indexBelow(e);
+  if (below) return { low: ZERO, high: subExtent(below, ONE) };
   if (e.kind === "apply" && e.args[0] && e.args[1]) {
     const c = linearOf(e.args[1]);
     if (e.prim === "mod" && c.terms.size === 0 && isAtLeastOne(c.rest, [e]))
@@ -311,9 +313,10 @@ function atLeastOf(e: TensorExpr): ReadonlyMap<string, number> {
   const old = leastMemo.get(e);
   if (old) return old;
   const least = new Map<string, number>();
-  for (const a of axesIn(e))
-    if (a.extent.terms.length === 1 && (a.extent.terms[0]?.atoms ?? []).every((s) => s.kind === "symbol"))
-      for (const s of symbolsOf(a.extent)) least.set(s, 1);
+  const below = indexBelow(e);
+  for (const extent of below ? [below] : [...axesIn(e)].map((a) => a.extent))
+    if (extent.terms.length === 1 && (extent.terms[0]?.atoms ?? []).every((s) => s.kind === "symbol"))
+      for (const s of symbolsOf(extent)) least.set(s, 1);
   leastMemo.set(e, least);
   return least;
 }

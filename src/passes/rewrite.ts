@@ -262,6 +262,7 @@ export function rewriteProgram(p: Program, visit: Visit, through?: (r: Read) => 
   };
   const onLoop = (s: LoopStep): LoopStep => {
     const carries = s.carries.map((c) => ({ carry: c.carry, init: onRef(c.init) }));
+    const given = s.rule?.arguments.map((a) => ({ name: a.name, value: onRef(a.value) })) ?? [];
     const body = onSteps(s.body);
     return {
       ...s,
@@ -269,6 +270,7 @@ export function rewriteProgram(p: Program, visit: Visit, through?: (r: Read) => 
       carries: s.carries.map((c, i) => ({ carry: c.carry, init: carries[i]?.init ?? c.init, next: onRef(c.next) })),
       stacks: s.stacks.map((k) => ({ stack: k.stack, value: onRef(k.value) })),
       until: s.until && onRef(s.until),
+      ...(s.rule && { rule: { ...s.rule, arguments: given } }),
     };
   };
   const steps = onSteps(p.steps);
@@ -307,6 +309,7 @@ export function anchorsOf(p: Program): ReadonlyMap<Definition, ReadonlySet<numbe
       }
       for (const k of s.stacks) add(k.value);
       if (s.until) add(s.until);
+      for (const a of s.rule?.arguments ?? []) add(a.value);
       go(s.body);
     }
   };

@@ -27,8 +27,9 @@ import { substitute } from "../passes/inline.ts";
 import { freshAxes, mapExpressions, mapReads } from "../passes/rewrite.ts";
 import type { FusedProgram, PlacedMap, Region } from "./region.ts";
 
+import { type Nested, nested } from "./fused-loop.ts";
 export function defuse(f: FusedProgram): Program {
-  const steps: Step[] = [];
+  let steps: Step[] = [];
   /** What stands for a definition that some region computed. */
   const made = new Map<Definition, Definition>();
   const memo = new Map<TensorExpr, TensorExpr>();
@@ -102,7 +103,6 @@ export function defuse(f: FusedProgram): Program {
         for (const m of r.epilogue) place(m, r.def.axes);
         return;
       case "scatter": {
-        const onRef = (x: TensorRef): TensorRef => ({ tensor: made.get(x.tensor) ?? x.tensor, slot: x.slot });
         add(r.def, mapExpressions(r.def, onExpr, onRef));
         return;
       }
@@ -110,7 +110,33 @@ export function defuse(f: FusedProgram): Program {
         r satisfies never;
     }
   };
-  for (const r of f.regions) onRegion(r);
+  const onRef = (r: TensorRef): TensorRef => ({ tensor: made.get(r.tensor) ?? r.tensor, slot: r.slot });
+  const level = (list: readonly Nested<Region>[]): void => {
+    for (const x of list) {
+      if (x.kind === "one") {
+        onRegion(x.item);
+        continue;
+      }
+      const { loop } = x;
+      const carries = loop.carries.map((c) => ({ carry: c.carry, init: onRef(c.init) }));
+      const outside = steps;
+      steps = [];
+      level(x.body);
+      const body = steps;
+      steps = outside;
+      steps.push({
+        kind: "loop",
+        index: undefined,
+        carries: carries.map((c, i) => ({ ...c, next: onRef(loop.carries[i]!.next) })),
+        stacks: loop.stacks.map((k) => ({ stack: k.stack, value: onRef(k.value) })),
+        body,
+        count: loop.rounds,
+        until: undefined,
+        max: undefined,
+      });
+    }
+  };
+  level(nested(f.regions, f.loops));
   return {
     ...f.program,
     steps,

@@ -16,6 +16,7 @@ import {
   type TensorRef,
 } from "../../ir/tensor.ts";
 import { normalIndices, readThrough } from "../passes/inline.ts";
+import { lowerLoops } from "../passes/loops.ts";
 import { dropDead } from "../passes/merge.ts";
 import {
   anchorsOf,
@@ -42,6 +43,7 @@ import {
 } from "./fuse-graph.ts";
 import { groupDefinitions } from "./fuse-group.ts";
 import { mergeGroups } from "./fuse-merge.ts";
+import { fuseLoops } from "./fuse-loops.ts";
 import { type Placing, placeMaps } from "./fuse-place.ts";
 import { identityPlacement } from "./fuse-point.ts";
 import { splitWide } from "./fuse-wide.ts";
@@ -56,7 +58,14 @@ export interface FuseOptions {
 
 /** Throws RangeError for a program with loops: their bodies are fused one by one. */
 export function fuse(program: Program, o: FuseOptions = {}): FusedProgram {
-  if (program.steps.some((s) => s.kind === "loop")) throw new RangeError("a program with loops is fused body by body");
+  if (!program.steps.some((s) => s.kind === "loop")) return fuseStraight(program, o);
+  const whole = uniqueNames(ownResults(lowerLoops(dropDead(program))));
+  const fused = fuseLoops(whole, (piece) => fuseStraight(piece, o));
+  // Each piece names its regions for itself.
+  return { ...fused, regions: named(fused.regions) };
+}
+
+function fuseStraight(program: Program, o: FuseOptions): FusedProgram {
   const limits: FuseLimits = { maxStorageBuffers: o.limits?.maxStorageBuffers ?? 8 };
   const strict = o.strict ?? false;
   let p = uniqueNames(splitWide(ownResults(dropDead(program)), limits));

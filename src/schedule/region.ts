@@ -13,6 +13,7 @@ import type {
   TensorExpr,
   TensorRef,
 } from "../../ir/tensor.ts";
+import type { FusedLoop } from "./fused-loop.ts";
 
 /**
  * After `normalise` a map is either elementwise (no reduce anywhere in its results) or a reduction: every result is
@@ -136,3 +137,5 @@ export interface FusedProgram {
   /** Every definition that lives in memory. */
   readonly stored: ReadonlySet<Definition>;
 }
+  /** By `first`, a loop before those within it. */
+  readonly loops?: readonly FusedLoop[];

@@ -6,11 +6,12 @@ import { type ArrayInput, type InterpretResult, interpret } from "../../ir/inter
 import { interpretKernel } from "../../ir/interpret-kernel.ts";
 import type { Buffer } from "../../ir/kernel.ts";
 import { bindSizes } from "../../ir/sizes.ts";
-import { shapeOf, type TensorRef } from "../../ir/tensor.ts";
+import { type CarryDef, shapeOf, type TensorRef } from "../../ir/tensor.ts";
 import { verifyKernel } from "../../ir/verify-kernel.ts";
 import type { AppliedKernel, BufferSource, Temporary } from "./applied.ts";
 import { apply } from "./apply/index.ts";
 import { choose } from "./choose.ts";
+import { type Nested, nested } from "./fused-loop.ts";
 import type { FusedProgram, Region } from "./region.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Target } from "./target.ts";
@@ -148,10 +149,27 @@ export function runFused(
     const given = inputs.get(d.name);
     if (given) putTensor(store, { tensor: d, slot: 0 }, given.data);
   }
-  for (const region of fused.regions) {
-    const schedule = options.schedule?.(region) ?? choose(region, target);
-    for (const k of apply(region, schedule, target)) runKernel(store, k, sizes, options.mode ?? "rounded");
-  }
+  const copy = (from: TensorRef, to: CarryDef): void =>
+    putTensor(store, { tensor: to, slot: 0 }, takeTensor(store, from, sizes));
+  const run = (list: readonly Nested<Region>[]): void => {
+    for (const x of list) {
+      if (x.kind === "one") {
+        const schedule = options.schedule?.(x.item) ?? choose(x.item, target);
+        for (const k of apply(x.item, schedule, target)) runKernel(store, k, sizes, options.mode ?? "rounded");
+        continue;
+      }
+      const { rounds, carries, stacks } = x.loop;
+      for (const c of carries) copy(c.init, c.carry);
+      const rows = stacks.map((): number[] => []);
+      for (let n = evaluateExtent(rounds, sizes); n > 0; n--) {
+        run(x.body);
+        for (const [i, k] of stacks.entries()) rows[i]!.push(...takeTensor(store, k.value, sizes));
+        for (const c of carries) copy(c.next, c.carry);
+      }
+      for (const [i, k] of stacks.entries()) putTensor(store, { tensor: k.stack, slot: 0 }, rows[i]!);
+    }
+  };
+  run(nested(fused.regions, fused.loops));
   return p.results.map((r) => ({
     name: r.name,
     dtype: r.tensor.types[r.slot] ?? "f32",

@@ -202,9 +202,6 @@ describe("calls", () => {
   it("refuse what is not supported yet", () => {
     expectError("@vjp(r)\nfn f(x: f32[N]) { x }", "EIN1107", ["vjp"]);
     expectError("@vpj(r)\nfn f(x: f32[N]) { x }", "EIN1101", ["vpj"]);
-    expectError("export fn f(x: f32[N]) { iterate 3 from x as v { v + 1 } }", "EIN1107", [
-      "iterate 3 from x as v { v + 1 }",
-    ]);
   });
 });
 

@@ -1,0 +1,55 @@
+/** A program of its own that is elaborated, made into another one (a derivative), and put in place of a call. */
+import type { Span } from "../../grammar/span.ts";
+import type { Extent } from "../../ir/extent.ts";
+import { axisRef, type Program, type Step } from "../../ir/tensor.ts";
+import type { Backing, TensorBuilder } from "./builder.ts";
+import { type Argument, splice } from "./splice.ts";
+import type { TensorValue } from "./value.ts";
+
+/**
+ * `build` is elaborated over fresh inputs like the given ones; `transform` makes a program of that program; its inputs become the
+ * given tensors, and for names that are not among them, `extra(name)`. The results come back by name.
+ */
+export interface DeriveRequest {
+  readonly name: string;
+  readonly inputs: readonly { readonly name: string; readonly value: TensorValue }[];
+  build(fresh: readonly TensorValue[]): ReadonlyMap<string, TensorValue>;
+  transform(p: Program): Program;
+  extra(name: string): TensorValue | undefined;
+  readonly span: Span;
+}
+
+type Backed = (b: Backing, shape: readonly Extent[], span: Span, name: string) => TensorValue;
+type Apart = <T>(run: () => T, asProgram: boolean) => { readonly value: T };
+
+export function deriveInPlace(
+  builder: TensorBuilder,
+  request: DeriveRequest,
+  backed: Backed,
+  emit: (s: Step) => void,
+  apart: Apart,
+): ReadonlyMap<string, TensorValue> {
+  const given = new Map(request.inputs.map((i) => [i.name, builder.settle(i.value, i.name)]));
+  const program = apart(() => {
+    const fresh = [...given].map(([name, v]) => builder.input(name, v.dtype, v.shape, [], v.span));
+    const results = [...request.build(fresh)].map(([name, value]) => ({ name, value }));
+    // Facts stay with the surrounding program.
+    return request.transform({ ...builder.finish(request.name, results), facts: [] });
+  }, true).value;
+  const args = program.inputs.map((d): Argument => {
+    const value = given.get(d.name) ?? request.extra(d.name);
+    if (!value) throw new RangeError(`nothing stands for the input ${d.name}`);
+    return {
+      rank: value.shape.length,
+      at: (index) => value.at(index),
+      readOr: (index, fill) => builder.readOr(value, index, fill.value),
+    };
+  });
+  return new Map(
+    splice(program, args, emit).map((r) => {
+      const prefix = r.outer.map(axisRef);
+      const shape = r.tensor.axes.slice(prefix.length).map((a) => a.extent);
+      return [r.name, backed({ tensor: r.tensor, slot: r.slot, prefix }, shape, request.span, r.name)];
+    }),
+  );
+}

@@ -45,6 +45,11 @@ export function functionText(m: LoadedModule, item: FnItem, s: FunctionSignature
   return `${one.length + arrow.length > 90 && parameters.length > 1 ? many : one}${arrow}`;
 }
 
+/** The same on one line. */
+export function functionLine(m: LoadedModule, item: FnItem, s: FunctionSignature | undefined): string {
+  return functionText(m, item, s).replace(/\s+/g, " ").replace("( ", "(").replace(" )", ")");
+}
+
 /** `f32[N]`, `(value: f32, index: i32[B])`. */
 export function resultsText(results: readonly SignatureResult[]): string {
   const one = (r: SignatureResult): string => (r.shape.length === 0 ? r.dtype : `${r.dtype}[${r.shape.join(", ")}]`);

@@ -156,7 +156,8 @@ function aboutExtents(s: FunctionSignature | undefined): string[] {
 
 function aboutValue(a: Analysis, m: LoadedModule, d: Declared, here: string | undefined): string {
   const item = d.item;
-  if (item?.kind !== "letItem") return code(d.name.text);
+  // What does not parse is declared by its name alone.
+  if (item?.kind !== "letItem" || item.value.kind === "error") return code(d.name.text);
   const s = signatureOf(a, m, item);
   const value = textOf(m, item.value.span);
   const written = `${item.isConst ? "const" : "let"} ${d.name.text} = ${value.length > 200 ? `${value.slice(0, 200)}…` : value}`;

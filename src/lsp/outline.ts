@@ -3,7 +3,7 @@ import { type DocumentSymbol, type InlayHint, InlayHintKind, type Range, SymbolK
 import type { Block, Name } from "../../grammar/ast.ts";
 import type { Lines } from "../diagnostics/lines.ts";
 import type { Analysis, ItemFindings } from "./analysis.ts";
-import { functionText, resultsText } from "./describe.ts";
+import { functionLine, resultsText } from "./describe.ts";
 import { linesOf, offsetAt, positionAt, rangeOf } from "./position.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -22,9 +22,7 @@ export function documentSymbols(a: Analysis): readonly DocumentSymbol[] {
         selectionRange: rangeOf(lines, item.name.span),
         ...(item.kind === "fn"
           ? {
-              detail: functionText(a.module, item, findings?.signature)
-                .replace(/^fn \w+/, "")
-                .replace(/\s+/g, " "),
+              detail: functionLine(a.module, item, findings?.signature).replace(/^fn \w+/, ""),
               children: localsOf(item.body, lines),
             }
           : {}),

@@ -3,7 +3,7 @@ import type { SignatureHelp } from "vscode-languageserver";
 import { BUILTINS } from "../elaborate/builtins/index.ts";
 import type { Analysis } from "./analysis.ts";
 import { visibleAt } from "./completion.ts";
-import { derivedText, functionText, signatureOf } from "./describe.ts";
+import { derivedText, functionLine, signatureOf } from "./describe.ts";
 import { followed } from "./resolve.ts";
 import { callAt } from "./text-context.ts";
 import { DERIVATIVE_DOCS } from "./words.ts";
@@ -54,8 +54,11 @@ function signature(w: Workspace, a: Analysis, callee: string, offset: number): S
   const item = meaning.declared.item;
   const s = signatureOf(a, m, item);
   if (item.kind === "fn" && declared.kind === "function") {
-    const label = functionText(m, item, s).replace(/\s+/g, " ").replace("( ", "(").replace(" )", ")");
-    return { label, doc: item.doc, names: item.params.map((p) => p.name.text) };
+    return {
+      label: functionLine(m, item, s),
+      doc: item.doc,
+      names: item.params.map((p) => p.name.text),
+    };
   }
   return s && declared.kind === "value"
     ? { label: derivedText(declared.name.text, s), doc: item.doc, names: s.parameters.map((p) => p.name) }

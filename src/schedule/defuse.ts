@@ -25,9 +25,9 @@ import {
 import { linearOf } from "../passes/affine.ts";
 import { substitute } from "../passes/inline.ts";
 import { freshAxes, mapExpressions, mapReads } from "../passes/rewrite.ts";
+import { type Nested, nested } from "./fused-loop.ts";
 import type { FusedProgram, PlacedMap, Region } from "./region.ts";
 
-import { type Nested, nested } from "./fused-loop.ts";
 export function defuse(f: FusedProgram): Program {
   let steps: Step[] = [];
   /** What stands for a definition that some region computed. */

@@ -42,8 +42,8 @@ import {
   MOST_NODES,
 } from "./fuse-graph.ts";
 import { groupDefinitions } from "./fuse-group.ts";
-import { mergeGroups } from "./fuse-merge.ts";
 import { fuseLoops } from "./fuse-loops.ts";
+import { mergeGroups } from "./fuse-merge.ts";
 import { type Placing, placeMaps } from "./fuse-place.ts";
 import { identityPlacement } from "./fuse-point.ts";
 import { splitWide } from "./fuse-wide.ts";
@@ -56,7 +56,6 @@ export interface FuseOptions {
   readonly strict?: boolean;
 }
 
-/** Throws RangeError for a program with loops: their bodies are fused one by one. */
 export function fuse(program: Program, o: FuseOptions = {}): FusedProgram {
   if (!program.steps.some((s) => s.kind === "loop")) return fuseStraight(program, o);
   const whole = uniqueNames(ownResults(lowerLoops(dropDead(program))));

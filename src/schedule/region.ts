@@ -133,9 +133,9 @@ export interface FusedProgram {
   readonly program: Program;
   /** In an order in which they can run. */
   readonly regions: readonly Region[];
+  /** By `first`, a loop before those within it. */
+  readonly loops?: readonly FusedLoop[];
   readonly decisions: readonly Decision[];
   /** Every definition that lives in memory. */
   readonly stored: ReadonlySet<Definition>;
 }
-  /** By `first`, a loop before those within it. */
-  readonly loops?: readonly FusedLoop[];

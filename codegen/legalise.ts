@@ -37,6 +37,8 @@ const AXES = ["x", "y", "z"] as const;
 
 export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}): LegalKernel {
   const names = new Names(HELPER_NAMES);
+  // Named first: emitted modules find `sizes.FIELD` in the text.
+  const sizes = new SizeFields(names);
   const buffers = new Map<Buffer, string>(
     kernel.buffers.filter((b) => b.space !== "private").map((b) => [b, names.fresh(b.name)]),
   );
@@ -44,7 +46,6 @@ export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}):
   const taken = kernel.name === "main" || [...buffers.values()].includes(kernel.name);
   const entry = names.fresh(taken ? `${kernel.name}_kernel` : kernel.name);
   const helpers = new HelperLibrary();
-  const sizes = new SizeFields(names);
   const builtins = new Map<string, LegalKernel["builtins"][number]>();
   const builtin = (of: string, hint: string, type: string): string => {
     const old = builtins.get(of);

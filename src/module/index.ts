@@ -1,55 +1,41 @@
 /** The emitted module: from a checked `.ein` file to JavaScript that imports nothing, its types, maps and WGSL. Pure: no files, no clock. */
-import type { ConstValue, Program } from "../api/program.ts";
-import type { CompileOptions } from "../compile.ts";
-import type { Target } from "../schedule/applied.ts";
+import { printDeclarations } from "./declarations.ts";
+import { type FunctionForms, formsOf } from "./forms.ts";
+import { printJavaScript } from "./javascript.ts";
+import { moduleSource } from "./source.ts";
+import type { MappedText } from "./text.ts";
+import type { ModuleInput, ModuleOptions, OutputFile } from "./types.ts";
 
-export interface OutputFile {
-  /** Relative, with forward slashes: beside `ModuleInput.fileName`, e.g. `nn/attention.ein.js`. */
-  readonly path: string;
-  readonly text: string;
-}
-
-export interface ModuleInput {
-  /** Relative to wherever the outputs' paths are, with forward slashes: `nn/attention.ein`. */
-  readonly fileName: string;
-  readonly source: string;
-  /** The checked file. */
-  readonly program: Program;
-}
-
-/** One form of a function that the module carries. Several are tried in order when a kernel is made; the first that fits is taken. */
-export interface Specialisation {
-  /** Extents known when the module is made; the kernel is used where the caller fixes the same values. */
-  readonly extents?: Readonly<Record<string, number>>;
-  /** Values of `const` parameters, and of parameters with a default that shall be constants. */
-  readonly consts?: Readonly<Record<string, ConstValue>>;
-  /** Parameters with a default that the caller gives; the others are constants of the kernel. */
-  readonly provided?: readonly string[];
-  /** Ranks of `...`, by giving whole shapes. */
-  readonly shapes?: Readonly<Record<string, readonly number[]>>;
-}
-
-export interface ModuleOptions {
-  /** What kernels may rely on, best first; a device that lacks it gets the next. WebGPU's guaranteed limits, if left out. */
-  readonly targets?: readonly Target[];
-  /** By function: what is specialised, beside (before) the general form. */
-  readonly specialise?: Readonly<Record<string, readonly Specialisation[]>>;
-  /** `x.ein.js.map` and `x.ein.d.ts.map`. */
-  readonly sourceMap?: boolean;
-  /** `x.FUNCTION.wgsl` for reading. */
-  readonly wgsl?: boolean;
-  /** `x.d.ein.ts` instead of `x.ein.d.ts` alone: for TypeScript's allowArbitraryExtensions. */
-  readonly arbitraryExtensions?: boolean;
-  /** A shipped schedule cache: a schedule for a region on a target, `undefined` for the default. */
-  readonly schedules?: CompileOptions["schedule"];
-  /** No reassociation of floats. */
-  readonly strict?: boolean;
-}
+export type { ModuleInput, ModuleOptions, OutputFile, Specialisation } from "./types.ts";
 
 /**
  * The files for one module, the same bytes for the same input and options, in a fixed order. Throws CompileError with spans if a
- * function cannot be compiled with what is given (a constant without a value, an unknown extent).
+ * function cannot be compiled with what is given (an unknown extent, say).
  */
-export function emitModule(_input: ModuleInput, _options: ModuleOptions): readonly OutputFile[] {
-  throw new RangeError("emitModule has no back end yet");
+export function emitModule(input: ModuleInput, options: ModuleOptions): readonly OutputFile[] {
+  const { program, fileName } = input;
+  const functions = program.functions.flatMap((f) => formsOf(program, f, options) ?? []);
+  const source = moduleSource(input);
+  const stem = fileName.replace(/\.ein$/, "");
+  const files: OutputFile[] = [];
+  const add = (path: string, made: MappedText): void => {
+    const base = path.slice(path.lastIndexOf("/") + 1);
+    if (!options.sourceMap) files.push({ path, text: made.text });
+    else {
+      files.push({ path, text: `${made.text}//# sourceMappingURL=${base}.map\n` });
+      files.push({ path: `${path}.map`, text: made.map(base, source.sources) });
+    }
+  };
+  add(`${fileName}.js`, printJavaScript(functions, source));
+  add(`${fileName}.d.ts`, printDeclarations(functions, source));
+  if (options.arbitraryExtensions) add(`${stem}.d.ein.ts`, printDeclarations(functions, source));
+  if (options.wgsl)
+    for (const f of functions) files.push({ path: `${stem}.${f.signature.name}.wgsl`, text: wgslOf(f) });
+  return files;
+}
+
+/** The kernels of all forms, for reading. */
+function wgslOf(f: FunctionForms): string {
+  const texts = f.forms.flatMap((form) => form.plan.kernels.map((k) => [k.wgsl.trimEnd(), ...k.helpers].join("\n\n")));
+  return `${[...new Set(texts)].join("\n\n")}\n`;
 }

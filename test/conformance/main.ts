@@ -1,14 +1,14 @@
 /**
- * `npm run -s conformance -- FOLDER [--only einsum,einops] [--on interpreter|device|both] [--json FILE] [--case NAME]`:
+ * `npm run -s conformance -- FOLDER [--only einsum,einops] [--on interpreter|device|both] [--through plan|module] [--json FILE] [--case NAME]`:
  * runs every file of cases in a folder of the conformance schema. Prints one line a file and lists what failed and, by
  * operator, what is unsupported and why. Exits 1 if anything failed.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Device, openDevice } from "../../runtime/node.ts";
+import { openDevice } from "../../runtime/node.ts";
 import type { Job } from "./job.ts";
-import { type Outcome, oneLine, runJob } from "./run-job.ts";
+import { type Outcome, oneLine, runJob, type Where } from "./run-job.ts";
 import { NOT_CASES, SUITES } from "./suites.ts";
 
 interface CaseResult {
@@ -26,6 +26,7 @@ interface FileResult {
 const HELP = `usage: npm run -s conformance -- FOLDER [options]
   --only a,b      only these files (names without .json)
   --on WHERE      interpreter, device or both (default: interpreter)
+  --through what  plan or module: what the device runs (default: plan); module means --on device
   --adapter A     auto, gpu or software (default: auto)
   --case TEXT     only cases whose name contains TEXT
   --json FILE     write every case's outcome as JSON
@@ -36,7 +37,8 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: {
       only: { type: "string" },
-      on: { type: "string", default: "interpreter" },
+      on: { type: "string" },
+      through: { type: "string", default: "plan" },
       adapter: { type: "string", default: "auto" },
       case: { type: "string" },
       json: { type: "string" },
@@ -45,10 +47,13 @@ async function main(): Promise<number> {
     },
   });
   const folder = positionals[0];
+  const on = values.on ?? (values.through === "module" ? "device" : "interpreter");
   if (
     values.help ||
     folder === undefined ||
-    !["interpreter", "device", "both"].includes(values.on) ||
+    !["interpreter", "device", "both"].includes(on) ||
+    !["plan", "module"].includes(values.through) ||
+    (values.through === "module" && on === "interpreter") ||
     !["auto", "gpu", "software"].includes(values.adapter)
   ) {
     process.stderr.write(`${HELP}\n`);
@@ -65,12 +70,11 @@ async function main(): Promise<number> {
     return 2;
   }
   const device =
-    values.on === "interpreter"
-      ? undefined
-      : await openDevice({ adapter: values.adapter as "auto" | "gpu" | "software" });
+    on === "interpreter" ? undefined : await openDevice({ adapter: values.adapter as "auto" | "gpu" | "software" });
+  const where: Where = { interpreter: on !== "device", device, throughModule: values.through === "module" };
   const results: FileResult[] = [];
   for (const file of files) {
-    const r = await runFile(folder, file, { interpreter: values.on !== "device", device }, values.case);
+    const r = await runFile(folder, file, where, values.case);
     if (!r) continue;
     results.push(r);
     process.stdout.write(`${r.file}: ${r.passed} passed, ${r.failed} failed, ${r.unsupported} unsupported\n`);
@@ -84,7 +88,7 @@ async function main(): Promise<number> {
 async function runFile(
   folder: string,
   file: string,
-  where: { interpreter: boolean; device: Device | undefined },
+  where: Where,
   filter: string | undefined,
 ): Promise<FileResult | undefined> {
   const known = SUITES.get(file);
@@ -113,7 +117,7 @@ async function runFile(
 async function runCase(
   known: { suite: { translate(c: Readonly<Record<string, unknown>>): readonly Job[] | Job }; rejects: boolean },
   raw: Record<string, unknown>,
-  where: { interpreter: boolean; device: Device | undefined },
+  where: Where,
 ): Promise<Outcome> {
   try {
     const translated = known.suite.translate(raw);

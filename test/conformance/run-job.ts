@@ -9,6 +9,7 @@ import { CompileError, compile, type Program, shapesOf } from "../../src/index.t
 import { defuse } from "../../src/schedule/defuse.ts";
 import { disagreement, type Excuse, toHost } from "./arrays.ts";
 import { EXACT, type Job, type RunJob } from "./job.ts";
+import { runThroughModule } from "./through-module.ts";
 
 export type Outcome =
   | { readonly status: "passed" }
@@ -18,6 +19,8 @@ export type Outcome =
 export interface Where {
   readonly interpreter: boolean;
   readonly device: Device | undefined;
+  /** The device runs the module that is emitted for the case instead of its plan. */
+  readonly throughModule?: boolean;
 }
 
 const PASSED: Outcome = { status: "passed" };
@@ -37,7 +40,7 @@ export async function runJob(job: Job, where: Where, mustReject: boolean): Promi
       if (bad) return failed(`interpreter: ${bad}`);
     }
     if (where.device) {
-      const bad = await onDevice(job, program, where.device);
+      const bad = await onDevice(job, program, where.device, where.throughModule ?? false);
       if (bad) return failed(`device: ${bad}`);
     }
     return PASSED;
@@ -48,8 +51,15 @@ export async function runJob(job: Job, where: Where, mustReject: boolean): Promi
   }
 }
 
-async function onDevice(job: RunJob, program: Program, device: Device): Promise<string | undefined> {
+async function onDevice(
+  job: RunJob,
+  program: Program,
+  device: Device,
+  throughModule: boolean,
+): Promise<string | undefined> {
   const inputs = host(job, false);
+  if (throughModule)
+    return compareResults(job, await runThroughModule(job, program, inputs, device), job.tolerance, program);
   const kernel = await device.load(program, job.fn, {
     consts: job.consts,
     shapes: shapesOf(inputs),

@@ -1,0 +1,181 @@
+/**
+ * A plan as an emitted module holds it: buffers by name, fills and copies as kernels of their own, results that are another array copied
+ * to memory of their own, temporaries as sizes of scratch buffers.
+ */
+import type { Span } from "../../grammar/span.ts";
+import type { Plan, PlanArray, PlanDType, PlanFact, PlanSize } from "../../runtime/plan.ts";
+import type { Compiled } from "../compile.ts";
+
+export interface ModuleArray {
+  readonly name: string;
+  readonly dtype: PlanDType;
+  readonly shape: readonly PlanSize[];
+  /** The first axis stands for any number of leading axes. */
+  readonly folded: boolean;
+}
+
+export interface ModuleKernel {
+  readonly name: string;
+  /** The kernel's own text; `helpers` go behind it. */
+  readonly wgsl: string;
+  readonly helpers: readonly string[];
+  readonly uniforms: readonly PlanSize[];
+  readonly origin: readonly { readonly name: string; readonly span: Span | undefined }[];
+}
+
+export interface ModuleStep {
+  readonly kernel: number;
+  /** Names of parameters and results, `0`, `1`, … for scratch buffers. */
+  readonly buffers: readonly string[];
+  readonly groups: readonly PlanSize[];
+}
+
+export interface ModulePlan {
+  readonly params: readonly ModuleArray[];
+  readonly results: readonly ModuleArray[];
+  readonly facts: readonly PlanFact[];
+  /** Bytes of the scratch buffers. */
+  readonly scratch: readonly PlanSize[];
+  readonly kernels: readonly ModuleKernel[];
+  readonly steps: readonly ModuleStep[];
+}
+
+/** A single result is `out`; one that has a parameter's name is `out_NAME`, for both are bound in one call. */
+export function resultNames(results: readonly string[], params: readonly string[]): readonly string[] {
+  const taken = new Set(params);
+  return results.map((name) => {
+    let free = name === "result" && results.length === 1 && !taken.has("out") ? "out" : name;
+    while (taken.has(free)) free = `out_${free}`;
+    taken.add(free);
+    return free;
+  });
+}
+
+export function lowerPlan(compiled: Compiled): ModulePlan {
+  const { plan } = compiled;
+  const names = new Map<number, string>();
+  const aliases: { readonly from: number; readonly to: string }[] = [];
+  const array = (a: PlanArray, name: string): ModuleArray => ({
+    name,
+    dtype: a.dtype,
+    shape: a.shape,
+    folded: a.folded ?? false,
+  });
+  const params = plan.params.map((p) => {
+    names.set(p.buffer, p.name);
+    return array(p, p.name);
+  });
+  const called = resultNames(
+    plan.results.map((r) => r.name),
+    plan.params.map((p) => p.name),
+  );
+  const results = plan.results.map((r, i) => {
+    if (names.has(r.buffer)) aliases.push({ from: r.buffer, to: called[i]! });
+    else names.set(r.buffer, called[i]!);
+    return array(r, called[i]!);
+  });
+  const { scratch, nameOf } = scratchOf(plan, names);
+
+  const kernels: ModuleKernel[] = plan.kernels.map((k) => {
+    const made = compiled.kernels.find((e) => e.planned.kernel === k);
+    if (!made) throw new RangeError(`${plan.name} has a kernel ${k.name} that nobody emitted`);
+    const { name, origin } = made.applied.kernel;
+    return { name, wgsl: hostText(made.own), helpers: made.helpers, uniforms: k.uniforms, origin };
+  });
+  const builtin = (name: "fill" | "copy", wgsl: string, uniforms: readonly PlanSize[]): number => {
+    const key = JSON.stringify(uniforms);
+    const old = kernels.findIndex((k) => k.wgsl === wgsl && JSON.stringify(k.uniforms) === key);
+    return old >= 0 ? old : kernels.push({ name, wgsl, helpers: [], uniforms, origin: [] }) - 1;
+  };
+  const copy = (from: number, to: string): ModuleStep => {
+    const words = wordsOf(plan, from);
+    return { kernel: builtin("copy", COPY, [words]), buffers: [nameOf(from), to], groups: builtinGroups(words) };
+  };
+  const steps = plan.steps.map((s): ModuleStep => {
+    if ("kernel" in s) return { kernel: s.kernel, buffers: s.buffers.map(nameOf), groups: s.groups };
+    if ("copyFrom" in s) return copy(s.copyFrom, nameOf(s.copyTo));
+    const words = wordsOf(plan, s.fill);
+    const kernel = builtin("fill", FILL, [words, s.pattern | 0]);
+    return { kernel, buffers: [nameOf(s.fill)], groups: builtinGroups(words) };
+  });
+  for (const a of aliases) steps.push(copy(a.from, a.to));
+  return { params, results, facts: plan.facts, scratch, kernels, steps };
+}
+
+/**
+ * A kernel's text as the host of a module takes it: layouts are derived by WebGPU ("auto"), which leaves out a buffer that the text
+ * declares and does not use, so such a one gets a phantom use; and comments on sizes go, whose names say enough.
+ */
+function hostText(wgsl: string): string {
+  const text = wgsl.replaceAll(/^( {2}\w+: i32,) \/\/.*$/gm, "$1");
+  const unused = [...text.matchAll(/var<storage, \w+> (\w+):/g)].flatMap(([, name]) =>
+    name !== undefined && text.match(new RegExp(`\\b${name}\\b`, "g"))?.length === 1 ? [`  _ = &${name};\n`] : [],
+  );
+  return unused.length === 0 ? text : text.replace(/^(fn .*\{\n)/m, (head) => head + unused.join(""));
+}
+
+/** Scratch buffers: one for each slot, as large as its largest user. */
+function scratchOf(
+  plan: Plan,
+  names: ReadonlyMap<number, string>,
+): { readonly scratch: readonly PlanSize[]; readonly nameOf: (buffer: number) => string } {
+  const scratch: PlanSize[] = [];
+  const slots = new Map<string, number>();
+  const own = new Map<number, string>();
+  plan.buffers.forEach((b, i) => {
+    if (names.has(i)) return;
+    if (b.role === "constant") throw new RangeError(`${plan.name}: constants of a plan have no form in a module`);
+    const key = b.slot === undefined ? `own ${i}` : `slot ${b.slot}`;
+    const bytes: PlanSize = times(wordsOf(plan, i), 4);
+    const slot = slots.get(key) ?? scratch.push(bytes) - 1;
+    slots.set(key, slot);
+    const old = scratch[slot]!;
+    if (JSON.stringify(old) !== JSON.stringify(bytes)) scratch[slot] = { op: "max", left: old, right: bytes };
+    own.set(i, String(slot));
+  });
+  return { scratch, nameOf: (i) => names.get(i) ?? own.get(i)! };
+}
+
+/** 32-bit words that an array takes. */
+function wordsOf(plan: Plan, buffer: number): PlanSize {
+  const { dtype, size } = plan.buffers[buffer]!;
+  if (dtype !== "f16") return size;
+  return typeof size === "number" ? Math.ceil(size / 2) : { op: "ceildiv", left: size, right: 2 };
+}
+
+function times(size: PlanSize, by: number): PlanSize {
+  return typeof size === "number" ? size * by : { op: "mul", left: size, right: by };
+}
+
+/** Four words an invocation until there are many. */
+function builtinGroups(words: PlanSize): readonly PlanSize[] {
+  if (typeof words === "number") return [Math.min(4096, Math.ceil(words / 256)), 1, 1];
+  return [{ op: "min", left: 4096, right: { op: "ceildiv", left: words, right: 256 } }, 1, 1];
+}
+
+const WALK = `@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  for (var i = i32(id.x); i < sizes.words; i += i32(groups.x * 64u)) {
+`;
+const FILL = `struct Sizes {
+  words: i32,
+  pattern: i32,
+}
+@group(0) @binding(0) var<storage, read_write> target_words: array<u32>;
+@group(0) @binding(1) var<uniform> sizes: Sizes;
+
+${WALK}    target_words[i] = bitcast<u32>(sizes.pattern);
+  }
+}
+`;
+const COPY = `struct Sizes {
+  words: i32,
+}
+@group(0) @binding(0) var<storage, read> source_words: array<u32>;
+@group(0) @binding(1) var<storage, read_write> target_words: array<u32>;
+@group(0) @binding(2) var<uniform> sizes: Sizes;
+
+${WALK}    target_words[i] = source_words[i];
+  }
+}
+`;

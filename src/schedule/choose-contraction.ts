@@ -68,6 +68,16 @@ function softwareCandidates(region: ContractionRegion, target: Target): readonly
   return priced.map((p) => p.s);
 }
 
+/** What the model says of any schedule, in nanoseconds of a core; undefined where it has no prices: for the tuner's order. */
+export function contractionPrice(
+  region: ContractionRegion,
+  s: ContractionSchedule,
+  target: Target,
+): number | undefined {
+  if (target.kind !== "software") return undefined;
+  return softwarePrice(region, s, sizesOf(region, s.along), fixedSubgroup(target));
+}
+
 /** On llvmpipe an epilogue with dear functions stands once, in a loop over sums that were stored first. */
 function epilogueOn(region: ContractionRegion, target: Target): Pick<ContractionSchedule, "epilogue"> {
   const [e, ...more] = region.epilogue;

@@ -39,6 +39,10 @@ export interface Failure {
 const PASS_NS = { timestamps: 100_000, clock: 3_000_000 } as const;
 const MOST_INNER = 64;
 
+/** Code may be so much longer than the default schedule's, or than so many characters. */
+const LONGER = 1.5;
+const LONG = 6000;
+
 /** What an element of a result holds until a kernel writes it: a NaN, and an unlikely integer. */
 const POISON = 0x7fc0dead;
 
@@ -51,6 +55,9 @@ export class RegionBench {
   readonly #outputs: readonly TuneArray[];
   readonly #poison: GPUBuffer;
   readonly #reference: Reference;
+  readonly #codes = new Set<string>();
+  /** Characters of the first schedule's code, and some more. */
+  #longest = 0;
 
   /** `reads` are the region's reads on the device and on the host, `stores` buffers for its results. */
   constructor(
@@ -76,8 +83,11 @@ export class RegionBench {
     this.#reference = new Reference(regionProgram(region).program, inputs, sizes);
   }
 
-  /** Compiles a legal schedule's kernels. */
-  async load(schedule: Schedule): Promise<Trial | Failure> {
+  /**
+   * Compiles a legal schedule's kernels. Undefined if they are not worth it: the same as of a schedule before it, or so long that a software
+   * adapter would compile them for seconds.
+   */
+  async load(schedule: Schedule): Promise<Trial | Failure | undefined> {
     let kernels: readonly EmittedKernel[];
     try {
       kernels = emitKernels(apply(this.region, schedule, this.target), this.target);
@@ -86,6 +96,12 @@ export class RegionBench {
       const message = error instanceof Error ? error.message : String(error);
       return { fault: "compiler", region: this.region.name, schedule, message };
     }
+    const code = kernels.map((k) => k.planned.kernel.wgsl).join("\n");
+    const grids = JSON.stringify(kernels.map((k) => [k.planned.groups, k.planned.kernel.uniforms]));
+    if (this.#codes.has(code + grids)) return undefined;
+    this.#longest ||= LONGER * Math.max(LONG, code.length);
+    if (this.target.kind === "software" && code.length > this.#longest) return undefined;
+    this.#codes.add(code + grids);
     const array = (prefix: string) => (ref: TensorRef, i: number) => planArray(`${prefix}${i}`, ref);
     const plan: Plan = {
       ...buildPlan({

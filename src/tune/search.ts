@@ -19,6 +19,8 @@ export interface SearchOptions {
 
 export interface SearchResult {
   readonly schedule: Schedule;
+  /** Its results were within their bounds: false only where the default's are not and nothing else was right. */
+  readonly right: boolean;
   /** Nanoseconds of it and of the default schedule, medians of the last race. */
   readonly ns: number;
   readonly defaultNs: number;
@@ -57,6 +59,7 @@ export interface Started {
 export async function start(bench: RegionBench, seed = 1): Promise<Started | Failure> {
   const space = new Space(bench.region, bench.target, seed);
   const first = await bench.load(space.first());
+  if (!first) throw new Error(`${bench.region.name} was started before`);
   if ("fault" in first) return first;
   const broken = await bench.check(first);
   if (broken?.fault === "device") {
@@ -92,6 +95,7 @@ export async function search(
     const loaded = await Promise.all(drawn.map((s) => bench.load(s)));
     const batch: Trial[] = [];
     for (const t of loaded) {
+      if (!t) continue;
       if ("fault" in t) failures.push(t);
       else if (over()) t.kernel.dispose();
       else {
@@ -110,13 +114,14 @@ export async function search(
     stale = best[0] === before ? stale + 1 : 0;
     o.onTrial?.((best[0] ?? first).least, first.least, tried);
   }
-  const source = await finish(bench, first, best);
+  const source = await finish(bench, first, tried > 1 ? best : []);
   const order = [...best].sort((x, y) => median(x) - median(y));
   const winner = order[0] ?? first;
   const keep = !broken && median(winner) > median(first) * NOISE ? first : winner;
   for (const t of new Set([first, ...best])) t.kernel.dispose();
   return {
     schedule: keep.schedule,
+    right: !broken || keep !== first,
     ns: keep === first ? median(first) : median(keep),
     defaultNs: median(first),
     source,
@@ -140,6 +145,7 @@ async function heats(bench: RegionBench, batch: readonly Trial[], champion: Tria
 /** The default and the best once more, beside each other, on fresh times. */
 async function finish(bench: RegionBench, first: Trial, best: readonly Trial[]): Promise<"timestamps" | "clock"> {
   const all = [...new Set([first, ...best])];
+  if (all.length === 1) return bench.race(all, 1);
   const once = all.reduce((sum, t) => sum + t.least, 0) / 1e6;
   const rounds = Math.max(3, Math.min(15, Math.floor(FINAL_MS / Math.max(once, 1))));
   for (const t of all) t.ns.length = 0;

@@ -4,6 +4,7 @@
  */
 import { apply } from "../schedule/apply/index.ts";
 import { choose, considered, scheduleText } from "../schedule/choose.ts";
+import { contractionPrice } from "../schedule/choose-contraction.ts";
 import type { Region } from "../schedule/region.ts";
 import { type Schedule, ScheduleError } from "../schedule/schedule.ts";
 import type { Target } from "../schedule/target.ts";
@@ -11,6 +12,12 @@ import { neighbours } from "./mutate.ts";
 
 /** Neighbours of the best that are looked at before another way of finding schedules has its turn. */
 const FROM_BEST = 2;
+
+/** Software adapters run an invocation after the other: workgroup memory and barriers only cost there, and take long to compile. */
+function worthwhile(s: Schedule, target: Target): boolean {
+  if (target.kind !== "software") return true;
+  return s.kind === "contraction" ? s.stage === "none" : s.kind !== "online" || s.share === "subgroup";
+}
 
 export class Space {
   readonly #region: Region;
@@ -82,13 +89,26 @@ export class Space {
     const key = best.map(scheduleText).join("\n");
     if (key !== this.#nearOf) {
       this.#nearOf = key;
-      this.#near = best.flatMap((s) => this.#shuffled(neighbours(s)));
+      this.#near = best.flatMap((s) => this.#ordered(this.#shuffled(neighbours(s))));
     }
     for (;;) {
       const s = this.#near.shift();
       if (!s) return undefined;
       if (this.take(s)) return s;
     }
+  }
+
+  /** By the model's price where it has one. */
+  #ordered(list: readonly Schedule[]): readonly Schedule[] {
+    const price = (s: Schedule): number =>
+      s.kind === "contraction" && this.#region.kind === "contraction"
+        ? (contractionPrice(this.#region, s, this.#target) ?? 0)
+        : 0;
+    return list
+      .filter((s) => worthwhile(s, this.#target))
+      .map((s) => ({ s, price: price(s) }))
+      .sort((x, y) => x.price - y.price)
+      .map(({ s }) => s);
   }
 
   #shuffled(list: readonly Schedule[]): Schedule[] {

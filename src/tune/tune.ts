@@ -112,7 +112,7 @@ export async function tuneFused(device: TuneDevice, fused: FusedProgram, o: Tune
       sizes: Object.fromEntries(sizes),
       regions,
       failures,
-      cache: { entries: regions.map((r) => r.entry) },
+      cache: { entries: regions.flatMap((r) => r.entry ?? []) },
     };
   } finally {
     for (const r of ready.values()) r.bench.dispose();
@@ -159,6 +159,10 @@ async function prepare(
   return { region, bench, started, count: 1 };
 }
 
+interface Found extends TunedRegion {
+  readonly entry: ScheduleEntry | undefined;
+}
+
 /** Each region in turn, the one that takes longest first; what one leaves of its time is for the others. */
 async function searchAll(
   ready: readonly Ready[],
@@ -167,12 +171,12 @@ async function searchAll(
   sizes: ReadonlyMap<string, number>,
   o: TuneOptions,
   failures: Failure[],
-): Promise<(TunedRegion & { readonly entry: ScheduleEntry })[]> {
+): Promise<Found[]> {
   const cost = (r: Ready): number => r.started.first.least * r.count;
   const order = [...ready].sort((x, y) => cost(y) - cost(x));
   const most = order[0] ? cost(order[0]) : 0;
   const weight = (r: Ready): number => Math.max(cost(r), LEAST_SHARE * most);
-  const found = new Map<Ready, TunedRegion & { readonly entry: ScheduleEntry }>();
+  const found = new Map<Ready, Found>();
   for (const [i, r] of order.entries()) {
     const now = performance.now();
     const rest = order.slice(i).reduce((sum, x) => sum + weight(x), 0);
@@ -194,7 +198,9 @@ async function searchAll(
         }),
     });
     failures.push(...result.failures);
-    found.set(r, { ...describe(r, result), entry: entryOf(r, result, sizes) });
+    // Where nothing was tried beside the default there is nothing to remember.
+    const entry = result.tried > 1 && result.right ? entryOf(r, result, sizes) : undefined;
+    found.set(r, { ...describe(r, result), entry });
   }
   return ready.flatMap((r) => found.get(r) ?? []);
 }

@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { ADAPTERS, type AdapterName, openArena } from "./adapter.ts";
+import type { ClockOptions } from "./clock.ts";
 import { type Field, measure, oneLine } from "./measure.ts";
 import type { Peer } from "./peers/peer.ts";
 import { htmlReport } from "./report/html.ts";
@@ -21,6 +22,7 @@ const HELP = `usage: npm run bench -- [options]
   --against P      peers: jax, tfjs, or none (default: jax,tfjs)
   --lab FOLDER     hand-written kernels beside ours, from a folder of scripts
   --rounds N       interleaved rounds (default: 9)
+  --clock C        wall, or cpu: the process's own time, for software adapters on a machine with other work (default: wall)
   --quick          three rounds
   --json FILE      everything that was measured
   --html FILE      a report with charts, self-contained
@@ -41,6 +43,7 @@ async function main(): Promise<number> {
       only: { type: "string" },
       against: { type: "string", default: "jax,tfjs" },
       lab: { type: "string" },
+      clock: { type: "string", default: "wall" },
       rounds: { type: "string", default: "9" },
       quick: { type: "boolean", default: false },
       json: { type: "string" },
@@ -67,15 +70,17 @@ async function main(): Promise<number> {
   const { info } = arena.device;
   const peers: Peer[] = [];
   for (const name of against) peers.push(await OPENERS[name]!(arena.wait));
-  const lab = values.lab ? await (await import("./peers/lab.ts")).openLab(values.lab, arena.wait) : undefined;
-  const field: Field = {
-    arena,
-    peers,
-    ...(lab ? { lab } : {}),
-    clock: { rounds, sampleMs: info.kind === "software" ? 4 : 20, slowMs: 400, wait: arena.wait },
+  const clock: ClockOptions = {
+    rounds,
+    sampleMs: info.kind === "software" ? 4 : 20,
+    slowMs: 400,
+    wait: arena.wait,
+    source: values.clock === "cpu" ? "cpu" : "wall",
   };
+  const lab = values.lab ? await (await import("./peers/lab.ts")).openLab(values.lab, clock) : undefined;
+  const field: Field = { arena, peers, ...(lab ? { lab } : {}), clock };
   process.stdout.write(`${info.name}, ${peers.map((p) => `${p.name} ${p.version}`).join(", ")}\n`);
-  const roofline = await measureRoofline(arena.device, arena.wait);
+  const roofline = await measureRoofline(arena.device, clock);
   const results: WorkloadResult[] = [];
   let wrong = 0;
   for (const w of chosen) {
@@ -95,6 +100,7 @@ async function main(): Promise<number> {
     node: process.version,
     versions: Object.fromEntries(peers.map((p) => [p.name, p.version])),
     rounds,
+    clock: clock.source,
     roofline,
     results,
   };

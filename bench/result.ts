@@ -45,6 +45,7 @@ export interface BenchResult {
   readonly node: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly rounds: number;
+  readonly clock: "wall" | "cpu";
   readonly roofline: Roofline;
   readonly results: readonly WorkloadResult[];
 }

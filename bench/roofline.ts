@@ -1,7 +1,6 @@
 /** What the adapter can do at best: bytes a second in a copy, operations a second in a loop of multiply-adds. */
-import type { Wait } from "../runtime/context.ts";
 import type { Device } from "../runtime/node.ts";
-import { race } from "./clock.ts";
+import { type ClockOptions, race } from "./clock.ts";
 
 export interface Roofline {
   /** Bytes read and written, a second. */
@@ -36,7 +35,7 @@ const FMA = `
   into[g.x] = ${Array.from({ length: CHAINS }, (_, i) => `s${i}`).join(" + ")};
 }`;
 
-export async function measureRoofline(device: Device, wait: Wait): Promise<Roofline> {
+export async function measureRoofline(device: Device, { wait, source }: ClockOptions): Promise<Roofline> {
   const software = device.info.kind === "software";
   // Large enough to leave every cache.
   const bytes = Math.min(software ? 1 << 26 : 1 << 29, device.info.limits.maxStorageBufferBindingSize);
@@ -68,7 +67,7 @@ export async function measureRoofline(device: Device, wait: Wait): Promise<Roofl
       { name: "copy", run: await make(COPY, bytes / 16384) },
       { name: "fma", run: await make(FMA, invocations / 64) },
     ];
-    const [copy, fma] = await race(contenders, { rounds: 5, sampleMs: 20, slowMs: 1000, wait });
+    const [copy, fma] = await race(contenders, { rounds: 5, sampleMs: 20, slowMs: 1000, wait, source });
     // The best round: a ceiling is what was reached once.
     return {
       copy: (2 * bytes) / (Math.min(...copy!.ms) / 1e3),

@@ -7,7 +7,7 @@ import { registerHooks } from "node:module";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Wait } from "../../runtime/context.ts";
-import { type Contender, median, race } from "../clock.ts";
+import { type ClockOptions, type Contender, median, race } from "../clock.ts";
 import type { LabPeer } from "../workload.ts";
 
 interface LabPass {
@@ -47,7 +47,7 @@ const CAPTURED = Symbol.for("fusum.bench.lab");
 type Captured = Map<string, Case>;
 
 /** Loads the folder's library on the adapter that the process is set to. */
-export async function openLab(folder: string, wait: Wait): Promise<Lab> {
+export async function openLab(folder: string, clock: ClockOptions): Promise<Lab> {
   const libraryUrl = pathToFileURL(resolve(folder, "lib.mjs")).href;
   const captured: Captured = new Map();
   (globalThis as unknown as Record<symbol, Captured>)[CAPTURED] = captured;
@@ -68,7 +68,7 @@ export async function openLab(folder: string, wait: Wait): Promise<Lab> {
       }
       await running;
       const found = captured.get(peer.title);
-      return found && (await fastest(library, found, wait));
+      return found && (await fastest(library, found, clock));
     },
   };
 }
@@ -103,11 +103,12 @@ async function runScript(file: string, key: string, env: Readonly<Record<string,
   }
 }
 
-async function fastest(library: Library, c: Case, wait: Wait): ReturnType<Lab["prepare"]> {
+async function fastest(library: Library, c: Case, clock: ClockOptions): ReturnType<Lab["prepare"]> {
   const buffers: Record<string, GPUBuffer> = Object.fromEntries(
     Object.entries(c.bufs).map(([name, x]) => [name, library.buf(x)]),
   );
   const { device } = library;
+  const { wait } = clock;
   const right: { readonly variant: Variant; readonly contender: Contender }[] = [];
   for (const variant of c.variants) {
     device.pushErrorScope("validation");
@@ -117,7 +118,7 @@ async function fastest(library: Library, c: Case, wait: Wait): ReturnType<Lab["p
   }
   const times = await race(
     right.map((r) => r.contender),
-    { rounds: 3, sampleMs: 5, slowMs: 300, wait },
+    { ...clock, rounds: 3 },
   );
   const best = times.map((t) => Math.min(...t.ms)).reduce((b, t, i, all) => (t < all[b]! ? i : b), 0);
   const winner = right[best];

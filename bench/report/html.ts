@@ -29,7 +29,7 @@ ${all.map(section).join("\n")}
 function section(b: BenchResult): string {
   const ratios = b.results.flatMap((r) => bestPeer(r)?.ratio?.median ?? []);
   return `<h2>${escaped(b.adapter.name)}</h2>
-<p>${escaped(b.adapter.driver)}, ${b.cores} cores, Node ${b.node}, ${b.rounds} interleaved rounds.
+<p>${escaped(b.adapter.driver)}, ${b.cores} cores, Node ${b.node}, ${b.rounds} interleaved rounds${b.clock === "cpu" ? ", times of the processor" : ""}.
 ${(b.roofline.copy / 1e9).toFixed(1)} GB/s copied, ${(b.roofline.flops / 1e9).toFixed(0)} GFLOP/s in multiply-adds.
 ×${times(geometricMean(ratios))} against the best peer of each row, in the geometric mean.</p>
 ${chart(b)}

@@ -41,7 +41,7 @@ export function markdownSection(b: BenchResult): string {
   return [
     `## ${b.adapter.name}`,
     "",
-    `${b.adapter.driver}; ${b.cores} cores; Node ${b.node}; ${versions.join(", ")}; ${b.rounds} rounds. ` +
+    `${b.adapter.driver}; ${b.cores} cores; Node ${b.node}; ${versions.join(", ")}; ${b.rounds} rounds${b.clock === "cpu" ? ", times of the processor" : ""}. ` +
       `Ceilings: ${(b.roofline.copy / 1e9).toFixed(1)} GB/s copied (read plus written), ` +
       `${(b.roofline.flops / 1e9).toFixed(0)} GFLOP/s in multiply-adds.`,
     "",

@@ -9,6 +9,7 @@ import { resolveStd, stdFile } from "../std/index.ts";
 import { type Analysis, analyse, FindingsCache } from "./analysis.ts";
 import { bindModule } from "./bind.ts";
 import type { Bindings } from "./names.ts";
+import { reparse } from "./reparse.ts";
 
 /** What the workspace needs of the open documents. */
 export interface OpenDocuments {
@@ -158,7 +159,7 @@ export class Workspace {
   #parse(text: string, file: string): Parsed {
     const old = this.#parsed.get(file);
     if (old && old.module.source === text) return old;
-    const made = parseModule(text, file);
+    const made = old ? reparse(old, text) : parseModule(text, file);
     this.#parsed.set(file, made);
     return made;
   }

@@ -15,9 +15,10 @@ import { normalise } from "./passes/normalise.ts";
 import type { AppliedKernel, Target } from "./schedule/applied.ts";
 import { apply } from "./schedule/apply/index.ts";
 import { choose } from "./schedule/choose.ts";
+import { onePassPays } from "./schedule/choose-online.ts";
 import { fuse } from "./schedule/fuse.ts";
 import { printFused } from "./schedule/print.ts";
-import type { FusedProgram, Region } from "./schedule/region.ts";
+import type { FusedProgram, OnlineRegion, Region } from "./schedule/region.ts";
 import type { Schedule } from "./schedule/schedule.ts";
 
 export interface CompileOptions {
@@ -26,6 +27,8 @@ export interface CompileOptions {
   readonly strict?: boolean;
   /** A schedule for a region, from a tuner's cache or a user's file; `undefined` leaves it to `choose`. */
   readonly schedule?: (region: Region, target: Target) => Schedule | undefined;
+  /** Is a weighted sum in one pass to be one kernel? Without it, where the cost model says so. */
+  readonly online?: (region: OnlineRegion) => boolean;
   /** Told after each pass. `dump` prints the program as it is then; call it only if the text is wanted. */
   readonly onPass?: (pass: string, milliseconds: number, dump: () => string) => void;
   /** Verify after each tensor pass: always in tests. Kernels are verified anyhow. */
@@ -67,6 +70,7 @@ export function fuseProgram(program: TensorProgram, o: CompileOptions): FusedPro
       fuse(program, {
         limits: { maxStorageBuffers: o.target.limits.maxStorageBuffersPerShaderStage },
         strict: o.strict ?? false,
+        online: o.online ?? ((region) => onePassPays(region, o.target)),
       }),
     printFused,
   );

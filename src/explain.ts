@@ -143,6 +143,18 @@ function workOf(r: Region, count: Count): { readonly flops: number; readonly ele
       const operands = opsOf([r.a]) * batch * m * k + (r.b ? opsOf([r.b]) * batch * n * k : 0);
       return { flops, elementwise: operands + batch * m * n * opsOf(r.epilogue.flatMap((e) => e.results)) };
     }
+    case "online": {
+      const [batch, m, n, k] = [count(r.batch), count(r.m), count(r.n), count(r.k)];
+      const scored = r.scores.reduce(
+        (sum, s) => sum + count(s.d) * (opsOf([s.body]) + opsOf(s.reduce.monoid.combine)),
+        0,
+      );
+      const terms = [r.weight, ...[r.peak, ...r.sums].flatMap((s) => s.reduce.values)];
+      return {
+        flops: batch * m * k * (scored + 1 + r.sums.length + 2 * n),
+        elementwise: batch * m * (k * opsOf(terms) + n * opsOf(r.epilogue.flatMap((e) => e.results))),
+      };
+    }
     case "scan": {
       const points = count(r.def.axes);
       return {

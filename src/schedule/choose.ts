@@ -4,6 +4,7 @@
  */
 import { apply } from "./apply/index.ts";
 import { contractionCandidates } from "./choose-contraction.ts";
+import { onlineCandidates } from "./choose-online.ts";
 import { elementwiseCandidates, rowCandidates, scanCandidates, scatterCandidates } from "./choose-others.ts";
 import type { Region } from "./region.ts";
 import { type Schedule, ScheduleError } from "./schedule.ts";
@@ -21,6 +22,8 @@ export function considered(region: Region, target: Target): readonly Schedule[] 
       return rowCandidates(region, target);
     case "contraction":
       return contractionCandidates(region, target);
+    case "online":
+      return onlineCandidates(region, target);
     case "scan":
       return scanCandidates(region, target);
     case "scatter":

@@ -10,8 +10,10 @@ import {
   constant,
   type Definition,
   i32,
+  type MapDef,
   mapDef,
   type Program,
+  type Reduce,
   read,
   reduce,
   type Step,
@@ -89,6 +91,25 @@ export function defuse(f: FusedProgram): Program {
       case "contraction": {
         const value = onExpr(substituteArgs(r.body, [r.a, ...(r.b ? [r.b] : [])]));
         add(r.def, mapDef(r.def.axes, [reduce(r.reduce.monoid, r.k, [value])], { name: r.def.name, span: r.def.span }));
+        for (const m of r.epilogue) place(m, r.def.axes);
+        return;
+      }
+      case "online": {
+        // Scores and values a row have fewer axes, or others in their place: each index of the point is one of them.
+        const at = (s: { readonly def: MapDef; readonly point: readonly TensorExpr[] }, root: Reduce): void => {
+          const axes = freshAxes(s.def.axes, new Map());
+          const back = new Map<Axis, TensorExpr>();
+          s.point.forEach((x, i) => {
+            const a = axes[i];
+            if (x.kind === "axis" && a) back.set(x.axis, axisRef(a));
+          });
+          const values = root.values.map((v) => substitute(onExpr(v), back));
+          const o = { name: s.def.name, span: s.def.span, epoch: s.def.epoch };
+          // Scores are reduced over axes of their own, the states over positions that their expressions name.
+          add(s.def, mapDef(axes, [reduce(root.monoid, root.axes, values)], o));
+        };
+        for (const s of [...r.scores, r.peak, ...r.sums]) at(s, s.reduce);
+        at({ def: r.def, point: r.def.axes.map(axisRef) }, r.reduce);
         for (const m of r.epilogue) place(m, r.def.axes);
         return;
       }

@@ -19,8 +19,9 @@ import {
 import { normalIndices, readThrough, substitute } from "../passes/inline.ts";
 import { countNodes, hasRead, readsIn } from "../passes/rewrite.ts";
 import type { Group, Grouping, Member } from "./fuse-graph.ts";
+import { expressionsOfParts } from "./fuse-online.ts";
 import { swapOperands } from "./fuse-operands.ts";
-import type { PlacedMap, Region, RowPhase } from "./region.ts";
+import type { OnlineParts, PlacedMap, Region, RowPhase } from "./region.ts";
 
 export type RefKey = string;
 export function keyOf(r: TensorRef): RefKey {
@@ -76,6 +77,8 @@ function expander(b: Build, group: Group, members: readonly Member[]): Expand {
       if (anywhere && !anywhere.root) return go(readThrough(body, t.axes, r.at, r.fill));
     }
     // Held on chip: at this point, whatever its index was written as.
+    const held = group.online && pointOf(group.online, t);
+    if (member && held) return read(t, r.slot, held);
     if (member && (member.root || t.kind === "scan")) return read(t, r.slot, group.axes.map(axisRef));
     return r;
   };
@@ -107,6 +110,8 @@ function bodyOf(group: Group, members: readonly Member[], stored: ReadonlySet<De
         a: x(o.a, none), b: x(o.b, none), body: o.body, epilogue,
       }; // biome-ignore format: one record
     }
+    case "online":
+      return onlineBody(group, members, stored, x);
     case "scan":
     case "scatter": {
       // What they read in place of a stored map was substituted in the definition itself, before grouping.
@@ -118,6 +123,40 @@ function bodyOf(group: Group, members: readonly Member[], stored: ReadonlySet<De
     default:
       return group.kind satisfies never;
   }
+}
+
+/** At which point of the region its own reductions are read. */
+function pointOf(o: OnlineParts, t: Definition): readonly TensorExpr[] | undefined {
+  if (t === o.def) return t.axes.map(axisRef);
+  return [o.peak, ...o.sums, ...o.scores].find((s) => s.def === t)?.point;
+}
+
+function onlineBody(
+  group: Group,
+  members: readonly Member[],
+  stored: ReadonlySet<Definition>,
+  x: Expand,
+): Body<Region> {
+  const o = group.online;
+  if (!o) throw new Error("a weighted sum without its parts");
+  const none = new Map<Axis, TensorExpr>();
+  const again = (r: Reduce): Reduce =>
+    reduce(
+      r.monoid,
+      r.axes,
+      r.values.map((v) => x(v, none)),
+      0,
+    );
+  const epilogue = placed(group, members, stored, x);
+  const used = new Set<Definition>(stored);
+  for (const m of epilogue) for (const e of m.results) for (const r of readsIn(e)) used.add(r.tensor);
+  return {
+    kind: "online", def: o.def, reduce: again(o.reduce), batch: o.batch, m: o.m, n: o.n, k: o.k,
+    scores: o.scores.map((s) => ({ ...s, a: x(s.a, none), b: x(s.b, none), reduce: again(s.reduce) })),
+    peak: { ...o.peak, reduce: again(o.peak.reduce) },
+    sums: o.sums.filter((s) => used.has(s.def)).map((s) => ({ ...s, reduce: again(s.reduce) })),
+    weight: x(o.weight, none), value: x(o.value, none), epilogue,
+  }; // biome-ignore format: one record
 }
 
 /** N is the side of the innermost axis of what is written, so that neighbours in N are neighbours in memory. */
@@ -211,6 +250,8 @@ export function expressionsOfRegion(r: Body<Region> | Region): readonly TensorEx
       return r.phases.flatMap((p) => (p.kind === "reduce" ? p.reduce.values : p.results));
     case "contraction":
       return [r.a, ...(r.b ? [r.b] : []), ...r.epilogue.flatMap((m) => m.results)];
+    case "online":
+      return [...expressionsOfParts(r), ...r.epilogue.flatMap((m) => m.results)];
     case "scan":
       return [...r.def.values, ...r.epilogue.flatMap((m) => m.results)];
     case "scatter":
@@ -223,6 +264,8 @@ export function expressionsOfRegion(r: Body<Region> | Region): readonly TensorEx
 /** The reductions and scans whose values a region holds on chip. */
 export function heldBy(r: Body<Region> | Region): ReadonlySet<Definition> {
   if (r.kind === "row") return new Set(r.phases.flatMap((p) => (p.kind === "reduce" ? [p.def] : [])));
+  if (r.kind === "online")
+    return new Set([r.def, r.peak.def, ...r.sums.map((s) => s.def), ...r.scores.map((s) => s.def)]);
   if (r.kind === "contraction" || r.kind === "scan") return new Set<Definition>([r.def]);
   return new Set();
 }

@@ -16,6 +16,7 @@ import { simplifyIndex } from "../passes/affine.ts";
 import { substitute } from "../passes/inline.ts";
 import { readsIn } from "../passes/rewrite.ts";
 import { points } from "./cost.ts";
+import type { OnlineCluster } from "./fuse-online.ts";
 import type { Operands } from "./fuse-operands.ts";
 import type { Placement } from "./fuse-point.ts";
 import type { Decision } from "./region.ts";
@@ -36,11 +37,13 @@ export interface Member {
 
 export interface Group {
   readonly id: number;
-  kind: "elementwise" | "row" | "contraction" | "scan" | "scatter";
+  kind: "elementwise" | "row" | "contraction" | "online" | "scan" | "scatter";
   axes: readonly Axis[];
   members: Member[];
   /** Of a contraction. */
   operands: Operands | undefined;
+  /** Of a weighted sum in one pass: what it was found to be. */
+  online: OnlineCluster | undefined;
   /** What members read from outside, direct reads only. */
   reads: ReadonlySet<Definition>;
   /** The same by result: what would be bound. */
@@ -63,6 +66,8 @@ export interface Grouping {
   readonly forced: Set<Definition>;
   readonly decisions: Decision[];
   readonly limits: FuseLimits;
+  /** A cluster that could not stay together in one kernel, where there was one: grouping begins again without it. */
+  refused: OnlineCluster | undefined;
 }
 
 /** Distinct nodes that one kernel may evaluate for an element. */
@@ -106,17 +111,25 @@ export function outside(
 }
 
 /** The group's point at which `r` reads one of its members, in the reader's axes; undefined if it may read outside. */
-export function coordsOf(g: Grouping, group: Group, r: Read): readonly TensorExpr[] | undefined {
+export function coordsOf(g: Grouping, group: Group, r: Read): readonly (TensorExpr | undefined)[] | undefined {
   const m = g.memberOf.get(r.tensor);
   if (!m || r.fill) return undefined;
   const bind = new Map<Axis, TensorExpr>();
   m.def.axes.forEach((a, i) => {
     bind.set(a, r.at[i] ?? axisRef(a));
   });
-  return m.placement.coords.map((c, i) => (group.axes[i]?.extent === ONE ? c : simplifyIndex(substitute(c, bind))));
+  return m.placement.coords.map((c, i) =>
+    c === undefined || group.axes[i]?.extent === ONE ? c : simplifyIndex(substitute(c, bind)),
+  );
 }
-export function sameCoords(group: Group, x: readonly TensorExpr[], y: readonly TensorExpr[]): boolean {
-  return group.axes.every((a, i) => a.extent === ONE || x[i] === y[i]);
+/** One point that two reads agree on, axis by axis; an axis that a value does not have is the other's to say. */
+export function sameCoords(
+  group: Group,
+  x: readonly (TensorExpr | undefined)[],
+  y: readonly (TensorExpr | undefined)[],
+): readonly (TensorExpr | undefined)[] | undefined {
+  const agree = group.axes.every((a, i) => a.extent === ONE || !x[i] || !y[i] || x[i] === y[i]);
+  return agree ? group.axes.map((_, i) => x[i] ?? y[i]) : undefined;
 }
 export function decide(
   g: Grouping,

@@ -15,6 +15,7 @@ import {
 import { reductionOf } from "../passes/lift.ts";
 import { countNodes, readsIn } from "../passes/rewrite.ts";
 import { bytesOf, points } from "./cost.ts";
+import { claim } from "./fuse-claim.ts";
 import {
   type Computed,
   coordsOf,
@@ -36,11 +37,32 @@ import {
   sameCoords,
 } from "./fuse-graph.ts";
 import { mergeRows } from "./fuse-merge.ts";
+import type { OnlineCluster } from "./fuse-online.ts";
 import { type Operands, operandsOf } from "./fuse-operands.ts";
 import { identityPlacement, type Placement, place } from "./fuse-point.ts";
 import type { Decision } from "./region.ts";
 
-export function groupDefinitions(program: Program, limits: FuseLimits, strict: boolean): Grouping {
+/** Groups the definitions of a program; `clusters` are computed together, unless that would make a cycle. */
+export function groupDefinitions(
+  program: Program,
+  limits: FuseLimits,
+  strict: boolean,
+  clusters: readonly OnlineCluster[] = [],
+): Grouping {
+  const g = grouping(program, limits, strict, clusters);
+  const { refused } = g;
+  if (!refused) return g;
+  const again = groupDefinitions(
+    program,
+    limits,
+    strict,
+    clusters.filter((c) => c !== refused),
+  );
+  decide(again, refused.peak.def, refused.def, "online", "cycle", 0);
+  return again;
+}
+
+function grouping(program: Program, limits: FuseLimits, strict: boolean, clusters: readonly OnlineCluster[]): Grouping {
   const definitions = program.steps.filter(
     (s): s is Computed => s.kind === "map" || s.kind === "scan" || s.kind === "scatter",
   );
@@ -52,8 +74,14 @@ export function groupDefinitions(program: Program, limits: FuseLimits, strict: b
     forced: new Set(),
     decisions: [],
     limits,
+    refused: undefined,
   };
-  for (const d of definitions) assign(g, d, strict);
+  const claims = new Map<Definition, OnlineCluster>(clusters.flatMap((c) => c.members.map((m) => [m, c])));
+  for (const d of definitions) {
+    const c = claims.get(d);
+    if (!c) assign(g, d, strict);
+    else if (!claim(g, d, c)) return { ...g, refused: c };
+  }
   return g;
 }
 
@@ -85,7 +113,7 @@ function begin(g: Grouping, d: Computed, kind: Group["kind"], root: Reduce | und
   const member: Member = { def: d, root, placement: identityPlacement(d.axes) };
   const reads = directReads(d);
   const group: Group = {
-    id: at, kind, axes: d.axes, members: [member], operands, reads, refs: directRefs(d), deps: new Set(), nodes: countNodes(expressionsOf(d)),
+    id: at, kind, axes: d.axes, members: [member], operands, online: undefined, reads, refs: directRefs(d), deps: new Set(), nodes: countNodes(expressionsOf(d)),
     first: at, last: at, into: undefined,
   }; // biome-ignore format: one record
   for (const r of reads) {
@@ -104,11 +132,20 @@ interface Candidate {
   readonly from: Definition;
 }
 
-const ORDER: Readonly<Record<Group["kind"], number>> = { contraction: 0, scan: 0, row: 1, elementwise: 2, scatter: 3 };
+type Coords = readonly (TensorExpr | undefined)[];
+
+const ORDER: Readonly<Record<Group["kind"], number>> = {
+  contraction: 0,
+  online: 0,
+  scan: 0,
+  row: 1,
+  elementwise: 2,
+  scatter: 3,
+};
 
 /** Groups whose values `d` reads at its own point only. */
 function candidatesOf(g: Grouping, d: MapDef, root: Reduce | undefined): readonly Candidate[] {
-  const coords = new Map<Group, { at: readonly TensorExpr[] | undefined; saved: number; from: Definition }>();
+  const coords = new Map<Group, { at: Coords | undefined; saved: number; from: Definition }>();
   const seen = new Set<string>();
   for (const e of d.results)
     for (const r of readsIn(e)) {
@@ -123,7 +160,7 @@ function candidatesOf(g: Grouping, d: MapDef, root: Reduce | undefined): readonl
       if (!old) coords.set(group, { at, saved, from: r.tensor });
       else
         coords.set(group, {
-          at: old.at && at && sameCoords(group, old.at, at) ? old.at : undefined,
+          at: old.at && at && sameCoords(group, old.at, at),
           saved: old.saved + saved,
           from: old.from,
         });

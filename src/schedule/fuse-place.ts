@@ -147,6 +147,9 @@ function evaluationsOf(g: Grouping, r: Definition, t: Definition): number {
         if (within([...o.batch, ...o.m, ...o.k])) count(base * m * Math.max(1, Math.ceil(n / TILE)));
         else if (within([...o.batch, ...o.n, ...o.k])) count(base * n * Math.max(1, Math.ceil(m / TILE)));
         else count(base * m * n);
+      } else if (group?.online) {
+        // Once for its rows, or, of what goes with the reduced positions, once a tile of them.
+        count(points(used) * Math.max(1, Math.ceil(points(group.online.m) / TILE)));
       } else count(elementsOf(r) * points(member.root.axes.filter((a) => used.has(a))));
     }
   } else if (r.kind === "scan") {

@@ -5,8 +5,8 @@ import { combineDigits, digitOf } from "../passes/digits.ts";
 import { estimate } from "../passes/estimate.ts";
 
 export interface Placement {
-  /** The index along each of the region's axes, in the map's own axes. */
-  readonly coords: readonly TensorExpr[];
+  /** The index along each of the region's axes, in the map's own axes; undefined along one that it does not have. */
+  readonly coords: readonly (TensorExpr | undefined)[];
   /** Each of the map's axes in the region's axes and `extra`. */
   readonly bind: ReadonlyMap<Axis, TensorExpr>;
   /** Axes of the map beyond the region's: none if the two are in bijection. */
@@ -22,7 +22,7 @@ export function identityPlacement(axes: readonly Axis[]): Placement {
  * overlapping; what is left of the map's axes is extra. Axes of extent 1 match anything.
  */
 export function place(
-  coords: readonly TensorExpr[],
+  coords: readonly (TensorExpr | undefined)[],
   axes: readonly Axis[],
   region: readonly Axis[],
 ): Placement | undefined {

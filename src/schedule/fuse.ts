@@ -30,6 +30,7 @@ import {
 } from "../passes/rewrite.ts";
 import { bytesOf } from "./cost.ts";
 import { type Build, buildRegion, keyOf, nodesOfRegion } from "./fuse-build.ts";
+import { regionOfCluster } from "./fuse-claim.ts";
 import {
   dependsOn,
   directReads,
@@ -44,16 +45,19 @@ import {
 import { groupDefinitions } from "./fuse-group.ts";
 import { fuseLoops } from "./fuse-loops.ts";
 import { mergeGroups } from "./fuse-merge.ts";
+import { findOnline } from "./fuse-online.ts";
 import { type Placing, placeMaps } from "./fuse-place.ts";
 import { identityPlacement } from "./fuse-point.ts";
 import { splitWide } from "./fuse-wide.ts";
-import type { Decision, FusedProgram, Region } from "./region.ts";
+import type { Decision, FusedProgram, OnlineRegion, Region } from "./region.ts";
 
 export interface FuseOptions {
   /** Default: 8 storage buffers a kernel, what every WebGPU device has. */
   readonly limits?: Partial<FuseLimits>;
   /** No reordering of float factors between the operands of a contraction. */
   readonly strict?: boolean;
+  /** Is a weighted sum in one pass to be one kernel? Asked before its epilogue is known; yes without it. */
+  readonly online?: (region: OnlineRegion) => boolean;
 }
 
 export function fuse(program: Program, o: FuseOptions = {}): FusedProgram {
@@ -68,14 +72,22 @@ function fuseStraight(program: Program, o: FuseOptions): FusedProgram {
   const limits: FuseLimits = { maxStorageBuffers: o.limits?.maxStorageBuffers ?? 8 };
   const strict = o.strict ?? false;
   let p = uniqueNames(splitWide(ownResults(dropDead(program)), limits));
-  let g = groupDefinitions(p, limits, strict);
+  const accepts = o.online ?? (() => false);
+  const group = (x: Program): Grouping =>
+    groupDefinitions(
+      x,
+      limits,
+      strict,
+      findOnline(x, limits, strict).filter((c) => accepts(regionOfCluster(c))),
+    );
+  let g = group(p);
   let placing = placeMaps(g, anchorsOf(p));
   // Scans and scatters hold their own expressions: what they evaluate again is substituted in the definition.
   for (let round = 0; round < 4; round++) {
     const next = inlineIntoPushes(p, g, placing, limits);
     if (next === p) break;
     p = next;
-    g = groupDefinitions(p, limits, strict);
+    g = group(p);
     placing = placeMaps(g, anchorsOf(p));
   }
   for (const d of p.steps)
@@ -360,7 +372,7 @@ function giveAway(
   if (!member) return undefined;
   const own: Member = { def: member.def, root: member.root, placement: identityPlacement(member.def.axes) };
   const made: Group = {
-    ...group, members: [own], kind: member.root ? "row" : "elementwise", axes: member.def.axes, operands: undefined, into: undefined,
+    ...group, members: [own], kind: member.root ? "row" : "elementwise", axes: member.def.axes, operands: undefined, online: undefined, into: undefined,
   }; // biome-ignore format: one record
   b.grouping.memberOf.set(member.def, own);
   b.grouping.decisions.push({ edge: [region.name, member.def.name], kind: "cut", code, bytesSaved: 0, opsAdded: 0 });

@@ -22,6 +22,16 @@ function bodyOf(r: Region): string[] {
         defText(r.def, r.def.results),
         ...r.epilogue.map((m) => defText(m.def, m.results)),
       ];
+    case "online":
+      return [
+        `  // batch(${axesText(r.batch)}) m(${axesText(r.m)}) n(${axesText(r.n)}) k(${axesText(r.k)})`,
+        ...r.scores.map((s) => `  tile ${s.def.name}[${s.point.map(printExpr).join(", ")}] = ${printExpr(s.reduce)}`),
+        ...[r.peak, ...r.sums].map(
+          (s) => `  state ${s.def.name}[${s.point.map(printExpr).join(", ")}] = ${printExpr(s.reduce)}`,
+        ),
+        `  state ${r.def.name}[${axesText(r.def.axes)}] = ${printExpr(r.reduce)}`,
+        ...r.epilogue.map((m) => defText(m.def, m.results)),
+      ];
     case "scan":
       return [
         `  ${r.def.name}[${axesText(r.def.axes)}] = scan ${r.def.monoid.name} along ${r.def.along.name} ${r.def.values.map(printExpr).join(", ")}`,

@@ -107,11 +107,57 @@ export interface ContractionRegion extends RegionBase {
   readonly m: readonly Axis[];
   readonly n: readonly Axis[];
   readonly k: readonly Axis[];
-  /** The reduced value is `combine(a, b)` of the operand expressions; value = substitute(arg(0)=a, arg(1)=b). */
+  /**
+   * The reduced value is `body` of the operand expressions: arg(0) = a, arg(1) = b. The body reads nothing itself; it may mention axes, as
+   * where a border leaves products out.
+   */
   readonly a: TensorExpr;
   readonly b: TensorExpr | undefined;
   readonly body: TensorExpr;
   /** Elementwise maps on the point P = `def.axes`, each stored, reading `def` at P. */
+  readonly epilogue: readonly PlacedMap[];
+}
+
+/** A contraction that the weights read at one point, computed tile by tile: rows (batch, m) × reduced positions (batch, k). */
+export interface OnlineScore {
+  readonly def: MapDef;
+  readonly reduce: Reduce;
+  /** Its reduced axes. */
+  readonly d: readonly Axis[];
+  /** Over batch, m and d; over batch, k and d. */
+  readonly a: TensorExpr;
+  readonly b: TensorExpr;
+  readonly body: TensorExpr;
+  readonly point: readonly TensorExpr[];
+}
+/** A value a row: the maximum, or a sum over k that a change of it rescales. */
+export interface OnlineState {
+  readonly def: MapDef;
+  readonly reduce: Reduce;
+  readonly point: readonly TensorExpr[];
+}
+export interface OnlineParts {
+  readonly def: MapDef;
+  readonly reduce: Reduce;
+  readonly batch: readonly Axis[];
+  readonly m: readonly Axis[];
+  readonly n: readonly Axis[];
+  readonly k: readonly Axis[];
+  readonly scores: readonly OnlineScore[];
+  readonly peak: OnlineState;
+  readonly sums: readonly OnlineState[];
+  /** Over batch, m and k, reading scores and the maximum at their points; and over batch, k and n. */
+  readonly weight: TensorExpr;
+  readonly value: TensorExpr;
+}
+
+/**
+ * Rows weighted by an exponential in one pass (online softmax): `def` is Σₖ weight(p, k)·value(k, e), whose weights, like the terms of
+ * `sums`, are made of exp(u - peak), `peak` the maximum of u over k. P = batch, m; scores are computed tile by tile. All expressions
+ * are in the axes of `def` and its reduced axes k; `epilogue` maps are on `def.axes` and read `def`, `peak` and `sums` at their points.
+ */
+export interface OnlineRegion extends RegionBase, OnlineParts {
+  readonly kind: "online";
   readonly epilogue: readonly PlacedMap[];
 }
 
@@ -127,7 +173,7 @@ export interface ScatterRegion extends RegionBase {
   readonly def: ScatterDef;
 }
 
-export type Region = ElementwiseRegion | RowRegion | ContractionRegion | ScanRegion | ScatterRegion;
+export type Region = ElementwiseRegion | RowRegion | ContractionRegion | OnlineRegion | ScanRegion | ScatterRegion;
 
 export interface FusedProgram {
   readonly program: Program;

@@ -79,8 +79,23 @@ export interface ScatterSchedule extends Common {
   readonly method: "own" | "sort" | "atomic" | "cas";
   readonly threads: Threads;
 }
+/**
+ * Weighted sums in one pass. An invocation has a tile of `reg` scores and `columns` elements of the sum for each of its rows. `subgroup`:
+ * a workgroup is one subgroup, its rows are all of `reg`'s, reduced positions and columns are dealt to the lanes. `workgroup`: rows are
+ * dealt to `threads[0]`, reduced positions and columns to `threads[1]`, operands of the scores come through workgroup memory, `tileK`
+ * elements at a time.
+ */
+export interface OnlineSchedule extends Common {
+  readonly kind: "online";
+  readonly reg: readonly [number, number];
+  readonly columns: number;
+  readonly threads: readonly [number, number];
+  readonly share: "subgroup" | "workgroup";
+  readonly tileK: number;
+}
 export type Schedule =
   | ElementwiseSchedule
+  | OnlineSchedule
   | ContractionSchedule
   | RowSchedule
   | ReductionSchedule

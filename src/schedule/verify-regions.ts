@@ -7,10 +7,10 @@
  * - a row's phase reads reductions of earlier phases only;
  * - a region binds no more storage buffers than the limit.
  */
-import type { Axis, Definition, TensorExpr, TensorRef } from "../../ir/tensor.ts";
+import { type Axis, axisRef, type Definition, type TensorExpr, type TensorRef } from "../../ir/tensor.ts";
 import { axesIn, hasReduce, readsIn } from "../passes/rewrite.ts";
 import { heldBy, keyOf } from "./fuse-build.ts";
-import type { FusedProgram, Region } from "./region.ts";
+import type { FusedProgram, OnlineRegion, Region } from "./region.ts";
 
 /** What does not hold, in words; empty for a correct program. */
 export function verifyRegions(
@@ -48,6 +48,11 @@ function computes(r: Region, ref: TensorRef): boolean {
       return r.maps.some((m) => m.def === ref.tensor);
     case "row":
       return r.phases.some((p) => p.def === ref.tensor);
+    case "online":
+      return (
+        [r.def, r.peak.def, ...r.sums.map((s) => s.def)].some((d) => d === ref.tensor) ||
+        r.epilogue.some((m) => m.def === ref.tensor)
+      );
     case "contraction":
     case "scan":
       return r.def === ref.tensor || r.epilogue.some((m) => m.def === ref.tensor);
@@ -88,13 +93,16 @@ function expressions(r: Region, say: (what: string) => void): void {
     case "contraction": {
       const P = r.def.axes;
       for (const e of [r.a, ...(r.b ? [r.b] : [])]) check(e, [...P, ...r.k], new Set(), P);
-      if (readsIn(r.body).length > 0 || axesIn(r.body).size > 0)
-        say("the body of a contraction is of its operands alone");
+      if (readsIn(r.body).length > 0) say("the body of a contraction reads memory");
+      check(r.body, [...P, ...r.k], new Set(), P);
       for (const m of r.epilogue) for (const e of [...m.results, ...(m.point ?? [])]) check(e, P, heldBy(r), P);
       const sides = new Set([...r.batch, ...r.m, ...r.n]);
       if (sides.size !== P.length || !P.every((a) => sides.has(a))) say("batch, M and N are not the free axes");
       return;
     }
+    case "online":
+      online(r, memory, say);
+      return;
     case "scan":
       for (const e of r.def.values) check(e, r.def.axes, new Set(), []);
       for (const m of r.epilogue)
@@ -106,4 +114,32 @@ function expressions(r: Region, say: (what: string) => void): void {
     default:
       r satisfies never;
   }
+}
+
+/** Operands, weights and states have the axes that they may, and what is held on chip is read at its own point. */
+function online(r: OnlineRegion, memory: ReadonlySet<string>, say: (what: string) => void): void {
+  const points = new Map<Definition, readonly TensorExpr[]>([[r.def, r.def.axes.map(axisRef)]]);
+  for (const s of [r.peak, ...r.sums, ...r.scores]) points.set(s.def, s.point);
+  const check = (e: TensorExpr, bound: readonly Axis[], held: readonly Definition[]): void => {
+    if (hasReduce(e)) say("a reduce within an expression");
+    for (const a of axesIn(e)) if (!bound.includes(a)) say(`axis ${a.name} is not bound`);
+    for (const q of readsIn(e)) {
+      if (held.includes(q.tensor)) {
+        if (!points.get(q.tensor)?.every((x, i) => x === q.at[i]))
+          say(`reads ${q.tensor.name} on chip at another point`);
+      } else if (!memory.has(keyOf(q))) say(`reads ${q.tensor.name}, which is neither in memory nor on chip`);
+    }
+  };
+  const rows = [...r.batch, ...r.m];
+  const scores = r.scores.map((s) => s.def);
+  for (const s of r.scores) {
+    check(s.a, [...rows, ...s.d], []);
+    check(s.b, [...r.batch, ...r.k, ...s.d], []);
+  }
+  for (const v of r.peak.reduce.values) check(v, [...rows, ...r.k], scores);
+  for (const s of r.sums) for (const v of s.reduce.values) check(v, [...rows, ...r.k], [...scores, r.peak.def]);
+  check(r.weight, [...rows, ...r.k], [...scores, r.peak.def]);
+  check(r.value, [...r.batch, ...r.k, ...r.n], []);
+  const states = [r.def, r.peak.def, ...r.sums.map((s) => s.def)];
+  for (const m of r.epilogue) for (const e of [...m.results, ...(m.point ?? [])]) check(e, r.def.axes, states);
 }

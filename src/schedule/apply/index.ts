@@ -5,6 +5,7 @@ import { type Schedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { applyContraction } from "./contraction.ts";
 import { applyElementwise } from "./elementwise.ts";
+import { applyOnline } from "./online.ts";
 import { applyReduction, applyRow } from "./row.ts";
 import { applyScan } from "./scan.ts";
 import { applyScatter } from "./scatter.ts";
@@ -50,6 +51,8 @@ function applied(region: Region, schedule: Schedule, target: Target): readonly A
         : refuse();
     case "contraction":
       return region.kind === "contraction" ? applyContraction(region, schedule, target) : refuse();
+    case "online":
+      return region.kind === "online" ? applyOnline(region, schedule, target) : refuse();
     case "scan":
       return region.kind === "scan" ? applyScan(region, schedule, target) : refuse();
     case "scatter":

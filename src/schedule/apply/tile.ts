@@ -19,15 +19,26 @@ import {
   type Statement,
   variable,
 } from "../../../ir/kernel.ts";
-import { type Axis, arg, axis, axisRef, type Definition, substituteArgs, type TensorExpr } from "../../../ir/tensor.ts";
+import {
+  type Axis,
+  arg,
+  axis,
+  axisRef,
+  type Definition,
+  input,
+  read,
+  substituteArgs,
+  type TensorExpr,
+} from "../../../ir/tensor.ts";
+import { axesIn } from "../../passes/rewrite.ts";
 import { divisible } from "../affine.ts";
-import { lower } from "../lower.ts";
+import { lower, resolve } from "../lower.ts";
 import { lowerBody } from "../lower-body.ts";
 import type { ContractionRegion } from "../region.ts";
 import { type ContractionSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { type Accumulator, newAccumulator } from "./accumulate.ts";
-import { type Builder, bindAxis, checkGroup, inCopy, inFrame, name, newBuilder, originOf } from "./builder.ts";
+import { type Builder, bindAxis, checkGroup, inCopy, inFrame, name, newBuilder, originOf, top } from "./builder.ts";
 import { gridLoops } from "./grid.ts";
 import { countOf, unflattenAxes } from "./walk.ts";
 
@@ -40,8 +51,10 @@ export interface Sides {
   readonly k: readonly Axis[];
   readonly a: TensorExpr;
   readonly b: TensorExpr | undefined;
-  /** Values of the monoid's slots from arg(0) = a and arg(1) = b, where they are made of those alone. */
+  /** Values of the monoid's slots from arg(0) = a and arg(1) = b, where they are made of those and of positions. */
   readonly bodies: readonly (TensorExpr | undefined)[];
+  /** What stands for the operands in a body that needs its element's position as well. */
+  readonly held: readonly TensorExpr[];
 }
 
 /** `flip` exchanges M and N: lanes then run along M. */
@@ -54,9 +67,13 @@ export function sidesOf(region: ContractionRegion, flip: boolean): Sides {
     v === whole || region.reduce.values.length === 1 ? swapped : undefined,
   );
   const { batch, k } = region;
-  if (!flip) return { region, batch, m: region.m, n: region.n, k, a: region.a, b: region.b, bodies };
+  const sides = (m: readonly Axis[], n: readonly Axis[], a: TensorExpr, b: TensorExpr | undefined): Sides => {
+    const held = [a, ...(b ? [b] : [])].map((x, i) => read(input(`operand${i}`, x.dtype, []), 0, []));
+    return { region, batch, m, n, k, a, b, bodies, held };
+  };
+  if (!flip) return sides(region.m, region.n, region.a, region.b);
   if (!region.b) throw new ScheduleError("along", "there is only one operand");
-  return { region, batch, m: region.n, n: region.m, k, a: region.b, b: region.a, bodies };
+  return sides(region.n, region.m, region.b, region.a);
 }
 
 export interface Tile {
@@ -187,7 +204,7 @@ export function tileKernel(
 }
 
 /** Axes bound to positions that are clamped into the extent, and whether each was inside. */
-function positions(
+export function positions(
   b: Builder,
   hint: string,
   count: number,
@@ -216,17 +233,18 @@ function positions(
 
 /** Runs with the m axes standing for one of the invocation's rows. */
 export function atRow<T>(t: Tile, a: Axis, body: () => T): T {
-  return atFlat(t, t.sides.m, a, 1, body);
+  return atFlat(t.b, t.sides.m, a, 1, body);
 }
 export function atColumn<T>(t: Tile, a: Axis, body: () => T): T {
-  return atFlat(t, t.sides.n, a, t.laneN, body);
+  return atFlat(t.b, t.sides.n, a, t.laneN, body);
 }
-function atFlat<T>(t: Tile, axes: readonly Axis[], a: Axis, lanes: number, body: () => T): T {
-  return inCopy(t.b, () => {
-    const flats = t.b.flats.length;
-    unflattenAxes(t.b, axes, axisRef(a), lanes);
+/** Runs with some axes standing for the coordinates of a flat position, in units of `lanes` along the last. */
+export function atFlat<T>(b: Builder, axes: readonly Axis[], a: Axis, lanes: number, body: () => T): T {
+  return inCopy(b, () => {
+    const flats = b.flats.length;
+    unflattenAxes(b, axes, axisRef(a), lanes);
     const made = body();
-    t.b.flats.length = flats;
+    b.flats.length = flats;
     return made;
   });
 }
@@ -239,12 +257,23 @@ export function slotValues(
   left: KernelExpr,
   right: KernelExpr | undefined,
 ): readonly KernelExpr[] {
-  const { region, bodies } = t.sides;
+  const { b } = t;
+  const { region, bodies, held } = t.sides;
+  const operands = right ? [left, right] : [left];
   return region.reduce.values.map((v, s) => {
     const body = bodies[s];
-    if (body) return lowerBody(t.b, [body], right ? [left, right] : [left])[0] ?? left;
+    if (body && axesIn(body).size === 0) return lowerBody(b, [body], operands)[0] ?? left;
     const [row, column] = [t.rowAxes[i], t.columnAxes[j]];
     if (!row || !column) throw new Error("no such element of the tile");
-    return atRow(t, row, () => atColumn(t, column, () => lower(t.b, v)));
+    return atRow(t, row, () =>
+      atColumn(t, column, () => {
+        if (!body) return lower(b, v);
+        operands.forEach((expr, x) => {
+          const stands = held[x];
+          if (stands) top(b).memo.set(resolve(b, stands), { expr, level: b.frames.length - 1 });
+        });
+        return lower(b, substituteArgs(body, held));
+      }),
+    );
   });
 }

@@ -1,0 +1,112 @@
+/**
+ * A workgroup is one subgroup. For the scores lane s loads rows s, s + size, … and has reduced positions s, s + size, …; values of rows
+ * come by broadcast. Maxima go over the subgroup; then each weight reaches all lanes by a broadcast, and each lane adds its own columns.
+ */
+import { ONE, subExtent } from "../../../ir/extent.ts";
+import {
+  extract,
+  iadd,
+  type KernelExpr,
+  kapply,
+  kconst,
+  kint,
+  ksize,
+  kvar,
+  type Lanes,
+  load,
+  loop,
+  splat,
+  store,
+  subgroup,
+  variable,
+} from "../../../ir/kernel.ts";
+import { type Axis, axis } from "../../../ir/tensor.ts";
+import { divisible } from "../affine.ts";
+import { lower } from "../lower.ts";
+import { lowerBody } from "../lower-body.ts";
+import type { OnlineScore } from "../region.ts";
+import { bindAxis, emit, inFrame, name, newPrivate } from "./builder.ts";
+
+import { addWeighted, argumentsOf, type Keys, larger, takeBlock } from "./online-rows.ts";
+import { type OnlineTile, valuesAt } from "./online-tile.ts";
+import { atFlat, positions } from "./tile.ts";
+import { collapse, laneable, neverEmpty, walk } from "./walk.ts";
+
+/** Fills the states of a workgroup's rows; gives the whole sums of each row. */
+export function subgroupPass(t: OnlineTile): readonly (readonly KernelExpr[])[] {
+  const { b, s, region, states, rows } = t;
+  const size = s.threads[1];
+  const each = s.reg[1];
+  b.subgroupSize = size;
+  const own = name(b, "own", subgroup("id"));
+  const ownRows = Array.from({ length: rows / size }, (_, g): Axis => {
+    const at = iadd(iadd(t.rowBase, kint(g * size)), own);
+    const a = axis("row", t.rowCount);
+    const last = ksize(subExtent(t.rowCount, ONE));
+    bindAxis(b, a, divisible(t.rowCount, rows) ? at : name(b, "inside", kapply("min", at, last)));
+    return a;
+  });
+  const scores = region.scores.map((x) => newPrivate(b, "score", x.reduce.dtype, rows * each, 1));
+  const k = variable("k");
+  const block = size * each;
+  const statements = inFrame(b, !neverEmpty(t.keyCount), () => {
+    const keys: Keys = positions(b, "key", each, t.keyCount, block, (q) => iadd(iadd(kvar(k), kint(q * size)), own));
+    region.scores.forEach((x, i) => {
+      const c = scores[i];
+      if (!c) return;
+      for (let e = 0; e < rows * each; e++) emit(b, store(c, kint(e), kconst(c.dtype, 0)));
+      const lanes: Lanes = s.vector > 1 && laneable(x.d, s.vector) ? s.vector : 1;
+      walk(b, collapse(x.d, [x.a, x.b], []), { start: kint(0), step: 1, unroll: 1, lanes }, () => {
+        scoreStep(t, x, lanes, ownRows, keys, (e, v) => {
+          emit(b, store(c, kint(e), kapply("add", load(c, kint(e)), v)));
+        });
+      });
+    });
+    const weights = Array.from({ length: rows }, (_, i) => {
+      const us = argumentsOf(t, i, keys, scores);
+      const most = name(
+        b,
+        "most",
+        us.reduce((x, y) => larger(states, x, y)),
+      );
+      return takeBlock(t, i, keys, scores, us, name(b, "most", subgroup("max", most)));
+    });
+    for (let q = 0; q < each; q++)
+      for (let lane = 0; lane < size; lane++) {
+        const values = valuesAt(t, iadd(kvar(k), kint(q * size + lane)), block);
+        weights.forEach((w, i) => {
+          const own = w[q];
+          if (own) addWeighted(t, i, name(b, "w", subgroup("broadcast", own, lane)), values);
+        });
+      }
+  });
+  emit(b, loop(k, ksize(t.keyCount), statements, "loop", kint(0), block));
+  return Array.from({ length: rows }, (_, i) =>
+    states.sums.map((sum) => name(b, "all", subgroup("add", name(b, "part", load(sum, kint(i)))))),
+  );
+}
+
+/** One unit of a score's reduced axes: the lane's rows and positions once, then all products. */
+function scoreStep(
+  t: OnlineTile,
+  x: OnlineScore,
+  lanes: Lanes,
+  ownRows: readonly Axis[],
+  keys: Keys,
+  add: (element: number, value: KernelExpr) => void,
+): void {
+  const { b, region, rows } = t;
+  const size = t.s.threads[1];
+  const held = ownRows.map((a) => atFlat(b, region.m, a, 1, () => name(b, "a", splat(lower(b, x.a), lanes))));
+  const columns = keys.axes.map((a) => atFlat(b, region.k, a, 1, () => name(b, "b", splat(lower(b, x.b), lanes))));
+  for (let lane = 0; lane < lanes; lane++)
+    for (let i = 0; i < rows; i++) {
+      const mine = held[Math.floor(i / size)];
+      if (!mine) continue;
+      const q = name(b, "q", subgroup("broadcast", extract(mine, lane), i % size));
+      columns.forEach((y, j) => {
+        const v = lowerBody(b, [x.body], [q, extract(y, lane)])[0];
+        if (v) add(i * columns.length + j, v);
+      });
+    }
+}

@@ -1,0 +1,167 @@
+/**
+ * Weighted sums in one pass over the reduced positions (schedule.md §1, online): the frame of the kernel, and what happens at its end.
+ * A block of positions is scored, weighted and added at a time; a larger maximum rescales what was added before (online-rows.ts).
+ * How invocations share a tile of scores is in online-subgroup.ts and online-workgroup.ts.
+ */
+import { ceilDivExtent, divExtent, ONE, size } from "../../../ir/extent.ts";
+import {
+  iadd,
+  imul,
+  type KernelExpr,
+  kand,
+  kapply,
+  kint,
+  kvar,
+  type Lanes,
+  loop,
+  variable,
+  when,
+} from "../../../ir/kernel.ts";
+import { axis, axisRef, read } from "../../../ir/tensor.ts";
+import type { AppliedKernel } from "../applied.ts";
+import { lower, storeAt } from "../lower.ts";
+import type { OnlineRegion } from "../region.ts";
+import { type OnlineSchedule, ScheduleError } from "../schedule.ts";
+import type { Target } from "../target.ts";
+import { checkGroup, emit, finish, inCopy, inFrame, name, newBuilder, originOf } from "./builder.ts";
+import { gridLoops } from "./grid.ts";
+import { atRow, type DoneRows, finalRows, hold, newRows } from "./online-rows.ts";
+import { subgroupPass } from "./online-subgroup.ts";
+import { atColumn, type OnlineTile } from "./online-tile.ts";
+import { workgroupPass } from "./online-workgroup.ts";
+import { positions } from "./tile.ts";
+import { countOf, laneable, unflattenAxes } from "./walk.ts";
+
+export function applyOnline(region: OnlineRegion, s: OnlineSchedule, target: Target): readonly AppliedKernel[] {
+  check(s, target);
+  const b = newBuilder(region.name, target, s.vector);
+  originOf(b, region);
+  for (const d of [region.def, ...[region.peak, ...region.sums, ...region.scores].map((x) => x.def)]) b.onChip.add(d);
+  const laneN: Lanes = s.vector > 1 && laneable(region.n, s.vector) ? s.vector : 1;
+  if (s.columns % laneN !== 0) throw new ScheduleError("columns", `${s.columns} columns in vectors of ${laneN}`);
+  if (s.vector > 1 && laneN === 1 && !region.scores.some((x) => laneable(x.d, s.vector)))
+    throw new ScheduleError("vector", `nothing has an extent that is a multiple of ${s.vector}`);
+  const columns = s.columns / laneN;
+  const [tm, tn] = s.threads;
+  const groupRows = tm * s.reg[0];
+  const groupColumns = tn * columns;
+  const rowCount = countOf(region.m);
+  const columnCount = divExtent(countOf(region.n), size(laneN));
+  const batchCount = countOf(region.batch);
+  const grid = [
+    ceilDivExtent(columnCount, size(groupColumns)),
+    ceilDivExtent(rowCount, size(groupRows)),
+    batchCount,
+  ] as const;
+  const [x, y] = [variable("x"), variable("y")];
+  const { wrap, ids } = gridLoops(grid, 1, target, s.swizzle);
+  const body = inFrame(b, false, () => {
+    const [gn, gm, gb] = ids(b);
+    const [tx, ty] = [tn === 1 ? kint(0) : kvar(x), tm === 1 ? kint(0) : kvar(y)];
+    const rowBase = name(b, "row", iadd(imul(gm, kint(groupRows)), imul(ty, kint(s.reg[0]))));
+    const columnBase = name(b, "col", imul(gn, kint(groupColumns)));
+    const row = positions(b, "row", s.reg[0], rowCount, groupRows, (i) => iadd(rowBase, kint(i)));
+    const column = positions(b, "col", columns, columnCount, groupColumns, (j) =>
+      iadd(columnBase, iadd(kint(j * tn), tx)),
+    );
+    const batch = positions(b, "batch", 1, batchCount, 1, () => gb);
+    unflattenAxes(b, region.batch, axisRef(batch.axes[0] ?? axis("batch", ONE)), 1);
+    const states = newRows(b, region, s.reg[0], columns, laneN);
+    const t: OnlineTile = {
+      b, region, s, laneN, rows: s.reg[0], columns, rowAxes: row.axes, columnAxes: column.axes, rowBase, rowCount,
+      keyCount: countOf(region.k), tx, ty, states,
+    }; // biome-ignore format: one record
+    const total = s.share === "subgroup" ? subgroupPass(t) : workgroupPass(t);
+    const done = finalRows(t, total);
+    // Values a row are stored by the first invocation that has the row.
+    const first = kand(kapply("eq", tx, kint(0)), kapply("eq", gn, kint(0)));
+    row.axes.forEach((_, i) => {
+      const put = (): void => {
+        storeStates(t, i, done, grid[0] === ONE && tn === 1 ? undefined : first);
+        for (let j = 0; j < columns; j++) {
+          const one = (): void => storeElement(t, i, j, done);
+          const guard = column.valid[j];
+          if (guard) emit(b, ...when(guard, inFrame(b, true, one)));
+          else inCopy(b, one);
+        }
+      };
+      const guard = row.valid[i];
+      if (guard) emit(b, ...when(guard, inFrame(b, true, put)));
+      else put();
+    });
+  });
+  const inside = tm > 1 ? [loop(y, kint(tm), body, "thread.y")] : body;
+  return [finish(b, wrap([loop(x, kint(tn), inside, "thread.x")]))];
+}
+
+function check(s: OnlineSchedule, target: Target): void {
+  const whole = (field: string, v: number, high: number): void => {
+    if (!Number.isInteger(v) || v < 1 || v > high) throw new ScheduleError(field, `${v} is not in 1…${high}`);
+  };
+  const [rows, keys] = s.reg;
+  whole("reg", rows, 32);
+  whole("reg", keys, 16);
+  whole("columns", s.columns, 64);
+  whole("tileK", s.tileK, 64);
+  if (rows * (keys + s.columns) > 512) throw new ScheduleError("reg", "an invocation would keep more than 512 numbers");
+  for (const v of s.threads) whole("threads", v, 1024);
+  const [tm, tn] = s.threads;
+  checkGroup(target, tn, tm);
+  if (s.share === "workgroup") {
+    if (keys * tn < tn) throw new ScheduleError("reg", "no room for the rows' maxima");
+    return;
+  }
+  const [low, high] = [target.subgroupMinSize, target.subgroupMaxSize];
+  if (low < 1 || low !== high || !target.features.includes("subgroups"))
+    throw new ScheduleError("share", `subgroups of ${low} to ${high}`);
+  if (tm !== 1 || tn !== low) throw new ScheduleError("threads", `a workgroup is one subgroup of ${low}`);
+  if (rows % low !== 0) throw new ScheduleError("reg", `${rows} rows on a subgroup of ${low}`);
+}
+
+// ---- Results --------------------------------------------------------------------------------------------------------
+
+function holdStates(t: OnlineTile, i: number, done: DoneRows): void {
+  const { b, region } = t;
+  const peak = done.peaks[i];
+  if (peak) hold(b, read(region.peak.def, 0, region.peak.point), peak);
+  region.sums.forEach((x, k) => {
+    const v = done.sums[i]?.[k];
+    if (v) hold(b, read(x.def, 0, x.point), v);
+  });
+}
+
+function storeStates(t: OnlineTile, i: number, done: DoneRows, first: KernelExpr | undefined): void {
+  const { b, region } = t;
+  const states = [region.peak, ...region.sums];
+  const values = [done.peaks[i], ...(done.sums[i] ?? [])];
+  const stored = states.flatMap((x, k) => {
+    const ref = region.stores.find((r) => r.tensor === x.def);
+    const v = values[k];
+    return ref && v ? [{ ref, v, point: x.point }] : [];
+  });
+  if (stored.length === 0) return;
+  const put = (): void => {
+    for (const x of stored) atRow(t, i, () => storeAt(b, x.ref, x.point, x.v));
+  };
+  if (first) emit(b, ...when(first, inFrame(b, true, put)));
+  else put();
+}
+
+function storeElement(t: OnlineTile, i: number, j: number, done: DoneRows): void {
+  const { b, region } = t;
+  const v = done.elements[i]?.[j];
+  if (!v) throw new Error("no such element of the sum");
+  atRow(t, i, () =>
+    atColumn(t, j, () => {
+      const point = region.def.axes.map((a) => axisRef(a));
+      holdStates(t, i, done);
+      hold(b, read(region.def, 0, point), v);
+      for (const ref of region.stores) {
+        if (ref.tensor === region.def) storeAt(b, ref, point, v);
+        const e = region.epilogue.find((m) => m.def === ref.tensor);
+        const result = e?.results[ref.slot];
+        if (e && result) storeAt(b, ref, e.point ?? point, lower(b, result));
+      }
+    }),
+  );
+}

@@ -13,6 +13,8 @@ export interface OpenOptions {
   /** "default": WebGPU's default limits. The adapter's maxima if left out. */
   readonly limits?: "max" | "default";
   readonly powerPreference?: GPUPowerPreference;
+  /** Measures what operations cost, which takes about a second: schedules are then chosen by it instead of by tables. */
+  readonly measure?: boolean;
 }
 
 /** Opens a device. Rejects with DeviceError "no-device" or "unsupported-feature". */
@@ -42,5 +44,7 @@ export async function openDevice(options: OpenOptions = {}): Promise<Device> {
     requiredFeatures: features as GPUFeatureName[],
     requiredLimits: limits,
   });
-  return wrapDevice(device, { adapterInfo: adapter.info });
+  const wrapped = wrapDevice(device, { adapterInfo: adapter.info });
+  if (options.measure) await wrapped.measure();
+  return wrapped;
 }

@@ -5,8 +5,9 @@ import { Context, type Wait } from "./context.ts";
 import { DeviceError } from "./errors.ts";
 import { elementBytes, elementCount, fromDeviceBytes, type HostInput, roundUp, toDeviceBytes } from "./host-array.ts";
 import { type DeviceArray, type KernelHost, type LoadedKernel, loadKernel } from "./kernel.ts";
+import { measureAdapter } from "./measure.ts";
 import { PipelineCache } from "./pipelines.ts";
-import type { AdapterInfo, HostArray, Plan } from "./plan.ts";
+import type { AdapterCosts, AdapterInfo, HostArray, Plan } from "./plan.ts";
 import { BufferPool, checkBufferSize } from "./pool.ts";
 import { type RaceTimes, race } from "./race.ts";
 import { BUFFER_USAGE, MAP_MODE_READ, STORAGE_USAGE } from "./webgpu.ts";
@@ -32,6 +33,8 @@ export interface WrapOptions {
   readonly adapterInfo?: GPUAdapterInfo;
   /** How pending device work is waited for; plainly if left out. */
   readonly wait?: Wait;
+  /** Costs of the adapter that were measured before (Device.measure). */
+  readonly costs?: AdapterCosts;
   /** Called once after close. */
   readonly onClose?: () => unknown;
 }
@@ -47,7 +50,7 @@ const NO_INFO = { vendor: "", architecture: "", device: "", description: "", isF
 
 export class Device {
   readonly gpu: GPUDevice;
-  readonly info: AdapterInfo;
+  #info: AdapterInfo;
   readonly #context: Context;
   readonly #host: KernelHost;
   readonly #onClose: (() => unknown) | undefined;
@@ -57,7 +60,10 @@ export class Device {
   constructor(gpu: GPUDevice, options: WrapOptions) {
     this.gpu = gpu;
     const info = options.adapterInfo ?? gpu.adapterInfo ?? (NO_INFO as GPUAdapterInfo);
-    this.info = describeAdapter(info, gpu.limits, gpu.features);
+    this.#info = {
+      ...describeAdapter(info, gpu.limits, gpu.features),
+      ...(options.costs ? { costs: options.costs } : {}),
+    };
     this.#onClose = options.onClose;
     const context = new Context(gpu, this.info, options.wait ?? ((pending) => pending));
     this.#context = context;
@@ -67,6 +73,22 @@ export class Device {
       storage: new BufferPool(context, STORAGE_USAGE, "storage"),
       staging: new BufferPool(context, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST, "staging"),
     };
+  }
+
+  /** The adapter, with its costs if they were measured. */
+  get info(): AdapterInfo {
+    return this.#info;
+  }
+
+  /**
+   * Measures what operations cost here, in about a second; programs that are loaded from then on have schedules chosen by it. Rejects with
+   * DeviceError.
+   */
+  async measure(): Promise<AdapterCosts> {
+    this.#context.check();
+    const costs = await measureAdapter(this.#context, this.#host.pipelines);
+    this.#info = { ...this.#info, costs };
+    return costs;
   }
 
   /**

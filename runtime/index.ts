@@ -5,6 +5,6 @@ export { Device, type PlanSource, type RaceEntrant, type WrapOptions, wrapDevice
 export { type ArgumentPlace, DeviceError, type DeviceErrorKind } from "./errors.ts";
 export { type HalfArray, type HostInput, halfBits, halfValue } from "./host-array.ts";
 export { type DeviceArray, type Input, LoadedKernel } from "./kernel.ts";
-export type { AdapterInfo, HostArray, Plan, PlanDType } from "./plan.ts";
+export type { AdapterCosts, AdapterInfo, HostArray, Plan, PlanDType } from "./plan.ts";
 export type { RaceTimes } from "./race.ts";
 export type { KernelTimes, TimeOptions } from "./time.ts";

@@ -5,6 +5,7 @@ import { constants, homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { COMPUTE_LIMITS, describeAdapter, USEFUL_FEATURES } from "./adapter.ts";
 import type { Wait } from "./context.ts";
+import { readCosts, writeCosts } from "./costs.ts";
 import { type Device, wrapDevice } from "./device.ts";
 import { DeviceError } from "./errors.ts";
 import { politeWait } from "./polite.ts";
@@ -26,6 +27,11 @@ export interface OpenOptions {
   readonly powerPreference?: GPUPowerPreference;
   /** Says nothing on stderr. */
   readonly quiet?: boolean;
+  /**
+   * true: what operations cost on the adapter is measured, which takes about a second, or read from the cache folder if it was before; "again"
+   * measures in any case. Schedules are then chosen by it instead of by tables.
+   */
+  readonly measure?: boolean | "again";
   /** Dawn's toggles beside the runtime's own, by name. */
   readonly toggles?: { readonly enable?: readonly string[]; readonly disable?: readonly string[] };
 }
@@ -49,13 +55,19 @@ export async function openDevice(options: OpenOptions = {}): Promise<Device> {
   const found = await findAdapter(wanted, options, request);
   const info = describeAdapter(found.adapter.info, found.adapter.limits, found.adapter.features);
   const gpu = await requestDevice(found.adapter, options, info.name);
+  // Costs depend on what the device may use of the adapter.
+  const used = describeAdapter(found.adapter.info, gpu.limits, gpu.features);
+  const known = options.measure === true ? readCosts(used) : undefined;
   const wait: Wait | undefined = info.kind === "software" ? politeWait : undefined;
   instances.add(found.gpu);
-  return wrapDevice(gpu, {
+  const device = wrapDevice(gpu, {
     adapterInfo: found.adapter.info,
     ...(wait ? { wait } : {}),
+    ...(known ? { costs: known } : {}),
     onClose: () => instances.delete(found.gpu),
   });
+  if (options.measure && !known && used.kind !== "none") writeCosts(used, await device.measure());
+  return device;
 }
 
 interface FoundAdapter {

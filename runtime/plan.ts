@@ -152,6 +152,8 @@ export interface AdapterInfo {
   /** 0 where subgroups are not available. */
   readonly subgroupMinSize: number;
   readonly subgroupMaxSize: number;
+  /** What operations cost there, where that was measured (Device.measure). */
+  readonly costs?: AdapterCosts;
   /** Shapes of subgroup matrices, where the device has the feature: m×k times k×n. Component types as WebGPU names them. */
   readonly subgroupMatrices?: readonly {
     readonly component: string;
@@ -160,4 +162,29 @@ export interface AdapterInfo {
     readonly n: number;
     readonly k: number;
   }[];
+}
+
+/**
+ * Measured costs of an adapter. Operations are in nanoseconds a subgroup (an invocation, where there are no subgroups) when all of the adapter is
+ * busy, so that they compare with each other and with what a workgroup costs; 0 where the adapter lacks the operation.
+ */
+export interface AdapterCosts {
+  /** Scalar multiply-add. */
+  readonly fma: number;
+  /** Loads of a scalar and of a vector of four from storage memory that is cached. */
+  readonly scalar: number;
+  readonly vector: number;
+  /** A vector of four, from workgroup memory. */
+  readonly shared: number;
+  readonly barrier: number;
+  /** subgroupBroadcast of a scalar, from a constant lane. */
+  readonly broadcast: number;
+  /** A round of a loop. */
+  readonly iteration: number;
+  /** A workgroup of one subgroup that does nothing. */
+  readonly group: number;
+  /** Nanoseconds of a dispatch within a pass. */
+  readonly dispatch: number;
+  /** Bytes read and written a nanosecond, by a copy larger than caches. */
+  readonly bandwidth: number;
 }

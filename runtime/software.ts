@@ -65,7 +65,7 @@ function findArchive(): string | undefined {
 }
 
 /** $XDG_CACHE_HOME/fusum, ~/.cache/fusum, or a folder of the user's own under the system's temporary folder. */
-function cacheFolder(): string {
+export function cacheFolder(): string {
   const xdg = process.env["XDG_CACHE_HOME"];
   const bases = [...(xdg?.startsWith("/") ? [xdg] : []), join(homedir(), ".cache")];
   for (const base of bases) {

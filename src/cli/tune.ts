@@ -43,6 +43,7 @@ export async function tune(file: string, names: readonly string[], o: TuneComman
   const { openDevice } = await import("../../runtime/node.ts");
   const device = await openDevice({
     adapter: o.adapter,
+    measure: true,
     ...(o.portable ? { limits: "default", features: STAMPS } : {}),
   });
   const stop = new AbortController();

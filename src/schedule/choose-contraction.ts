@@ -50,7 +50,7 @@ function softwareCandidates(region: ContractionRegion, target: Target): readonly
   const sg = fixedSubgroup(target);
   const priced: { readonly s: ContractionSchedule; readonly price: number; readonly text: string }[] = [];
   const consider = (s: ContractionSchedule, z: ContractionSizes): void => {
-    priced.push({ s, price: softwarePrice(region, s, z, sg), text: JSON.stringify(s) });
+    priced.push({ s, price: softwarePrice(region, s, z, target), text: JSON.stringify(s) });
   };
   for (const vector of [4, 2, 1] as const) {
     const best = vector === 1 ? undefined : alongOf(region, vector);
@@ -75,7 +75,7 @@ export function contractionPrice(
   target: Target,
 ): number | undefined {
   if (target.kind !== "software") return undefined;
-  return softwarePrice(region, s, sizesOf(region, s.along), fixedSubgroup(target));
+  return softwarePrice(region, s, sizesOf(region, s.along), target);
 }
 
 /** On llvmpipe an epilogue with dear functions stands once, in a loop over sums that were stored first. */

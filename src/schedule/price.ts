@@ -4,11 +4,14 @@
  */
 import { ONE, productExtent } from "../../ir/extent.ts";
 import { type Axis, axisRef, childrenOf, shapeOf, type TensorExpr } from "../../ir/tensor.ts";
+import type { AdapterCosts } from "../../runtime/plan.ts";
 import { divisible, inside, linearForm, positionIn } from "./affine.ts";
 import { contiguous, strideAlong } from "./apply/operands.ts";
 import { laneable } from "./apply/walk.ts";
+import { fixedSubgroup } from "./measure.ts";
 import type { ContractionRegion } from "./region.ts";
 import type { ContractionSchedule } from "./schedule.ts";
+import type { Target } from "./target.ts";
 
 interface Costs {
   readonly fma: number;
@@ -41,6 +44,30 @@ const FOUR: Costs = {
   registers: 128,
   spill: 4,
 };
+
+const measured = new WeakMap<AdapterCosts, Costs>();
+
+/** Of the target: measured where it was, else tabulated. What was not measured keeps its proportion to a multiply-add. */
+function costsOf(target: Target, subgroup: number): Costs {
+  const table = subgroup === 4 ? FOUR : EIGHT;
+  const m = target.costs;
+  if (!m) return table;
+  const old = measured.get(m);
+  if (old) return old;
+  const unit = m.fma / table.fma;
+  const made: Costs = {
+    fma: m.fma,
+    broadcast: m.broadcast > 0 ? m.broadcast : table.broadcast * unit,
+    scalar: m.scalar,
+    vector: m.vector,
+    iteration: m.iteration,
+    group: m.group,
+    registers: table.registers,
+    spill: table.spill * unit,
+  };
+  measured.set(m, made);
+  return made;
+}
 
 export interface ContractionSizes {
   readonly rows: number;
@@ -98,7 +125,7 @@ function operandsOf(region: ContractionRegion, v: number, along: ContractionSche
     memo = new Map();
     known.set(region, memo);
   }
-  const key = `${v}${along ?? ""}${c.fma}`;
+  const key = `${v}${along ?? ""} ${c.fma} ${c.scalar} ${c.vector}`;
   const old = memo.get(key);
   if (old) return old;
   const flip = along === "m" && region.b !== undefined;
@@ -127,9 +154,10 @@ export function softwarePrice(
   region: ContractionRegion,
   s: ContractionSchedule,
   z: ContractionSizes,
-  subgroup: number,
+  target: Target,
 ): number {
-  const c = subgroup === 4 ? FOUR : EIGHT;
+  const subgroup = fixedSubgroup(target);
+  const c = costsOf(target, subgroup);
   const lanes = subgroup > 0 ? subgroup : 8;
   const [rows, columns] = s.reg;
   const { loadA, loadB } = operandsOf(region, s.vector, s.along, c);

@@ -1,8 +1,14 @@
 /** What a schedule may rely on: the limits, features and subgroup sizes of a device, or of every device. */
 import type { AdapterInfo } from "../../runtime/plan.ts";
 
-/** Limits, features and subgroup sizes that a schedule is made for. */
+/** Limits, features and subgroup sizes that a schedule is made for, and costs where they were measured. */
 export type Target = AdapterInfo;
+
+/** The target as it is known without measuring: its schedules are those that every user of such a device gets. */
+export function unmeasured(target: Target): Target {
+  const { costs: _, ...rest } = target;
+  return rest;
+}
 
 /** WebGPU's guaranteed limits, no features, no subgroups: what runs everywhere. */
 export const DEFAULT_TARGET: Target = {

@@ -7,7 +7,7 @@ import { choose, considered, scheduleText } from "../schedule/choose.ts";
 import { contractionPrice } from "../schedule/choose-contraction.ts";
 import type { Region } from "../schedule/region.ts";
 import { type Schedule, ScheduleError } from "../schedule/schedule.ts";
-import type { Target } from "../schedule/target.ts";
+import { type Target, unmeasured } from "../schedule/target.ts";
 import { neighbours } from "./mutate.ts";
 
 /** Neighbours of the best that are looked at before another way of finding schedules has its turn. */
@@ -38,9 +38,9 @@ export class Space {
     this.#random = seed >>> 0;
   }
 
-  /** The default schedule. Throws ScheduleError if the region has none. */
+  /** The default schedule, which is that of the tabulated costs. Throws ScheduleError if the region has none. */
   first(): Schedule {
-    const s = choose(this.#region, this.#target);
+    const s = choose(this.#region, unmeasured(this.#target));
     this.#seen.add(scheduleText(s));
     return s;
   }

@@ -120,7 +120,7 @@ export const DIAGNOSTIC_EXAMPLES: Readonly<Record<DiagnosticCode, DiagnosticExam
   EIN2104: { kind: "project", config: '{ "include": ["src"] }', files: {} },
   EIN2105: {
     kind: "project",
-    config: '{ "emit": ["plans"], "extents": { "Heads": 8 } }',
+    config: '{ "extents": { "Heads": 8 } }',
     files: { "f.ein": "export fn f(x: f32[Batch, Head]) { x + 1 }" },
   },
   EIN3001: {

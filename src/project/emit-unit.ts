@@ -1,5 +1,6 @@
 /** The outputs of a checked source, as the settings ask for them. */
 import { posix } from "node:path";
+import type { Diagnostic } from "../../grammar/diagnostic.ts";
 import type { Program } from "../api/program.ts";
 import type { CompileOptions } from "../compile.ts";
 import type { FunctionSignature } from "../elaborate/signature.ts";
@@ -13,6 +14,7 @@ export interface EmitRequest {
   readonly program: Program;
   readonly settings: UnitSettings;
   readonly schedule: CompileOptions["schedule"];
+  readonly onWarning: (warning: Diagnostic) => void;
 }
 
 /** Throws CompileError if a function cannot be compiled with what the settings give. */
@@ -30,8 +32,10 @@ function moduleFiles(r: EmitRequest): readonly OutputFile[] {
   const specialise = Object.fromEntries(
     r.program.functions.map((f) => [f.name, specialisations(r, f)] as const).filter(([, list]) => list.length > 0),
   );
+  const fileName = posix.relative(s.rootDir, r.file);
+  const sourcePath = posix.relative(posix.dirname(posix.join(s.outDir, fileName)), r.file);
   return emitModule(
-    { fileName: posix.relative(s.rootDir, r.file), source: r.source, program: r.program },
+    { fileName, source: r.source, program: r.program, sourcePath },
     {
       ...(s.targets.length > 0 ? { targets: s.targets } : {}),
       specialise,
@@ -40,6 +44,7 @@ function moduleFiles(r: EmitRequest): readonly OutputFile[] {
       arbitraryExtensions: s.arbitraryExtensions,
       schedules: r.schedule,
       strict: s.strict,
+      onWarning: r.onWarning,
     },
   );
 }

@@ -17,6 +17,8 @@ export interface UnitSettings {
   readonly root: string;
   /** Relative to the root: the folder whose structure the outputs repeat. */
   readonly rootDir: string;
+  /** Relative to the root, for source maps to find the sources. */
+  readonly outDir: string;
   readonly emit: readonly EmitKind[];
   readonly sourceMap: boolean;
   readonly arbitraryExtensions: boolean;
@@ -73,12 +75,13 @@ function targetFrom(t: TargetConfig): Target {
   };
 }
 
-function unitSettings(root: string, c: ProjectConfig, o: Overrides): UnitSettings {
+function unitSettings(root: string, outDir: string, c: ProjectConfig, o: Overrides): UnitSettings {
   const targets = c.target === undefined ? [] : [c.target].flat();
   return {
     root,
     rootDir: normalised(c.rootDir ?? "."),
-    emit: o.emit ?? c.emit ?? ["plans"],
+    outDir: relative(root, outDir).replaceAll("\\", "/"),
+    emit: o.emit ?? c.emit ?? ["module"],
     sourceMap: o.sourceMap ?? c.sourceMap ?? false,
     arbitraryExtensions: c.arbitraryExtensions ?? false,
     targets: targets.map(targetFrom),
@@ -93,8 +96,7 @@ function unitSettings(root: string, c: ProjectConfig, o: Overrides): UnitSetting
 /** What a source's outputs depend on beside the sources themselves; the root's own place is no part of it. */
 export function settingsHash(p: Project, hashOfFile: (path: string) => string): string {
   const { root, ...unit } = p.unit;
-  const outDir = relative(root, p.outDir).replaceAll("\\", "/");
-  return hashOf(canonical({ ...unit, outDir, cache: unit.schedules === undefined ? "" : hashOfFile(unit.schedules) }));
+  return hashOf(canonical({ ...unit, cache: unit.schedules === undefined ? "" : hashOfFile(unit.schedules) }));
 }
 
 /** Where a configuration's outputs go and where its build info lies; it need not be valid yet. */
@@ -119,8 +121,8 @@ export function wasValid(path: string, version: string, o: Overrides): (text: st
 export function projectOf(config: ConfigFile, o: Overrides): Project {
   const root = dirname(config.path);
   const c = config.config;
-  const unit = unitSettings(root, c, o);
   const { outDir, own, buildInfo } = placesOf(root, c, o);
+  const unit = unitSettings(root, outDir, c, o);
   const inside = within(root, outDir);
   const patterns = {
     include: c.include ?? ["**/*.ein"],
@@ -173,8 +175,8 @@ export function projectOfFiles(paths: readonly string[], find: () => readonly st
   const local = (path: string): string => within(root, resolve(path)) ?? path;
   const include = paths.map(local);
   const rootDir = commonFolder(paths.map((p, i) => (statSync(p).isDirectory() ? include[i]! : parentOf(include[i]!))));
-  const unit = { ...unitSettings(root, {}, o), rootDir };
   const outDir = resolve(o.outDir ?? join(root, rootDir));
+  const unit = { ...unitSettings(root, outDir, {}, o), rootDir };
   return {
     config: undefined,
     unit,

@@ -1,8 +1,19 @@
 /** The loop of everybody who compiles: take a source that nobody took, until there is none. */
 import { setImmediate } from "node:timers/promises";
+import type { CompileOptions } from "../compile.ts";
 import type { WorkerJob } from "./pool.ts";
 import { scheduleCache } from "./schedules.ts";
 import { compileUnit, type UnitResult } from "./unit.ts";
+
+/** A defect of the compiler says at which source. */
+function compileNamed(file: string, job: WorkerJob, schedule: CompileOptions["schedule"]): UnitResult {
+  try {
+    return compileUnit(file, job.settings, schedule);
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error);
+    throw new Error(`the compiler failed on ${file}: ${what}`, { cause: error });
+  }
+}
 
 /** Lets messages through after each source. */
 export async function takeUnits(job: WorkerJob, done: (r: UnitResult) => void): Promise<void> {
@@ -11,7 +22,7 @@ export async function takeUnits(job: WorkerJob, done: (r: UnitResult) => void): 
   for (;;) {
     const file = job.files[Atomics.add(next, 0, 1)];
     if (file === undefined) return;
-    done(compileUnit(file, job.settings, schedule));
+    done(compileNamed(file, job, schedule));
     await setImmediate();
   }
 }

@@ -42,7 +42,9 @@ export function compileUnit(file: string, s: UnitSettings, schedule?: CompileOpt
     if (typeof source !== "string") return done([], [unreadable(file, source.error)]);
     const program = compile(source, { fileName: file, resolve: resolverOf(s.root, reads) });
     names = namesOf(program);
-    return done(emitUnit({ file, source, program, settings: s, schedule }), program.diagnostics);
+    const found = [...program.diagnostics];
+    const onWarning = (d: Diagnostic): number => found.push(d);
+    return done(emitUnit({ file, source, program, settings: s, schedule, onWarning }), found);
   } catch (error) {
     if (error instanceof CompileError) return done([], error.diagnostics);
     if (error instanceof DiagnosticError) return done([], [error.diagnostic]);

@@ -14,6 +14,7 @@ import {
   type Definition,
   type Input,
   input,
+  type LoopStep,
   type MapDef,
   type Monoid,
   mapChildren,
@@ -34,8 +35,9 @@ import { dropDead } from "../passes/merge.ts";
 import { normalise } from "../passes/normalise.ts";
 import { freshAxes, renameAxes } from "../passes/rewrite.ts";
 import { pushForward } from "./local.ts";
+import { forwardLoop } from "./loops.ts";
 import { picksByPosition, primitiveOf } from "./monoids.ts";
-import { NotDifferentiable } from "./reverse.ts";
+import { NotDifferentiable, reverse } from "./reverse.ts";
 
 /**
  * A program with the same inputs, `tangent_NAME` inputs for each of `wrt` after them, the same results and after them
@@ -51,9 +53,8 @@ export function forward(program: Program, wrt: readonly string[]): Program {
     return [made];
   });
   for (const s of p.steps) {
-    if (s.kind === "loop")
-      throw new NotDifferentiable(s.carries[0]?.carry ?? p.inputs[0]!, "iterate has no derivative yet");
-    state.visit(s);
+    if (s.kind === "loop") state.visitLoop(s);
+    else state.visit(s);
   }
   const results = p.results.flatMap((r) => {
     if (!isFloat(r.tensor.types[r.slot] ?? "i32")) return [];
@@ -101,6 +102,16 @@ class Forward {
     const t = this.#tangents.get(leaf.tensor)?.[leaf.slot];
     return t && read(t.tensor, t.slot, leaf.at, leaf.fill && constant(leaf.dtype, 0));
   };
+
+  visitLoop(s: LoopStep): void {
+    forwardLoop(s, {
+      tangent: (r) => this.#tangents.get(r.tensor)?.[r.slot],
+      set: (d, t) => this.set(d, 0, t),
+      push: (x) => this.steps.push(x),
+      forward,
+      reverse: (p, wrt, seeded) => reverse(p, { wrt, seed: (r) => (seeded(r) ? "input" : "none") }),
+    });
+  }
 
   visit(d: Definition): void {
     this.steps.push(d);

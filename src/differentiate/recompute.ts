@@ -17,7 +17,7 @@ const STRIDE = 2 ** 20;
 export function recompute(
   p: Program,
   steps: readonly Step[],
-  epochOf: ReadonlyMap<Definition, number>,
+  epochOf: ReadonlyMap<Step, number>,
 ): { readonly steps: readonly Step[]; readonly onRef: (r: TensorRef) => TensorRef } {
   const originals = new Set<Definition>();
   const used = new Set<number>();
@@ -63,16 +63,24 @@ export function recompute(
       );
     return mapExpressions(d, onExpr, (r) => ({ tensor: of(r.tensor, epoch), slot: r.slot }));
   };
-  for (const s of steps) {
-    if (s.kind === "loop") {
-      out.push(s);
-      continue;
+  const onStep = (s: Step, epoch: number): Step => {
+    const region = epoch > 0 ? epoch : Number.NaN;
+    if (s.kind !== "loop") {
+      const made = redefined(inRegion(s, region), { epoch: epoch > 0 ? copyEpoch(epoch) : 0 });
+      stands.set(s, made);
+      return made;
     }
-    const epoch = epochOf.get(s) ?? 0;
-    const moved = inRegion(s, epoch > 0 ? epoch : Number.NaN);
-    const made = redefined(moved, { epoch: epoch > 0 ? copyEpoch(epoch) : 0 });
-    stands.set(s, made);
-    out.push(made);
-  }
+    const onRef = (r: TensorRef): TensorRef => ({ tensor: of(r.tensor, region), slot: r.slot });
+    const inits = s.carries.map((c) => onRef(c.init));
+    const body = s.body.map((b) => onStep(b, epoch));
+    return {
+      ...s,
+      body,
+      carries: s.carries.map((c, i) => ({ carry: c.carry, init: inits[i]!, next: onRef(c.next) })),
+      stacks: s.stacks.map((k) => ({ stack: k.stack, value: onRef(k.value) })),
+      until: s.until && onRef(s.until),
+    };
+  };
+  for (const s of steps) out.push(onStep(s, epochOf.get(s) ?? 0));
   return { steps: out, onRef: (r) => ({ tensor: stands.get(r.tensor) ?? r.tensor, slot: r.slot }) };
 }

@@ -8,10 +8,12 @@ import {
   type Axis,
   apply,
   axisRef,
+  type CarryDef,
   constant,
   type Definition,
   type Input,
   input,
+  type LoopStep,
   type MapDef,
   mapDef,
   type Program,
@@ -27,7 +29,6 @@ import { dropDead } from "../passes/merge.ts";
 import { normalise } from "../passes/normalise.ts";
 import {
   countNodes,
-  definitionsOf,
   freshAxes,
   hasReduce,
   mapReads,
@@ -38,6 +39,7 @@ import {
 } from "../passes/rewrite.ts";
 import { type AdjointContext, adjointOf, type Contribution, type Seeds } from "./adjoint.ts";
 import { invertScatter } from "./invert.ts";
+import { epochOfLoop, reverseLoop } from "./loops.ts";
 import { picksByPosition } from "./monoids.ts";
 import { recompute } from "./recompute.ts";
 
@@ -83,7 +85,7 @@ export function reverse(program: Program, o: ReverseOptions): Program {
     } else from = state.emit(mapDef(axes, [constant(dtype, 1)], { name: `cotangent_${r.name}` }));
     state.add(r, { tensor: from, slot: 0 });
   }
-  for (const d of definitionsOf(p).slice().reverse()) state.visit(d);
+  for (const step of p.steps.slice().reverse()) state.visit(step);
   const gradients = o.wrt.map((name) => {
     const d = p.inputs.find((i) => i.name === name);
     if (!d) throw new RangeError(`no input ${name}`);
@@ -93,7 +95,7 @@ export function reverse(program: Program, o: ReverseOptions): Program {
   return dropDead({
     name: program.name,
     inputs: [...p.inputs, ...cotangents],
-    steps: [...p.steps, ...steps],
+    steps: [...p.steps.map((x) => state.kept.get(x) ?? x), ...steps],
     results: [...p.results, ...gradients.map((g) => ({ name: g.name, ...onRef(g) }))],
     facts: p.facts,
   });
@@ -104,9 +106,6 @@ export function reverse(program: Program, o: ReverseOptions): Program {
  * inlined under a `select`, so that the guard of its path reaches their operands.
  */
 function prepare(program: Program, o: ReverseOptions): Program {
-  const loop = program.steps.find((s) => s.kind === "loop");
-  if (loop?.kind === "loop")
-    throw new NotDifferentiable(loop.carries[0]?.carry ?? program.inputs[0]!, "iterate has no derivative yet");
   return inlineUnderSelects(nestReductions(normalise(program, { keepStopGradient: true, strict: o.strict ?? false })));
 }
 
@@ -193,7 +192,9 @@ function hasSelect(e: TensorExpr): boolean {
 class Reverse {
   readonly steps: Step[] = [];
   /** For each step, the epoch of what it is the adjoint of. */
-  readonly epochs: Map<Definition, number> = new Map();
+  readonly epochs: Map<Step, number> = new Map();
+  /** Loops of the forward pass that keep more than they did. */
+  readonly kept: Map<Step, LoopStep> = new Map();
   #epoch = 0;
   readonly #active = new Map<Definition, Set<number>>();
   readonly #parts = new Map<Definition, TensorRef[][]>();
@@ -203,7 +204,7 @@ class Reverse {
   constructor(p: Program, wrt: readonly string[]) {
     for (const d of p.inputs)
       if (wrt.includes(d.name) && isFloat(d.types[0] ?? "i32")) this.#active.set(d, new Set([0]));
-    for (const d of definitionsOf(p)) this.#markActive(d);
+    for (const s of p.steps) this.#mark(s);
     this.#context = {
       wanted: (t, s) => this.wanted(t, s),
       emit: (d) => this.emit(d),
@@ -211,6 +212,31 @@ class Reverse {
         throw new NotDifferentiable(d, why);
       },
     };
+  }
+
+  #mark(s: Step): void {
+    if (s.kind !== "loop") {
+      this.#markActive(s);
+      return;
+    }
+    const activate = (d: CarryDef): boolean => {
+      if (this.#active.has(d) || !isFloat(d.types[0] ?? "i32")) return false;
+      this.#active.set(d, new Set([0]));
+      return true;
+    };
+    const isActive = (r: TensorRef): boolean => this.wanted(r.tensor, r.slot);
+    if (s.rule) {
+      if (s.rule.arguments.some((a) => isActive(a.value))) for (const c of s.carries) activate(c.carry);
+      return;
+    }
+    // What one round activates the next one starts with.
+    for (let changed = true; changed; ) {
+      changed = false;
+      for (const c of s.carries) if ((isActive(c.init) || isActive(c.next)) && activate(c.carry)) changed = true;
+      for (const b of s.body) this.#mark(b);
+      for (const c of s.carries) if (isActive(c.next) && activate(c.carry)) changed = true;
+    }
+    for (const k of s.stacks) if (isActive(k.value)) activate(k.stack);
   }
 
   /** Float slots that depend on an active tensor through values, not only through indices and conditions. */
@@ -253,7 +279,11 @@ class Reverse {
     slots[target.slot]!.push(part);
   }
 
-  visit(d: Definition): void {
+  visit(d: Step): void {
+    if (d.kind === "loop") {
+      this.#visitLoop(d);
+      return;
+    }
     const parts = this.#parts.get(d);
     if (!parts || d.kind === "input") return;
     this.#epoch = d.epoch;
@@ -262,6 +292,21 @@ class Reverse {
       return (at) => total && read(total.tensor, total.slot, at);
     });
     for (const c of adjointOf(d, seeds, this.#context)) this.#contribute(c, d);
+  }
+
+  #visitLoop(s: LoopStep): void {
+    this.#epoch = epochOfLoop(s);
+    reverseLoop(s, {
+      wanted: (t, slot) => this.wanted(t, slot),
+      total: (d) => this.#total(d, 0),
+      add: (target, part) => this.add(target, part),
+      push: (x) => {
+        this.steps.push(x);
+        this.epochs.set(x, this.#epoch);
+      },
+      keep: (forward) => this.kept.set(s, forward),
+      reverse: (p, wrt, seeded) => reverse(p, { wrt, seed: (r) => (seeded(r) ? "input" : "none") }),
+    });
   }
 
   #contribute(c: Contribution, from: Definition): void {

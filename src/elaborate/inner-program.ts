@@ -2,8 +2,8 @@
 import type { Span } from "../../grammar/span.ts";
 import type { Extent } from "../../ir/extent.ts";
 import { axisRef, type Program, type Step } from "../../ir/tensor.ts";
+import { type Argument, splice } from "../passes/splice.ts";
 import type { Backing, TensorBuilder } from "./builder.ts";
-import { type Argument, splice } from "./splice.ts";
 import type { TensorValue } from "./value.ts";
 
 /**

@@ -4,13 +4,13 @@ import {
   axis,
   type Definition,
   expressionsOf,
+  type LoopStep,
   type MapDef,
   type Program,
   type Step,
   type TensorExpr,
-  type TensorRef,
 } from "../../ir/tensor.ts";
-import { anchorsOf, readsIn, renameAxes, rewriteProgram, slotsOf } from "./rewrite.ts";
+import { readsIn, renameAxes, rewriteProgram, slotsOf } from "./rewrite.ts";
 
 /**
  * Merges maps that are equal up to the names of their axes: each is written over axes numbered by binding depth, so that
@@ -61,30 +61,48 @@ function boundAxes(e: TensorExpr): readonly Axis[] {
   return [...found];
 }
 
-/** Drops definitions that nothing needs, from the last backwards. */
+/** Drops definitions that nothing needs, from the last backwards; of loops, carries and stacks too. */
 export function dropDead(p: Program): Program {
-  const needed = new Set<Definition>(anchorsOf({ ...p, steps: p.steps.filter((s) => s.kind === "loop") }).keys());
-  const need = (r: TensorRef): void => {
-    needed.add(r.tensor);
-  };
-  const keepSteps = (steps: readonly Step[]): readonly Step[] => {
-    const kept: Step[] = [];
-    for (let i = steps.length - 1; i >= 0; i--) {
-      const s = steps[i];
-      if (!s) continue;
-      if (s.kind === "loop") {
-        const body = keepSteps(s.body);
-        kept.push(body.length === s.body.length ? s : { ...s, body });
-        continue;
-      }
-      if (!needed.has(s)) continue;
-      for (const e of expressionsOf(s)) for (const r of readsIn(e)) needed.add(r.tensor);
-      if (s.kind === "scatter") s.into?.forEach(need);
-      kept.push(s);
+  const steps = keepNeeded(p.steps, new Set(p.results.map((r) => r.tensor)));
+  return steps === p.steps ? p : { ...p, steps };
+}
+
+/** The steps that `needed` depends on; adds to it what those need. */
+function keepNeeded(steps: readonly Step[], needed: Set<Definition>): readonly Step[] {
+  const kept: Step[] = [];
+  for (let i = steps.length - 1; i >= 0; i--) {
+    const s = steps[i]!;
+    if (s.kind === "loop") {
+      const loop = keepOfLoop(s, needed);
+      if (loop) kept.push(loop);
+      continue;
     }
-    return kept.reverse();
-  };
-  for (const r of p.results) need(r);
-  const steps = keepSteps(p.steps);
-  return steps.length === p.steps.length ? p : { ...p, steps };
+    if (!needed.has(s)) continue;
+    for (const e of expressionsOf(s)) for (const r of readsIn(e)) needed.add(r.tensor);
+    if (s.kind === "scatter") for (const r of s.into ?? []) needed.add(r.tensor);
+    kept.push(s);
+  }
+  kept.reverse();
+  return kept.length === steps.length && kept.every((s, i) => s === steps[i]) ? steps : kept;
+}
+
+/** A carry lives if it is needed after the loop, or by what another living one, or a stack, goes on with. */
+function keepOfLoop(s: LoopStep, needed: Set<Definition>): LoopStep | undefined {
+  const stacks = s.stacks.filter((k) => needed.has(k.stack));
+  const live = new Set(s.carries.filter((c) => s.rule || needed.has(c.carry)));
+  if (live.size === 0 && stacks.length === 0) return undefined;
+  for (;;) {
+    const within = new Set<Definition>([...live].map((c) => c.next.tensor));
+    for (const k of stacks) within.add(k.value.tensor);
+    if (s.until) within.add(s.until.tensor);
+    const body = keepNeeded(s.body, within);
+    const woken = s.carries.filter((c) => !live.has(c) && within.has(c.carry));
+    for (const c of woken) live.add(c);
+    if (woken.length > 0) continue;
+    for (const d of within) needed.add(d);
+    for (const c of live) needed.add(c.init.tensor);
+    for (const a of s.rule?.arguments ?? []) needed.add(a.value.tensor);
+    const whole = body === s.body && live.size === s.carries.length && stacks.length === s.stacks.length;
+    return whole ? s : { ...s, body, stacks, carries: s.carries.filter((c) => live.has(c)) };
+  }
 }

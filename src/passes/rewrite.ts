@@ -234,10 +234,15 @@ export function slotsOf(d: Definition): readonly TensorRef[] {
 /**
  * Rebuilds a program in order. `visit` sees each definition after its reads were redirected to what stands for their
  * producers, emits the steps to keep, and says what stands for its slots. `through`, if given, may replace a redirected
- * read by another expression (inlining). Results and loops are redirected likewise.
+ * read by another expression (inlining). Results and loops are redirected likewise. `stands` says what stands for definitions that
+ * the program has from elsewhere; what stands for its own is added.
  */
-export function rewriteProgram(p: Program, visit: Visit, through?: (r: Read) => TensorExpr): Program {
-  const stands = new Map<Definition, readonly TensorRef[]>();
+export function rewriteProgram(
+  p: Program,
+  visit: Visit,
+  through?: (r: Read) => TensorExpr,
+  stands: Map<Definition, readonly TensorRef[]> = new Map(),
+): Program {
   const memo = new Map<TensorExpr, TensorExpr>();
   const onRef = (r: TensorRef): TensorRef => stands.get(r.tensor)?.[r.slot] ?? r;
   const onRead = (r: Read): TensorExpr => {
@@ -246,7 +251,7 @@ export function rewriteProgram(p: Program, visit: Visit, through?: (r: Read) => 
     return through ? through(made) : made;
   };
   // Until something stands for another there is nothing to redirect.
-  let moved = through !== undefined;
+  let moved = through !== undefined || stands.size > 0;
   const onExpr = (e: TensorExpr): TensorExpr => mapReads(e, onRead, memo);
   const onSteps = (steps: readonly Step[]): readonly Step[] => {
     const out: Step[] = [];

@@ -10,5 +10,6 @@ export { einsumOn, einsumProgram, interpretEinsum } from "./api/einsum.ts";
 export { CompileError } from "./api/error.ts";
 export { type ConstValue, type FunctionOptions, type LowerOptions, Program, shapesOf } from "./api/program.ts";
 export type { FunctionSignature } from "./elaborate/signature.ts";
+export { type ExplainGradientOptions, explainGradient } from "./explain-grad/index.ts";
 export type { Resolve } from "./modules.ts";
 export { mergeCaches, readCache, type ScheduleCache, writeCache } from "./tune/cache.ts";

@@ -3,6 +3,7 @@
  * The command `fusum`. Commands are loaded when they are asked for, so that `--help` and `fmt` start quickly.
  * Exit codes: 0 fine, 1 diagnostics, 2 usage, 3 no device or a device error.
  */
+import { enableCompileCache } from "node:module";
 import { Command, CommanderError, Option } from "commander";
 import { findConfig } from "../project/find.ts";
 import { VERSION } from "../version.ts";
@@ -129,6 +130,9 @@ export function makeCommand(): Command {
     .description("kernels, fusion decisions, flops, bytes and memory of a function")
     .argument("<file>", ".ein file")
     .argument("[function]", "exported function (default: all)")
+    .option("--grad", "print the gradient as a program in index notation")
+    .option("--jacobian", "print the Jacobian by one parameter instead")
+    .option("--wrt <names>", "parameters to differentiate by, with commas between (default: all floats)")
     .action(async (file: string, fn: string | undefined, _o: unknown, c: Command) => {
       const { explainCommand } = await import("./explain.ts");
       await explainCommand(file, fn, c.optsWithGlobals());
@@ -186,5 +190,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 if (import.meta.main) {
   // A closed pipe (`fusum explain … | head`) ends the program quietly.
   process.stdout.on("error", (e: NodeJS.ErrnoException) => process.exit(e.code === "EPIPE" ? 0 : 1));
+  // The second start, and every other one, reads compiled code.
+  enableCompileCache();
   process.exitCode = await main(process.argv.slice(2));
 }

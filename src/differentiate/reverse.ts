@@ -58,10 +58,15 @@ export interface ReverseOptions {
   readonly wrt: readonly string[];
   /** The cotangent of each result: an input `cotangent_NAME`, the constant 1 (of a scalar), or none. */
   readonly seed: (result: string) => "input" | "one" | "none";
-  /** Told which tensor each cotangent, or part of one, belongs to. */
-  readonly onCotangent?: (of: TensorRef, cotangent: Definition) => void;
+  /** Told the program as it is differentiated, and which of its tensors each cotangent, or part of one, belongs to. */
+  readonly watch?: ReverseWatcher;
   /** No distribution over float sums before differentiating. */
   readonly strict?: boolean;
+}
+
+export interface ReverseWatcher {
+  readonly forward: (p: Program) => void;
+  readonly cotangent: (of: TensorRef, cotangent: Definition) => void;
 }
 
 /**
@@ -70,6 +75,7 @@ export interface ReverseOptions {
  */
 export function reverse(program: Program, o: ReverseOptions): Program {
   const p = prepare(program, o);
+  o.watch?.forward(p);
   const state = new Reverse(p, o);
   const cotangents: Input[] = [];
   for (const r of p.results) {
@@ -201,7 +207,10 @@ class Reverse {
   readonly #totals = new Map<Definition, (TensorRef | undefined)[]>();
   readonly #context: AdjointContext;
 
-  constructor(p: Program, wrt: readonly string[]) {
+  readonly #watch: ReverseWatcher | undefined;
+
+  constructor(p: Program, { wrt, watch }: ReverseOptions) {
+    this.#watch = watch;
     for (const d of p.inputs)
       if (wrt.includes(d.name) && isFloat(d.types[0] ?? "i32")) this.#active.set(d, new Set([0]));
     for (const s of p.steps) this.#mark(s);
@@ -277,6 +286,7 @@ class Reverse {
       this.#parts.set(target.tensor, slots);
     }
     slots[target.slot]!.push(part);
+    this.#watch?.cotangent(target, part.tensor);
   }
 
   visit(d: Step): void {
@@ -345,6 +355,7 @@ class Reverse {
         .map((r): TensorExpr => read(r.tensor, r.slot, axes.map(axisRef)))
         .reduce((a, b) => apply("add", a, b));
       total = { tensor: this.emit(mapDef(axes, [sum], { name: `${d.name}_ct`, span: d.span })), slot: 0 };
+      this.#watch?.cotangent({ tensor: d, slot }, total.tensor);
     }
     slots[slot] = total;
     return total;

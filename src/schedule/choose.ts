@@ -33,7 +33,8 @@ export function considered(region: Region, target: Target): readonly Schedule[] 
   }
 }
 
-function legal(region: Region, s: Schedule, target: Target): boolean {
+/** Whether `apply` takes the schedule for the region on the target. */
+export function isLegal(region: Region, s: Schedule, target: Target): boolean {
   try {
     apply(region, s, target);
     return true;
@@ -52,7 +53,7 @@ export function candidates(region: Region, target: Target): readonly Schedule[] 
     if (seen.has(text)) continue;
     seen.add(text);
     if (found.length >= MOST) break;
-    if (legal(region, s, target)) found.push(s);
+    if (isLegal(region, s, target)) found.push(s);
   }
   return found;
 }

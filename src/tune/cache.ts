@@ -3,10 +3,9 @@
  * warning, and whoever uses a schedule from it checks that it is legal (`scheduleFrom`).
  */
 import { type Diagnostic, diagnostic } from "../../grammar/diagnostic.ts";
-import { apply } from "../schedule/apply/index.ts";
-import { scheduleText } from "../schedule/choose.ts";
+import { isLegal, scheduleText } from "../schedule/choose.ts";
 import type { Region } from "../schedule/region.ts";
-import { type Schedule, ScheduleError } from "../schedule/schedule.ts";
+import type { Schedule } from "../schedule/schedule.ts";
 import type { Target } from "../schedule/target.ts";
 import { adapterName, distance, keyOf, limitsHash, type ScheduleKey } from "./key.ts";
 import { readSchedule } from "./schedule-json.ts";
@@ -190,12 +189,7 @@ export function scheduleFrom(
     const text = scheduleText(schedule);
     if (tried.has(text)) continue;
     tried.add(text);
-    try {
-      apply(region, schedule, target);
-      return schedule;
-    } catch (error) {
-      if (!(error instanceof ScheduleError)) throw error;
-    }
+    if (isLegal(region, schedule, target)) return schedule;
   }
   return undefined;
 }

@@ -136,8 +136,8 @@ function contractions(s: ContractionSchedule): readonly ContractionSchedule[] {
   );
   // The same tile in other proportions.
   const turned: readonly ContractionSchedule[] = [
-    { ...s, reg: [n, m] },
-    { ...s, threads: [tn, tm, tk] },
+    ...(m === n ? [] : [{ ...s, reg: [n, m] as const }]),
+    ...(tm === tn ? [] : [{ ...s, threads: [tn, tm, tk] as const }]),
   ];
   return [...made, ...stages, ...turned];
 }

@@ -2,11 +2,10 @@
  * Which schedules of a region are tried next: the model's order, random ones of the same list, and neighbours of the best so far, in turn. Each legal
  * schedule comes once.
  */
-import { apply } from "../schedule/apply/index.ts";
-import { choose, considered, scheduleText } from "../schedule/choose.ts";
+import { choose, considered, isLegal, scheduleText } from "../schedule/choose.ts";
 import { contractionPrice } from "../schedule/choose-contraction.ts";
 import type { Region } from "../schedule/region.ts";
-import { type Schedule, ScheduleError } from "../schedule/schedule.ts";
+import type { Schedule } from "../schedule/schedule.ts";
 import { type Target, unmeasured } from "../schedule/target.ts";
 import { neighbours } from "./mutate.ts";
 
@@ -65,7 +64,7 @@ export class Space {
     const text = scheduleText(s);
     if (this.#seen.has(text)) return false;
     this.#seen.add(text);
-    return this.#legal(s);
+    return isLegal(this.#region, s, this.#target);
   }
 
   #byModel(): Schedule | undefined {
@@ -123,15 +122,5 @@ export class Space {
   #draw(n: number): number {
     this.#random = (Math.imul(this.#random, 1664525) + 1013904223) >>> 0;
     return Math.floor((this.#random / 2 ** 32) * n);
-  }
-
-  #legal(s: Schedule): boolean {
-    try {
-      apply(this.#region, s, this.#target);
-      return true;
-    } catch (error) {
-      if (error instanceof ScheduleError) return false;
-      throw error;
-    }
   }
 }

@@ -11,13 +11,14 @@ import { unprovedReads, verifyProgram } from "../../ir/verify-tensor.ts";
 import type { Device } from "../../runtime/index.ts";
 import { numbersOf } from "../../src/api/numbers.ts";
 import { type CompileOptions, compileProgram, fuseProgram, optimise } from "../../src/compile.ts";
-import { candidates, choose, scheduleText } from "../../src/schedule/choose.ts";
+import { candidates, choose, isLegal, scheduleText } from "../../src/schedule/choose.ts";
 import { defuse } from "../../src/schedule/defuse.ts";
 import type { Region } from "../../src/schedule/region.ts";
 import type { Schedule } from "../../src/schedule/schedule.ts";
 import { runFused } from "../../src/schedule/simulate.ts";
 import type { Target } from "../../src/schedule/target.ts";
 import { verifyRegions } from "../../src/schedule/verify-regions.ts";
+import { neighbours } from "../../src/tune/mutate.ts";
 import { random } from "../generate/random.ts";
 import { type Case, type Failure, hostArrays, messageOf, type Stage } from "./case.ts";
 
@@ -130,10 +131,28 @@ function spaceOf(target: Target): Space {
   };
 }
 
-/** The schedules of one trial: the default ones for 0, else one of the legal ones for each region, by the trial's number. */
+/**
+ * The schedules of one trial: the default ones for 0, else one of the legal ones for each region, by the trial's number; in every other
+ * trial some steps away from it, as the tuner goes.
+ */
 function schedulesOf(regions: readonly Region[], target: Target, trial: number, space: Space): Map<string, Schedule> {
   const r = random(trial * 7919);
-  return new Map(regions.map((region) => [region.name, trial === 0 ? choose(region, target) : r.pick(space(region))]));
+  const draw = (region: Region): Schedule => {
+    if (trial === 0) return choose(region, target);
+    const s = r.pick(space(region));
+    return trial % 2 === 0 ? wander(region, s, target, r) : s;
+  };
+  return new Map(regions.map((region) => [region.name, draw(region)]));
+}
+
+/** A legal schedule a few neighbours away. */
+function wander(region: Region, from: Schedule, target: Target, r: ReturnType<typeof random>): Schedule {
+  let s = from;
+  for (let step = 0; step < 6; step++) {
+    const next = r.pick(neighbours(s));
+    if (isLegal(region, next, target)) s = next;
+  }
+  return s;
 }
 
 function sameShape(what: string, a: InterpretResult, b: InterpretResult | undefined): InterpretResult {

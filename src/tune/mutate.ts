@@ -1,4 +1,5 @@
 /** Neighbours of a schedule: one field changed by one step. Not all are legal; `apply` says. */
+import { scheduleText } from "../schedule/choose.ts";
 import type {
   ContractionSchedule,
   ElementwiseSchedule,
@@ -39,6 +40,11 @@ function changed<S extends Schedule>(s: S, steps: Steps<S>): S[] {
 
 /** The neighbours, in a fixed order. */
 export function neighbours(s: Schedule): readonly Schedule[] {
+  const own = scheduleText(s);
+  return stepsFrom(s).filter((n) => scheduleText(n) !== own);
+}
+
+function stepsFrom(s: Schedule): readonly Schedule[] {
   const vector = others(VECTORS, s.vector);
   switch (s.kind) {
     case "elementwise":
@@ -136,8 +142,8 @@ function contractions(s: ContractionSchedule): readonly ContractionSchedule[] {
   );
   // The same tile in other proportions.
   const turned: readonly ContractionSchedule[] = [
-    ...(m === n ? [] : [{ ...s, reg: [n, m] as const }]),
-    ...(tm === tn ? [] : [{ ...s, threads: [tn, tm, tk] as const }]),
+    { ...s, reg: [n, m] },
+    { ...s, threads: [tn, tm, tk] },
   ];
   return [...made, ...stages, ...turned];
 }

@@ -70,14 +70,15 @@ export async function readConfig(
   const errors: ParseError[] = [];
   const tree = parseTree(text, errors, { allowTrailingComma: true, disallowComments: false });
   const spanOf = (at: readonly (string | number)[], key = false): Span => spanIn(tree, shown, at, key);
-  const broken = errors.map((e) => syntaxError(e, shown, text));
-  if (!tree && broken.length === 0)
-    broken.push(
-      diagnostic("EIN2101", "the configuration is empty", {
-        span: { file: shown, start: 0, end: 0 },
-        text: "`{}` says nothing and is valid",
-      }),
-    );
+  const broken =
+    text.trim() === ""
+      ? [
+          diagnostic("EIN2101", "the configuration is empty", {
+            span: spanOf([]),
+            text: "`{}` says nothing and is valid",
+          }),
+        ]
+      : errors.map((e) => syntaxError(e, shown, text));
   if (!tree || broken.length > 0) return { path, text, config: {}, diagnostics: broken.slice(0, 1), spanOf };
   const value: unknown = getNodeValue(tree);
   const diagnostics = [...duplicates(tree, shown)];

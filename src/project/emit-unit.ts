@@ -20,14 +20,16 @@ export interface EmitRequest {
 /** Throws CompileError if a function cannot be compiled with what the settings give. */
 export function emitUnit(r: EmitRequest): OutputFile[] {
   const { emit } = r.settings;
-  const files = emit.includes("module") || emit.includes("wgsl") ? moduleFiles(r) : [];
+  // Plans come with the WGSL that they run, under the same names.
+  const wgsl = emit.includes("wgsl") && !emit.includes("plans");
+  const files = emit.includes("module") || wgsl ? moduleFiles(r, wgsl) : [];
   return [
-    ...files.filter((f) => emit.includes(f.path.endsWith(".wgsl") ? "wgsl" : "module")),
+    ...files.filter((f) => emit.includes("module") || f.path.endsWith(".wgsl")),
     ...(emit.includes("plans") ? r.program.functions.flatMap((f) => planFiles(r, f)) : []),
   ];
 }
 
-function moduleFiles(r: EmitRequest): readonly OutputFile[] {
+function moduleFiles(r: EmitRequest, wgsl: boolean): readonly OutputFile[] {
   const s = r.settings;
   const specialise = Object.fromEntries(
     r.program.functions.map((f) => [f.name, specialisations(r, f)] as const).filter(([, list]) => list.length > 0),
@@ -40,7 +42,7 @@ function moduleFiles(r: EmitRequest): readonly OutputFile[] {
       ...(s.targets.length > 0 ? { targets: s.targets } : {}),
       specialise,
       sourceMap: s.sourceMap,
-      wgsl: s.emit.includes("wgsl"),
+      wgsl,
       arbitraryExtensions: s.arbitraryExtensions,
       schedules: r.schedule,
       strict: s.strict,

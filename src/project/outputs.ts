@@ -14,11 +14,19 @@ export function writeOutput(path: string, text: string): void {
     writeFileSync(temporary, text);
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    discard(temporary);
     const reason = (error as NodeJS.ErrnoException).code ?? "error";
     throw new DiagnosticError(
       diagnostic("EIN2007", `${path} cannot be written: ${reason}`, { span: NO_SPAN, text: "" }),
     );
+  }
+}
+
+function discard(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // What cannot be written cannot be removed either.
   }
 }
 
@@ -35,7 +43,7 @@ export function hashOfOutput(path: string): string {
 export function removeOutput(top: string, path: string, written: ReadonlySet<string>): boolean {
   const at = join(top, path);
   if (!written.has(hashOfOutput(at))) return false;
-  rmSync(at, { force: true });
+  discard(at);
   for (let folder = dirname(path); folder !== "."; folder = dirname(folder)) {
     try {
       rmdirSync(join(top, folder));
@@ -62,7 +70,7 @@ export function removeLeftovers(top: string, outputs: Iterable<string>): void {
     }
     for (const entry of entries) {
       const of = /^(.*)\.\d+\.tmp$/.exec(entry)?.[1];
-      if (of !== undefined && mine.has(of)) rmSync(join(folder, entry), { force: true });
+      if (of !== undefined && mine.has(of)) discard(join(folder, entry));
     }
   }
 }

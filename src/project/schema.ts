@@ -41,8 +41,9 @@ export function validate(config: unknown, spanOf: SpanOf): Diagnostic[] {
 }
 
 function merged(list: readonly ErrorObject[], spanOf: SpanOf): Diagnostic[] {
-  const types = list.filter((e) => e.keyword === "type");
   const others = list.filter((e) => e.keyword !== "type");
+  // A value of one of the types that may stand there has errors of its own.
+  const types = others.length > 0 ? [] : list;
   const first = types[0];
   return [
     ...(first
@@ -117,6 +118,8 @@ function valueError(e: ErrorObject, spanOf: SpanOf): Diagnostic {
         { notes: [`it may be ${allowed.map((a) => JSON.stringify(a)).join(", ")}`] },
       );
     }
+    case "const":
+      return diagnostic("EIN2102", `${nameOf(path)} is not supported yet`, here);
     case "minimum":
       return diagnostic("EIN2102", `${nameOf(path)} must be at least ${e.params["limit"]}`, here);
     case "maximum":

@@ -1,12 +1,14 @@
 /**
  * `npm run -s conformance -- FOLDER [--only einsum,einops] [--on interpreter|device|both] [--through plan|module] [--json FILE] [--case NAME]`:
  * runs every file of cases in a folder of the conformance schema. Prints one line a file and lists what failed and, by
- * operator, what is unsupported and why. Exits 1 if anything failed.
+ * operator, what is unsupported and why. `derivative-coverage` prints, tier by tier, how many operators have a gradient that agrees with
+ * differences. Exits 1 if anything failed.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { openDevice } from "../../runtime/node.ts";
+import { derivativeCoverage, renderCoverage, type TierCoverage } from "./derivatives/check.ts";
 import type { Job } from "./job.ts";
 import { type Outcome, oneLine, runJob, type Where } from "./run-job.ts";
 import { NOT_CASES, SUITES } from "./suites.ts";
@@ -65,6 +67,9 @@ async function main(): Promise<number> {
     .map((f) => basename(f, ".json"))
     .filter((f) => !NOT_CASES.has(f) && (!only || only.includes(f)))
     .sort();
+  const coverage = !only || only.includes(COVERAGE) ? coverageOf(folder) : undefined;
+  if (coverage) process.stdout.write(`${renderCoverage(coverage)}\n`);
+  if (files.length === 0 && coverage) return coverage.some((t) => t.wrong.length > 0) ? 1 : 0;
   if (files.length === 0) {
     process.stderr.write(`no case files in ${folder}\n`);
     return 2;
@@ -82,7 +87,17 @@ async function main(): Promise<number> {
   }
   device?.close();
   if (values.json) writeFileSync(values.json, `${JSON.stringify(results, null, 1)}\n`);
-  return results.some((r) => r.failed > 0) ? 1 : 0;
+  return results.some((r) => r.failed > 0) || coverage?.some((t) => t.wrong.length > 0) ? 1 : 0;
+}
+
+const COVERAGE = "derivative-coverage";
+
+/** The tiers of operators to differentiate, if the folder has them. */
+function coverageOf(folder: string): readonly TierCoverage[] | undefined {
+  const file = join(folder, `${COVERAGE}.json`);
+  if (!existsSync(file)) return undefined;
+  const { tiers } = JSON.parse(readFileSync(file, "utf8")) as { tiers: Readonly<Record<string, readonly string[]>> };
+  return derivativeCoverage(tiers);
 }
 
 async function runFile(

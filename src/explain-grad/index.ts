@@ -16,6 +16,9 @@ import { type Alike, axisLetters, NameTable, sizeNames, sourceNames, tensorNames
 import { slotName, statementsOf, typeText } from "./statements.ts";
 import { LineText, type Printer } from "./text.ts";
 
+/** What is needed of a program: a checked module, or a part of one that an editor shows. */
+export type ExplainedProgram = Pick<Program, "functions" | "sources" | "tensorProgram">;
+
 export interface ExplainGradientOptions extends FunctionOptions {
   /** Names of the parameters to differentiate by; all floats if left out. */
   readonly wrt?: readonly string[] | undefined;
@@ -27,7 +30,7 @@ export interface ExplainGradientOptions extends FunctionOptions {
  * The text of `grad_NAME`: the forward pass as far as the gradient or the result needs it, then the cotangents, one definition a
  * line. A scalar function's gradient starts from 1, another's from its cotangent, an argument `dy`. Throws CompileError.
  */
-export function explainGradient(program: Program, name: string, o: ExplainGradientOptions = {}): string {
+export function explainGradient(program: ExplainedProgram, name: string, o: ExplainGradientOptions = {}): string {
   const signature = program.functions.find((f) => f.name === name);
   const p = program.tensorProgram(name, o);
   const floats = p.inputs.filter((d) => isFloat(d.types[0]!)).map((d) => d.name);
@@ -86,7 +89,7 @@ export function explainGradient(program: Program, name: string, o: ExplainGradie
 }
 
 interface Derived {
-  readonly program: Program;
+  readonly program: ExplainedProgram;
   readonly name: string;
   /** Inputs and results of the function, then cotangents and gradients. */
   readonly derived: TensorProgram;

@@ -37,9 +37,12 @@ export interface Client {
 /** Long enough for a machine that is busy with other tests. */
 const PATIENCE_MS = 60_000;
 
-/** Starts a server for a folder, given as a URI. */
-export async function startClient(folder: string | null): Promise<Client> {
-  const child = spawn(process.execPath, ["src/cli/main.ts", "lsp", "--stdio"], {
+/** Starts a server for a folder, given as a URI. `program` is what Node runs. */
+export async function startClient(
+  folder: string | null,
+  program: readonly string[] = ["src/cli/main.ts", "lsp", "--stdio"],
+): Promise<Client> {
+  const child = spawn(process.execPath, [...program], {
     cwd: ROOT,
     stdio: "pipe",
   });

@@ -49,7 +49,7 @@ export function startServer(connection: Connection, version: string): void {
   const log = (error: unknown): void => {
     connection.console.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
   };
-  const workspace = new Workspace({ get: (uri) => documents.get(uri), all: () => documents.all() }, log);
+  const workspace = new Workspace(documents, log);
   const published = new Set<string>();
 
   connection.onInitialize((p: InitializeParams): InitializeResult => {

@@ -13,7 +13,6 @@ import { reparse } from "./reparse.ts";
 
 /** What the workspace needs of the open documents. */
 export interface OpenDocuments {
-  get(uri: string): TextDocument | undefined;
   all(): readonly TextDocument[];
 }
 

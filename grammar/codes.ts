@@ -101,6 +101,10 @@ export const CODES = {
     title: "no derivative",
     help: "This construct has no derivative; stop it with `stop_gradient` or give a rule with `@vjp`.",
   },
+  EIN1604: {
+    title: "derivative rule does not fit",
+    help: "The rule of `@vjp(rule)` takes the function's parameters, its `value` and `cotangent`, and gives cotangents.",
+  },
 } as const;
 
 export type DiagnosticCode = keyof typeof CODES;

@@ -82,6 +82,7 @@ export const DIAGNOSTIC_EXAMPLES: Readonly<Record<DiagnosticCode, DiagnosticExam
     "fn products(x: f32[N], t: i32[N]) -> f32[4] {\n  p[t[i]] *= x[i]\n}\n" +
       "export fn f(x: f32[N], t: i32[N]) { jvp(products)(x, t, x) }",
   ),
+  EIN1604: source("fn rule(x: f32[N], grad: f32[N]) { grad }\n\n@vjp(rule)\nexport fn f(x: f32[N]) { round(x) }"),
   EIN2001: { kind: "file", file: "weights.npy", what: "`--input w=weights.npy` where there is no such file." },
   EIN2002: {
     kind: "file",

@@ -31,6 +31,13 @@ export interface FunctionOptions {
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
 }
 
+export interface TensorOptions extends FunctionOptions {
+  /** Arguments that will be given; parameters with a default that are not among them are constants. */
+  readonly provided?: readonly string[];
+  /** For differentiating the program itself: calls of functions with `@vjp` are steps with their rules. Such a program is not compiled. */
+  readonly keepRules?: boolean;
+}
+
 export interface LowerOptions extends FunctionOptions {
   readonly adapter?: AdapterInfo;
   readonly strict?: boolean;
@@ -78,11 +85,8 @@ export class Program {
     return this.#graph.sources;
   }
 
-  /**
-   * The level-1 program of a function. `provided` names the arguments that will be given; parameters with a default that are not
-   * among them are constants. Throws CompileError.
-   */
-  tensorProgram(name: string, o: FunctionOptions & { readonly provided?: readonly string[] } = {}): TensorProgram {
+  /** The level-1 program of a function. Throws CompileError. */
+  tensorProgram(name: string, o: TensorOptions = {}): TensorProgram {
     return this.#elaborate(name, o).program;
   }
 
@@ -198,8 +202,8 @@ export class Program {
     return new CompileError([diagnostic(code, message, { span: NO_SPAN, text: "" })], this.#graph.sources);
   }
 
-  #elaborate(name: string, o: FunctionOptions & { readonly provided?: readonly string[] }): Elaborated {
-    const key = JSON.stringify([name, o.extents, o.consts, o.shapes, o.provided]);
+  #elaborate(name: string, o: TensorOptions): Elaborated {
+    const key = JSON.stringify([name, o.extents, o.consts, o.shapes, o.provided, o.keepRules]);
     const old = this.#tensor.get(key);
     if (old) return old;
     if (!this.functions.some((f) => f.name === name)) throw this.#unknown(name);
@@ -208,6 +212,7 @@ export class Program {
       consts: o.consts,
       shapes: o.shapes,
       provided: o.provided,
+      keepRules: o.keepRules,
     });
     if (!made.program) throw new CompileError(made.diagnostics, this.#graph.sources);
     const done: Elaborated = { program: made.program, folded: made.folded };

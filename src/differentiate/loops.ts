@@ -84,6 +84,7 @@ export interface ReverseHost {
 /** The checkpoint that a loop was elaborated in, if any. */
 export function epochOfLoop(s: LoopStep): number {
   const [first] = s.body;
+  if (s.rule) return s.carries[0]?.init.tensor.epoch ?? 0;
   return first === undefined ? 0 : first.kind === "loop" ? epochOfLoop(first) : first.epoch;
 }
 

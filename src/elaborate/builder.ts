@@ -29,9 +29,9 @@ import {
   type TensorExpr,
 } from "../../ir/tensor.ts";
 import { type Constraints, makeConstraints } from "./constraints.ts";
-import { type DeriveRequest, deriveInPlace } from "./inner-program.ts";
+import { type DeriveRequest, deriveInPlace, programApart } from "./inner-program.ts";
 import { isIndexView, lift, makeHoister, outerAxes, permutation } from "./lift.ts";
-import { type LoopRequest, makeLoop } from "./loops.ts";
+import { type CustomRequest, type LoopParts, type LoopRequest, makeCustom, makeLoop } from "./loops.ts";
 import type { Builder, TensorValue } from "./value.ts";
 
 /** A tensor that is a result of a definition, read at `prefix` (axes of the surrounding notation) and its own index. */
@@ -71,6 +71,10 @@ export interface TensorBuilder extends Builder {
   finish(name: string, results: readonly NamedResult[]): Program;
   /** A program of its own, transformed, in place of a call: see DeriveRequest. */
   derive(request: DeriveRequest): ReadonlyMap<string, TensorValue>;
+  /** A program of its own, of inputs like the given ones. */
+  innerProgram(name: string, inputs: DeriveRequest["inputs"], build: DeriveRequest["build"]): Program;
+  /** Results that a function made of inputs, with a derivative of its own. */
+  custom(request: CustomRequest): readonly TensorValue[];
   /** A loop with a carry: the carries after it. */
   loop(request: LoopRequest): readonly TensorValue[];
   /** A number for what one call of `checkpoint(f)` computes: even, and of this program alone. */
@@ -174,7 +178,17 @@ export function makeBuilder(strict: boolean): TensorBuilder {
     }
   };
 
-  return {
+  const loopParts = (): LoopParts => ({
+    apart,
+    backed,
+    axesOf,
+    atRoot,
+    emit: (s) => steps.push(s),
+    backingOf: (value) => backings.get(value),
+    snapshot: () => builder.snapshot(),
+  });
+
+  const builder: TensorBuilder = {
     strict,
     constraints,
     define,
@@ -295,12 +309,14 @@ export function makeBuilder(strict: boolean): TensorBuilder {
     derive(request) {
       return deriveInPlace(this, request, backed, (s) => steps.push(s), apart);
     },
+    innerProgram(name, given, build) {
+      return programApart(this, name, given, build, apart);
+    },
+    custom(request) {
+      return makeCustom(loopParts(), request);
+    },
     loop(request) {
-      const parts = {
-        apart, backed, axesOf, atRoot, snapshot: () => this.snapshot(), emit: (s: Step) => steps.push(s),
-        backingOf: (value: TensorValue) => backings.get(value),
-      }; // biome-ignore format: one record
-      return makeLoop(parts, request);
+      return makeLoop(loopParts(), request);
     },
     finish(name, results) {
       const used = new Set<string>();
@@ -328,6 +344,7 @@ export function makeBuilder(strict: boolean): TensorBuilder {
       };
     },
   };
+  return builder;
 
   function copyOf(r: NamedResult): TensorValue {
     const axes = axesOf(r.value.shape);

@@ -53,6 +53,10 @@ export interface Context {
   depth: number;
   /** Calls inlined so far. */
   inlined: number;
+  /** Derivatives that are being taken of what is elaborated: then functions' own rules count. */
+  differentiating: number;
+  /** Functions whose rules are being elaborated. */
+  readonly ruled: Set<FnItem>;
   /** Of elaborations on the side. */
   sideDepth: number;
   /** The observer, where the code at hand is that of the item that is checked. */

@@ -29,6 +29,8 @@ export function makeContext(strict: boolean, graph: ModuleGraph, observer?: Obse
     recovering: true,
     depth: 0,
     inlined: 0,
+    differentiating: 0,
+    ruled: new Set(),
     sideDepth: 0,
     libraryModule: graph.libraryModule,
     observer: () => (cx.calls.length <= 1 && cx.sideDepth === 0 ? observer : undefined),

@@ -9,6 +9,7 @@ import { isFloat } from "../../ir/dtype.ts";
 import { type Axis, apply, axis, axisRef, constant, type Program, type TensorExpr } from "../../ir/tensor.ts";
 import { forward } from "../differentiate/forward.ts";
 import { NotDifferentiable, reverse } from "../differentiate/reverse.ts";
+import { dropRules } from "../passes/loops.ts";
 import { bindArguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { describe, fail, toItems, toTensor } from "./convert.ts";
@@ -161,16 +162,23 @@ function differentiate(cx: Context, r: Request): Value {
       const at = inputs.findIndex((x) => x.name === name);
       return at < 0 ? given.value : fresh[at]!;
     });
-    shape = resultsOf(r.f.call(args, r.span), r.span);
+    cx.differentiating++;
+    try {
+      shape = resultsOf(r.f.call(args, r.span), r.span);
+    } finally {
+      cx.differentiating--;
+    }
     if (r.kind === "grad" || r.kind === "value_and_grad") requireScalar(shape, r);
     return shape.values;
   };
   const transform = (p: Program): Program =>
-    withDiagnostics(r, () =>
-      r.kind === "jvp"
-        ? forward(p, r.wrt)
-        : reverse(p, { wrt: r.wrt, seed: () => (r.kind === "grad" || r.kind === "value_and_grad" ? "one" : "input") }),
-    );
+    withDiagnostics(r, () => {
+      const one = r.kind === "grad" || r.kind === "value_and_grad";
+      const made =
+        r.kind === "jvp" ? forward(p, r.wrt) : reverse(p, { wrt: r.wrt, seed: () => (one ? "one" : "input") });
+      // The derivative that is around this one needs the rules still.
+      return cx.differentiating > 0 ? made : dropRules(made);
+    });
   let basis: readonly Axis[] = [];
   const extra = (name: string): TensorValue | undefined => {
     const [what, ...rest] = name.split("_");

@@ -10,7 +10,8 @@ import { bindArguments, builtinArguments } from "./arguments.ts";
 import { ELEMENTWISE } from "./builtins/elementwise.ts";
 import type { Context, Want } from "./context.ts";
 import { describe, fail, failBoth } from "./convert.ts";
-import { declare, makeScope, type Scope } from "./scope.ts";
+import { ruleOf, withRule } from "./custom.ts";
+import { declare, lookup, makeScope, type Scope } from "./scope.ts";
 import { bindShape, conform, conformConst, dtypeOf, toDeclared, wantOf } from "./types.ts";
 import type { Builtin, BuiltinParameter, CallArgument, FunctionValue, Value } from "./value.ts";
 
@@ -70,7 +71,11 @@ function inline(
   cx.calls.push({ item, span });
   cx.recovering = false;
   try {
-    return relabelled(cx, instantiate(cx, m, item, given), span, item.name.text);
+    const value = instantiate(cx, m, item, given);
+    const rule = cx.differentiating > 0 && !cx.ruled.has(item) ? ruleOf(item) : undefined;
+    const defaultOf = (p: string): Value | undefined => defaultValue(cx, m, item, given, p);
+    const made = rule ? withRule(cx, { module: m, item, rule, given, defaultOf, span }, value) : value;
+    return relabelled(cx, made, span, item.name.text);
   } catch (error) {
     if (error instanceof DiagnosticError) throw inCall(error, item.name.text, span, m.isStd);
     throw error;
@@ -78,6 +83,21 @@ function inline(
     cx.calls.pop();
     cx.recovering = recovering;
   }
+}
+
+function defaultValue(
+  cx: Context,
+  m: LoadedModule,
+  item: FnItem,
+  given: ReadonlyMap<string, CallArgument>,
+  name: string,
+): Value | undefined {
+  const p = item.params.find((x) => x.name.text === name);
+  if (!p?.default) return undefined;
+  const scope = makeScope(cx.moduleScope(m), true);
+  bindConstants(cx, item, given, scope);
+  const b = lookup(scope, name);
+  return isConst(p) && b?.kind === "lazy" ? b.evaluate() : cx.evaluate(p.default, scope);
 }
 
 /** The error with the call it happened in; for the library's functions the call is the main place. */

@@ -6,6 +6,7 @@ import type { Program } from "../../ir/tensor.ts";
 import type { LoadedModule, ModuleGraph, NamedItem } from "../modules.ts";
 import type { Context, Observer } from "./context.ts";
 import { makeContext } from "./create.ts";
+import { attributeProblems, ruleOf } from "./custom.ts";
 import { type Entry, type EntryOptions, elaborateEntry, foldingProblem, type Target } from "./entry.ts";
 import { diagnosticOf, distinct } from "./errors.ts";
 import { isConst } from "./function.ts";
@@ -61,18 +62,14 @@ function checkFunction(
   diagnostics: Diagnostic[],
   observer: Observer | undefined,
 ): FunctionSignature {
-  diagnostics.push(...item.attributes.map(refusedAttribute));
+  diagnostics.push(...attributeProblems(item));
   const target = (): Target => ({ module: m, item, call: undefined });
   const run = checkParameters(item, (o) => attempt(graph, o, true, target, { observer }));
   diagnostics.push(...run.diagnostics);
+  // Its rule is looked at only where a derivative is taken.
+  if (ruleOf(item) && run.diagnostics.length === 0)
+    diagnostics.push(...checkParameters(item, (o) => attempt(graph, o, true, target, { keepRules: true })).diagnostics);
   return signatureOf(m, item, run.entry, true);
-}
-
-/** A rule that were ignored would give other derivatives than the program says. */
-function refusedAttribute({ name }: FnItem["attributes"][number]): Diagnostic {
-  return name.text === "vjp"
-    ? diagnostic("EIN1107", "`@vjp` is not supported yet", { span: name.span, text: "this attribute" })
-    : diagnostic("EIN1101", `there is no attribute \`@${name.text}\``, { span: name.span, text: "not known" });
 }
 
 /** Elaborates with every parameter given and every constant at its default; what needs a constant that has none is left out. */
@@ -148,6 +145,8 @@ function targetOf(cx: Context, m: LoadedModule, item: LetItem): Target | undefin
 
 export interface ElaborateOptions extends EntryOptions {
   readonly strict?: boolean | undefined;
+  /** Functions' own rules for derivatives are kept: for programs that are differentiated, not compiled. */
+  readonly keepRules?: boolean | undefined;
 }
 
 export interface Elaborated {
@@ -173,7 +172,7 @@ export function elaborate(graph: ModuleGraph, name: string, o: ElaborateOptions 
     found &&
     ((cx: Context): Target | undefined =>
       found.kind === "fn" ? { module: m, item: found, call: undefined } : targetOf(cx, m, found));
-  const made = target && attempt(graph, o, false, target, { strict: o.strict });
+  const made = target && attempt(graph, o, false, target, { strict: o.strict, keepRules: o.keepRules });
   if (made?.diagnostics.some((d) => d.severity === "error")) return none(made.diagnostics);
   if (!made?.entry) {
     const span = found?.name.span ?? { file: m.file, start: 0, end: 0 };
@@ -221,13 +220,17 @@ function attempt(
     readonly strict?: boolean | undefined;
     readonly leadRank?: number;
     readonly observer?: Observer | undefined;
+    /** As for a derivative: calls of functions with rules of their own are steps. */
+    readonly keepRules?: boolean | undefined;
   } = {},
 ): Attempt {
   const cx = makeContext(how.strict ?? false, graph, how.observer);
+  if (how.keepRules) cx.differentiating++;
   let at: Span = { file: "", start: 0, end: 0 };
   try {
-    const found = target(cx);
-    if (!found) return { entry: undefined, diagnostics: [] };
+    const given = target(cx);
+    if (!given) return { entry: undefined, diagnostics: [] };
+    const found = how.keepRules && !given.call ? { ...given, call: cx.functionOf(given.module, given.item) } : given;
     at = found.item.name.span;
     if (!found.call) cx.calls.push({ item: found.item, span: at });
     const entry = elaborateEntry(cx, found, o, symbolicConstants, how.leadRank);

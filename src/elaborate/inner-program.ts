@@ -22,6 +22,21 @@ export interface DeriveRequest {
 type Backed = (b: Backing, shape: readonly Extent[], span: Span, name: string) => TensorValue;
 type Apart = <T>(run: () => T, asProgram: boolean) => { readonly value: T };
 
+/** What `build` makes of fresh inputs like the given ones. Facts stay with the surrounding program. */
+export function programApart(
+  builder: TensorBuilder,
+  name: string,
+  inputs: DeriveRequest["inputs"],
+  build: DeriveRequest["build"],
+  apart: Apart,
+): Program {
+  return apart(() => {
+    const fresh = inputs.map((i) => builder.input(i.name, i.value.dtype, i.value.shape, [], i.value.span));
+    const results = [...build(fresh)].map(([n, value]) => ({ name: n, value }));
+    return { ...builder.finish(name, results), facts: [] };
+  }, true).value;
+}
+
 export function deriveInPlace(
   builder: TensorBuilder,
   request: DeriveRequest,
@@ -30,12 +45,8 @@ export function deriveInPlace(
   apart: Apart,
 ): ReadonlyMap<string, TensorValue> {
   const given = new Map(request.inputs.map((i) => [i.name, builder.settle(i.value, i.name)]));
-  const program = apart(() => {
-    const fresh = [...given].map(([name, v]) => builder.input(name, v.dtype, v.shape, [], v.span));
-    const results = [...request.build(fresh)].map(([name, value]) => ({ name, value }));
-    // Facts stay with the surrounding program.
-    return request.transform({ ...builder.finish(request.name, results), facts: [] });
-  }, true).value;
+  const inputs = [...given].map(([name, value]) => ({ name, value }));
+  const program = request.transform(programApart(builder, request.name, inputs, request.build, apart));
   const args = program.inputs.map((d): Argument => {
     const value = given.get(d.name) ?? request.extra(d.name);
     if (!value) throw new RangeError(`nothing stands for the input ${d.name}`);

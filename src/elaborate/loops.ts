@@ -4,17 +4,19 @@
  * them depends on as leading ones: the positions' loops run side by side.
  */
 import type { Span } from "../../grammar/span.ts";
-import type { Extent } from "../../ir/extent.ts";
+import { type Extent, ONE } from "../../ir/extent.ts";
 import {
   type Axis,
   axis,
   axisRef,
+  type CarryDef,
   type CustomRule,
   carryDef,
   type Definition,
   freeAxes,
   loopIndex,
   mapDef,
+  type Program,
   readsOf,
   type Step,
   substituteAxes,
@@ -22,6 +24,7 @@ import {
   type TensorRef,
 } from "../../ir/tensor.ts";
 import { readsOfLoop } from "../passes/loops.ts";
+import { overAxes } from "../passes/splice.ts";
 import type { Backing } from "./builder.ts";
 import type { TensorValue } from "./value.ts";
 
@@ -38,8 +41,16 @@ export interface LoopRequest {
     carries: readonly TensorValue[],
     index: TensorValue | undefined,
   ): { readonly next: readonly TensorValue[]; readonly done: TensorValue | undefined };
-  /** A call of a function with a derivative of its own. */
-  readonly rule?: CustomRule;
+  readonly span: Span;
+}
+
+export interface CustomRequest {
+  /** The function's. */
+  readonly name: string;
+  readonly results: readonly { readonly name: string; readonly value: TensorValue }[];
+  readonly inputs: readonly { readonly name: string; readonly value: TensorValue }[];
+  /** See CustomRule. */
+  readonly backward: Program;
   readonly span: Span;
 }
 
@@ -68,6 +79,39 @@ export function makeLoop(b: LoopParts, request: LoopRequest): readonly TensorVal
     undo();
     outer = found;
   }
+}
+
+/** One round that leaves the results as they are, with the rule for their derivative. */
+export function makeCustom(b: LoopParts, r: CustomRequest): readonly TensorValue[] {
+  const outer = captured(
+    b,
+    [...r.results, ...r.inputs].map((x) => x.value),
+  );
+  const refs = r.results.map((x) => over(b, outer, x.value, x.name));
+  const carries = refs.map((init, i): CarryDef => {
+    const axes = init.tensor.axes.map((a) => axis(a.name, a.extent));
+    return carryDef(r.results[i]!.name, [init.tensor.types[init.slot]!], axes);
+  });
+  const rule: CustomRule = {
+    name: r.name,
+    arguments: r.inputs.map((x) => ({ name: x.name, value: over(b, outer, x.value, x.name) })),
+    results: r.results.map((x) => x.name),
+    backward: overAxes(r.backward, outer),
+  };
+  b.emit({
+    kind: "loop",
+    index: undefined,
+    carries: carries.map((carry, i) => ({ carry, init: refs[i]!, next: refs[i]! })),
+    stacks: [],
+    body: [],
+    count: ONE,
+    until: undefined,
+    max: undefined,
+    rule,
+  });
+  return r.results.map(({ name, value }, i) =>
+    b.backed({ tensor: carries[i]!, slot: 0, prefix: outer.map(axisRef) }, value.shape, r.span, name),
+  );
 }
 
 /** Axes of the surrounding notation that the tensors use, outermost first. */
@@ -122,7 +166,6 @@ function attempt(
       count: until ? undefined : request.rounds,
       max: until ? request.rounds : undefined,
       until,
-      ...(request.rule && { rule: request.rule }),
     });
   }
   return { carries: values, found: made.value.found };

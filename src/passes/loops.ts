@@ -28,6 +28,36 @@ export function readsOfLoop(s: LoopStep): readonly Definition[] {
   ];
 }
 
+/** Without rules for derivatives: calls that have one are what they compute. */
+export function dropRules(p: Program): Program {
+  const stands = new Map<Definition, readonly TensorRef[]>();
+  const copies = new Map<Definition, CarryDef>();
+  const plain = (steps: readonly Step[]): readonly Step[] =>
+    steps.flatMap((s): Step[] => {
+      if (s.kind !== "loop") return [s];
+      if (!s.rule) return [{ ...s, body: plain(s.body) }];
+      return s.carries.map(({ carry, init }) => {
+        const axes = freshAxes(carry.axes, new Map());
+        const copy = mapDef(axes, [read(init.tensor, init.slot, axes.map(axisRef))], { name: carry.name });
+        copies.set(copy, carry);
+        return copy;
+      });
+    });
+  const steps = plain(p.steps);
+  if (copies.size === 0) return p;
+  return rewriteProgram(
+    { ...p, steps },
+    (d, emit, original) => {
+      emit(d);
+      const carry = copies.get(original);
+      if (carry) stands.set(carry, slotsOf(d));
+      return slotsOf(d);
+    },
+    (r) => r,
+    stands,
+  );
+}
+
 /**
  * Every loop counts its rounds, without `until` (which only says that no later round changes anything); an index that is read is a
  * carry; and every carry's next value is a definition of the body's own, which nothing else goes on with: the two change places

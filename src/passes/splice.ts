@@ -168,7 +168,7 @@ export function splice(
     const rule = s.rule && {
       ...s.rule,
       arguments: s.rule.arguments.map((a) => ({ name: a.name, value: whole(a.value, outer) })),
-      backward: over(s.rule.backward, outer),
+      backward: overAxes(s.rule.backward, outer),
     };
     const rounds = roundsOf(s);
     const index = s.index && loopIndex(s.index.name, rounds);
@@ -217,7 +217,7 @@ export function splice(
 }
 
 /** The program for every position of further axes at once: its inputs and results have them as leading ones. */
-function over(p: Program, outer: readonly Axis[]): Program {
+export function overAxes(p: Program, outer: readonly Axis[]): Program {
   if (outer.length === 0) return p;
   const inputs = p.inputs.map((d) => input(d.name, d.types[0]!, [...copiesOf(outer), ...copiesOf(d.axes)]));
   const here = outer.map(axisRef);

@@ -90,6 +90,7 @@ export function makeCommand(): Command {
     .option("-o, --out <FILE>", "where to write the result: FILE or RESULT=FILE (repeatable)", collect, [])
     .option("--interpret", "run on the float64 interpreter instead of a device")
     .option("--time", "print the time of the kernels")
+    .option("--schedules <FILE>", "tuned schedules, from `fusum tune`")
     .action(async (file: string, fn: string, _o: unknown, c: Command) => {
       const { run } = await import("./run.ts");
       await run(file, fn, c.optsWithGlobals());

@@ -1,11 +1,11 @@
 /** `fusum run FILE FN`: arguments from files, literals or a seed; the results to files or, in brief, to the terminal. */
 import type { HostArray, PlanDType } from "../../runtime/plan.ts";
-import { type Program, shapesOf } from "../index.ts";
+import { type Program, type ScheduleCache, shapesOf } from "../index.ts";
 import { ARRAY_EXTENSIONS, readArray, writeArray, writeArrays } from "../io/files.ts";
 import { readJson } from "../io/json.ts";
 import { randomArray } from "../io/random.ts";
 import { compileFile } from "../node/compile-file.ts";
-import { type BindingOptions, constsOf, pairs, usageError } from "./context.ts";
+import { type BindingOptions, constsOf, pairs, printDiagnostics, usageError } from "./context.ts";
 import { summarise } from "./summary.ts";
 
 /** Elements of a random argument: an array of them must fit into memory. */
@@ -19,6 +19,7 @@ interface RunOptions extends BindingOptions {
   readonly adapter: "auto" | "gpu" | "software";
   readonly interpret?: boolean;
   readonly time?: boolean;
+  readonly schedules?: string;
 }
 
 export async function run(file: string, fn: string, o: RunOptions): Promise<void> {
@@ -36,6 +37,7 @@ async function onDevice(
   o: RunOptions,
 ): Promise<Record<string, HostArray>> {
   const { openDevice } = await import("../../runtime/node.ts");
+  const schedules = o.schedules === undefined ? undefined : await schedulesFrom(o.schedules, o);
   const device = await openDevice({ adapter: o.adapter });
   try {
     const kernel = await device.load(program, fn, {
@@ -43,6 +45,7 @@ async function onDevice(
       shapes: shapesOf(inputs),
       provided: Object.keys(inputs),
       strict: o.strict,
+      ...(schedules ? { schedules } : {}),
     });
     const results = await kernel.run(inputs);
     if (o.time) {
@@ -55,6 +58,14 @@ async function onDevice(
   } finally {
     device.close();
   }
+}
+
+/** A cache of tuned schedules; what is wrong with it is told. */
+async function schedulesFrom(file: string, o: RunOptions): Promise<ScheduleCache> {
+  const { readSchedules } = await import("./tune.ts");
+  const { cache, warnings } = readSchedules(file);
+  if (warnings.length > 0) printDiagnostics(warnings, new Map(), { ...o, json: false });
+  return cache;
 }
 
 /** By parameter name; every parameter without a default needs one. */

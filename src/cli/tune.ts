@@ -1,5 +1,6 @@
 /** `fusum tune`: searches the schedules of a file's functions on a device, prints what was found, and keeps it in a cache. */
 import { existsSync, readFileSync } from "node:fs";
+import type { Device } from "../../runtime/device.ts";
 import { CompileError } from "../api/error.ts";
 import type { FunctionSignature } from "../elaborate/signature.ts";
 import { compileFile } from "../node/compile-file.ts";
@@ -40,12 +41,7 @@ export async function tune(file: string, names: readonly string[], o: TuneComman
   const program = await compileFile(file);
   const functions = selected(program.functions, names);
   const before = o.out === undefined ? EMPTY_CACHE : readExisting(o.out, o);
-  const { openDevice } = await import("../../runtime/node.ts");
-  const device = await openDevice({
-    adapter: o.adapter,
-    measure: true,
-    ...(o.portable ? { limits: "default", features: STAMPS } : {}),
-  });
+  const device = await open(o);
   const stop = new AbortController();
   const onInterrupt = (): void => stop.abort();
   process.once("SIGINT", onInterrupt);
@@ -90,8 +86,19 @@ export async function tune(file: string, names: readonly string[], o: TuneComman
   if (done.some((t) => t.failures.some((x) => x.fault === "compiler"))) throw new CliError(EXIT.diagnostics, "", true);
 }
 
-/** `--portable` leaves WebGPU's guaranteed limits, and the clock. */
-const STAMPS = ["timestamp-query"];
+/** With `--portable` kernels may use what every device has; the clock is no kernel's business. */
+async function open(o: TuneCommandOptions): Promise<Device> {
+  const { openDevice } = await import("../../runtime/node.ts");
+  const { adapter } = o;
+  if (!o.portable) return openDevice({ adapter, measure: true });
+  const portable = { adapter, measure: true, limits: "default" } as const;
+  try {
+    return await openDevice({ ...portable, features: ["timestamp-query"] });
+  } catch (error) {
+    if (!(error instanceof Error && "kind" in error && error.kind === "unsupported-feature")) throw error;
+    return openDevice({ ...portable, features: [] });
+  }
+}
 
 function selected(functions: readonly FunctionSignature[], names: readonly string[]): readonly FunctionSignature[] {
   const known = functions.map((f) => f.name);

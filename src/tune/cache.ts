@@ -7,7 +7,7 @@ import { isLegal, scheduleText } from "../schedule/choose.ts";
 import type { Region } from "../schedule/region.ts";
 import type { Schedule } from "../schedule/schedule.ts";
 import type { Target } from "../schedule/target.ts";
-import { adapterName, distance, keyOf, limitsHash, type ScheduleKey } from "./key.ts";
+import { distance, keyOf, type ScheduleKey } from "./key.ts";
 import { readSchedule } from "./schedule-json.ts";
 
 export { keyOf, type ScheduleKey } from "./key.ts";
@@ -192,10 +192,4 @@ export function scheduleFrom(
     if (isLegal(region, schedule, target)) return schedule;
   }
   return undefined;
-}
-
-/** Whether any entry is for this target at all: a foreign or an outdated cache has none. */
-export function fits(cache: ScheduleCache, target: Target): boolean {
-  const [adapter, limits] = [adapterName(target), limitsHash(target)];
-  return cache.entries.some((e) => e.limits === limits && (adapter === undefined || e.adapter === adapter));
 }

@@ -39,15 +39,20 @@ export function adapterName(target: Target): string | undefined {
   return [...new Set(parts)].join(" / ");
 }
 
-/** Features that no schedule depends on. */
-const BESIDE: readonly string[] = ["timestamp-query"];
+/** Features that kernels can use; no schedule depends on others. */
+const USED: readonly string[] = [
+  "shader-f16",
+  "subgroups",
+  "subgroup-size-control",
+  "chromium-experimental-subgroup-matrix",
+];
 
 export function limitsHash(target: Target): string {
   const { limits, features, subgroupMinSize, subgroupMaxSize, subgroupMatrices } = target;
   return hash(
     JSON.stringify([
       Object.entries(limits).sort(([a], [b]) => (a < b ? -1 : 1)),
-      features.filter((f) => !BESIDE.includes(f)).sort(),
+      features.filter((f) => USED.includes(f)).sort(),
       subgroupMinSize,
       subgroupMaxSize,
       subgroupMatrices ?? [],

@@ -160,8 +160,12 @@ const equal: Spelling = (c) => {
   return binary("==", arg(c, 0), arg(c, 1));
 };
 const unequal: Spelling = (c) => (isFloat(c.from) ? not(equal(c)) : binary("!=", arg(c, 0), arg(c, 1)));
-function logic(scalar: "&&" | "||", vector: "&" | "|"): Spelling {
-  return (c) => binary(c.lanes === 1 ? scalar : vector, arg(c, 0), arg(c, 1));
+/**
+ * Never `&&` and `||`: they are control flow, which compilers of software adapters pay for dearly (a kernel with fifty of them took
+ * minutes), and both sides are pure.
+ */
+function logic(op: "&" | "|"): Spelling {
+  return (c) => binary(op, arg(c, 0), arg(c, 1));
 }
 
 // ---- Floats
@@ -260,8 +264,8 @@ const SPELL = {
   le: compare("<="),
   gt: compare(">"),
   ge: compare(">="),
-  and: logic("&&", "&"),
-  or: logic("||", "|"),
+  and: logic("&"),
+  or: logic("|"),
   not: (c) => not(arg(c, 0)),
   bitand: infix("&"),
   bitor: infix("|"),

@@ -22,9 +22,7 @@ export interface PrintedKernel {
 }
 
 type Binary = Extract<LegalExpr, { kind: "binary" }>;
-const LEVELS: Readonly<Record<Binary["op"], "logic" | "bits" | "relation" | "shift" | "sum" | "product">> = {
-  "&&": "logic",
-  "||": "logic",
+const LEVELS: Readonly<Record<Binary["op"], "bits" | "relation" | "shift" | "sum" | "product">> = {
   "&": "bits",
   "|": "bits",
   "^": "bits",
@@ -47,8 +45,6 @@ const LEVELS: Readonly<Record<Binary["op"], "logic" | "bits" | "relation" | "shi
 function bare(outer: Binary, inner: Binary, side: "left" | "right"): boolean {
   const [o, i] = [LEVELS[outer.op], LEVELS[inner.op]];
   switch (o) {
-    case "logic":
-      return i === "relation" || (inner.op === outer.op && side === "left");
     case "bits":
       return inner.op === outer.op && side === "left";
     case "relation":

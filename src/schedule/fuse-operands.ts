@@ -17,7 +17,7 @@ import {
 } from "../../ir/tensor.ts";
 import { estimate } from "../passes/estimate.ts";
 import { factorsOf } from "../passes/hoist.ts";
-import { axesIn } from "../passes/rewrite.ts";
+import { axesIn, hasRead } from "../passes/rewrite.ts";
 
 export interface Operands {
   readonly batch: readonly Axis[];
@@ -26,6 +26,7 @@ export interface Operands {
   readonly k: readonly Axis[];
   readonly a: TensorExpr;
   readonly b: TensorExpr;
+  /** Of arg(0) = a, arg(1) = b and, where a condition depends on the point, of axes; it reads nothing itself. */
   readonly body: TensorExpr;
 }
 
@@ -42,7 +43,10 @@ export function operandsOf(d: MapDef, root: Reduce, strict: boolean): Operands |
   const n = [...free].filter((x) => right.has(x) && !left.has(x));
   if (m.length === 0 || n.length === 0) return undefined;
   const apart =
-    (strict && !isInteger(value.dtype) ? undefined : byFactors(value, left, right)) ?? byNodes(value, left, right);
+    (strict && !isInteger(value.dtype) ? undefined : byFactors(value, left, right)) ??
+    byNodes(value, left, right, () => true) ??
+    // Conditions on the point alone are no operand: they stay in the body, as in the gradient of a padded convolution.
+    byNodes(value, left, right, hasRead);
   if (!apart) return undefined;
   const others = d.axes.filter((x) => !m.includes(x) && !n.includes(x));
   const inOrder = (set: readonly Axis[]): readonly Axis[] => d.axes.filter((x) => set.includes(x));
@@ -140,13 +144,18 @@ function byFactors(e: TensorExpr, left: ReadonlySet<Axis>, right: ReadonlySet<Ax
   return { a, b, body: apply("mul", arg(0, a.dtype), arg(1, b.dtype)) };
 }
 
-/** One largest subexpression on each side. */
-function byNodes(e: TensorExpr, left: ReadonlySet<Axis>, right: ReadonlySet<Axis>): Apart | undefined {
+/** One largest subexpression on each side that may be an operand; what reads nothing and may not be one is left in the body. */
+function byNodes(
+  e: TensorExpr,
+  left: ReadonlySet<Axis>,
+  right: ReadonlySet<Axis>,
+  operand: (x: TensorExpr) => boolean,
+): Apart | undefined {
   const [as, bs] = [new Set<TensorExpr>(), new Set<TensorExpr>()];
   const memo = new Map<TensorExpr, TensorExpr>();
   const isPlain = (x: TensorExpr): boolean => x.kind === "const" || x.kind === "size";
   const go = (x: TensorExpr): TensorExpr => {
-    if (isPlain(x)) return x;
+    if (isPlain(x) || (!operand(x) && !hasRead(x))) return x;
     const old = memo.get(x);
     if (old) return old;
     let made: TensorExpr;

@@ -3,7 +3,7 @@
  * expand.ts unrolls and folds, place.ts decides what becomes a `let` and where, spell.ts and helpers/ say how primitives are
  * written, launch.ts how the grid is dispatched. It stands after the verifier, which has shown that barriers are uniform.
  */
-import type { Extent } from "../ir/extent.ts";
+import { type Extent, ONE } from "../ir/extent.ts";
 import type { Buffer, Kernel } from "../ir/kernel.ts";
 import type { VerifiedKernel } from "../ir/verify-kernel.ts";
 import { launchOf, workgroupSizeOf } from "../ir/visit-kernel.ts";
@@ -174,13 +174,15 @@ function bindGrid(
     for (const { d, name: n } of direct) if (n !== undefined) head.push({ kind: "let", name: n, value: id(d) });
     return undefined;
   }
-  const places = direct.map(({ d, name: n }) => {
+  // A grid in x and y alone is taken apart in two.
+  const flat = grid.extents[2] === ONE && variables[2] === undefined;
+  const places = direct.slice(0, flat ? 2 : 3).map(({ d, name: n }) => {
     const made = names.fresh(`${n ?? AXES[d] ?? "x"}_id`);
     head.push({ kind: "var", name: made, type: "i32", value: id(d) });
     return atom(made);
   });
   const [x, y, z] = places;
-  if (!x || !y || !z) return undefined;
+  if (!x || !y) return undefined;
   const linear = names.fresh("linear");
   const rest = names.fresh("rest");
   const unsigned = (e: LegalExpr): LegalExpr => convert("u32", 1, e);
@@ -202,9 +204,13 @@ function bindGrid(
     body: [
       { kind: "let", name: linear, value: part(0) },
       set(x, binary("%", atom(linear), unsigned(extent(0)))),
-      { kind: "let", name: rest, value: binary("/", atom(linear), unsigned(extent(0))) },
-      set(y, binary("%", atom(rest), unsigned(extent(1)))),
-      set(z, binary("/", atom(rest), unsigned(extent(1)))),
+      ...(z
+        ? ([
+            { kind: "let", name: rest, value: binary("/", atom(linear), unsigned(extent(0))) },
+            set(y, binary("%", atom(rest), unsigned(extent(1)))),
+            set(z, binary("/", atom(rest), unsigned(extent(1)))),
+          ] as const)
+        : [set(y, binary("/", atom(linear), unsigned(extent(0))))]),
     ],
     otherwise: [],
   });
@@ -213,7 +219,7 @@ function bindGrid(
     const id = places[d];
     if (n !== undefined && id) head.push({ kind: "let", name: n, value: id });
   });
-  return binary("<", z, extent(2));
+  return z ? binary("<", z, extent(2)) : binary("<", y, extent(1));
 }
 
 function originLines(kernel: Kernel, options: LegaliseOptions): string[] {

@@ -144,7 +144,7 @@ export interface Kernel<Inputs, Results, Free, Fixed> {
 /** What this module throws and rejects with. */
 export interface EinError extends Error {
   readonly name: "EinError";
-  readonly kind: "shape" | "limits" | "unsupported-feature" | "validation" | "out-of-memory" | "lost";
+  readonly kind: "shape" | "unsupported-feature" | "validation" | "lost" | "disposed";
   /** The argument or extent it is about. */
   readonly parameter?: string;
 }`;

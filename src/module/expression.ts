@@ -172,6 +172,17 @@ export function unused(name: string, used: Set<string>): string {
   return free;
 }
 
+/** Is it a whole number of at least 0 whenever all symbols are? */
+export function isNatural(size: PlanSize): boolean {
+  if (typeof size === "number") return size >= 0;
+  if ("symbol" in size) return true;
+  const { op, left, right } = size;
+  if (op === "sub") return false;
+  const divides = op === "div" || op === "ceildiv" || op === "mod";
+  if (divides && !(typeof right === "number" && right > 0)) return false;
+  return isNatural(left) && isNatural(right);
+}
+
 /** A size as people write it. */
 export function sizeText(size: PlanSize): string {
   if (typeof size === "number") return String(size);

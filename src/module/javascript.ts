@@ -1,6 +1,6 @@
 /** The module's JavaScript: kernels and their helper functions as constants, one function a function of the source. */
 import type { PlanDType, PlanSize } from "../../runtime/plan.ts";
-import { printSizes, sizeText, unused } from "./expression.ts";
+import { isNatural, printSizes, sizeText, unused } from "./expression.ts";
 import type { Form, FunctionForms } from "./forms.ts";
 import type { ModuleArray, ModuleKernel, ModulePlan } from "./lower.ts";
 import { type PreludeNeeds, prelude } from "./prelude.ts";
@@ -43,6 +43,8 @@ function needsOf(plans: readonly ModulePlan[]): PreludeNeeds {
     folded: arrays.some((a) => a.folded),
     sizes: plans.some((p) => p.kernels.some((k) => k.uniforms.length > 0)),
     scratch: plans.some((p) => p.scratch.length > 0),
+    facts: plans.some((p) => p.facts.length > 0),
+    differences: arrays.some((a) => a.shape.some((s) => !isNatural(s))),
   };
 }
 
@@ -176,20 +178,22 @@ export function typeText(a: ModuleArray): string {
   return `${a.dtype}[${a.shape.map((s, i) => (a.folded && i === 0 ? "..." : sizeText(s))).join(", ")}]`;
 }
 
-/** Extents that arguments bind, each with its place. */
+/** Extents that arguments bind, each with its place: an array of one axis if it can be, for its length says it with no shape given. */
 export function extentsOf(f: FunctionForms): ReadonlyMap<string, readonly [string, number]> {
-  const found = new Map<string, readonly [string, number]>();
+  const found = new Map<string, { readonly place: readonly [string, number]; readonly rank: number }>();
+  const { params } = f.forms.at(-1)!.plan;
   for (const p of f.signature.parameters)
     p.shape.forEach((text, axis) => {
-      const last = f.forms.at(-1)!.plan.params.find((a) => a.name === p.name);
-      if (!last || found.has(text)) return;
-      if (text === "..." ? last.folded : f.signature.extents.includes(text)) {
-        // Behind `...` an axis counts from the end.
-        const ellipsis = p.shape.indexOf("...");
-        found.set(text, [p.name, ellipsis >= 0 && axis > ellipsis ? axis - p.shape.length + last.shape.length : axis]);
-      }
+      const array = params.find((a) => a.name === p.name);
+      if (!array || !(text === "..." ? array.folded : f.signature.extents.includes(text))) return;
+      // Behind `...` an axis counts from the end.
+      const ellipsis = p.shape.indexOf("...");
+      const rank = array.shape.length;
+      const at = ellipsis >= 0 && axis > ellipsis ? axis - p.shape.length + rank : axis;
+      const old = found.get(text);
+      if (!old || (old.rank > 1 && rank === 1)) found.set(text, { place: [p.name, at], rank });
     });
-  return found;
+  return new Map([...found].map(([text, { place }]) => [text, place]));
 }
 
 function printForm(f: FunctionForms, form: Form, constants: Constants, needs: PreludeNeeds): string {
@@ -224,7 +228,10 @@ function printForm(f: FunctionForms, form: Form, constants: Constants, needs: Pr
   at.push(`shapes: ${record(arrays.map((a) => `${key(a.name)}: ${list(a.shape)}`))},`);
   if (needs.scratch) at.push(`scratch: ${list(plan.scratch)},`);
   if (needs.sizes) at.push(`uniforms: [${plan.kernels.map((k) => list(k.uniforms)).join(", ")}],`);
-  const steps = plan.steps.map((s) => `  [${s.kernel}, "${s.buffers.join(" ")}", ${list(s.groups)}],`);
+  const steps = plan.steps.map(({ kernel, buffers, groups }) => {
+    const sized = (plan.kernels[kernel]?.uniforms.length ?? 0) > 0;
+    return `  [${kernel}, "${[...buffers, ...(sized ? [`#${kernel}`] : [])].join(" ")}", ${list(groups)}],`;
+  });
   at.push(steps.length === 0 ? "steps: []," : `steps: [\n${steps.join("\n")}\n],`);
   const used = [...names].map(([s, n]) => {
     const shown = s === LEAD ? '"..."' : s;

@@ -104,13 +104,17 @@ export function lowerPlan(compiled: Compiled): ModulePlan {
 
 /**
  * A kernel's text as the host of a module takes it: layouts are derived by WebGPU ("auto"), which leaves out a buffer that the text
- * declares and does not use, so such a one gets a phantom use; and comments on sizes go, whose names say enough.
+ * declares and does not use, so such a one gets a phantom use, and the sizes too, which the host may replace by literals; and comments
+ * on sizes go, whose names say enough. Indented by one.
  */
 function hostText(wgsl: string): string {
-  const text = wgsl.replaceAll(/^( {2}\w+: i32,) \/\/.*$/gm, "$1");
+  const text = wgsl
+    .replaceAll(/^( {2}\w+: i32,) \/\/.*$/gm, "$1")
+    .replaceAll(/^ +/gm, (pad) => " ".repeat(pad.length / 2));
   const unused = [...text.matchAll(/var<storage, \w+> (\w+):/g)].flatMap(([, name]) =>
-    name !== undefined && text.match(new RegExp(`\\b${name}\\b`, "g"))?.length === 1 ? [`  _ = &${name};\n`] : [],
+    name !== undefined && text.match(new RegExp(`\\b${name}\\b`, "g"))?.length === 1 ? [` _ = &${name};\n`] : [],
   );
+  if (/^struct Sizes/m.test(text)) unused.push(" _ = &sizes;\n");
   return unused.length === 0 ? text : text.replace(/^(fn .*\{\n)/m, (head) => head + unused.join(""));
 }
 
@@ -155,27 +159,28 @@ function builtinGroups(words: PlanSize): readonly PlanSize[] {
 
 const WALK = `@compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  for (var i = i32(id.x); i < sizes.words; i += i32(groups.x * 64u)) {
+ _ = &sizes;
+ for (var i = i32(id.x); i < sizes.words; i += i32(groups.x * 64u)) {
 `;
 const FILL = `struct Sizes {
-  words: i32,
-  pattern: i32,
+ words: i32,
+ pattern: i32,
 }
 @group(0) @binding(0) var<storage, read_write> target_words: array<u32>;
 @group(0) @binding(1) var<uniform> sizes: Sizes;
 
-${WALK}    target_words[i] = bitcast<u32>(sizes.pattern);
-  }
+${WALK}   target_words[i] = bitcast<u32>(sizes.pattern);
+ }
 }
 `;
 const COPY = `struct Sizes {
-  words: i32,
+ words: i32,
 }
 @group(0) @binding(0) var<storage, read> source_words: array<u32>;
 @group(0) @binding(1) var<storage, read_write> target_words: array<u32>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
-${WALK}    target_words[i] = source_words[i];
-  }
+${WALK}   target_words[i] = source_words[i];
+ }
 }
 `;

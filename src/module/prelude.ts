@@ -12,6 +12,10 @@ export interface PreludeNeeds {
   readonly sizes: boolean;
   /** Some function has scratch buffers. */
   readonly scratch: boolean;
+  /** Some function has conditions on its extents. */
+  readonly facts: boolean;
+  /** Some extent of a shape could come out negative, or divided by zero. */
+  readonly differences: boolean;
 }
 
 const ARRAYS = {
@@ -32,10 +36,15 @@ export function prelude(needs: PreludeNeeds): string {
   const half = needs.dtypes.has("f16");
   const bool = needs.dtypes.has("bool");
   const part = (wanted: boolean, text: string, otherwise = ""): string => (wanted ? text : otherwise);
-  return `\
-/** Typed arrays of the element types. */
+  const several = dtypes.length > 1;
+  const arrays = `/** Typed arrays of the element types. */
 const $arrays = { ${dtypes.map((d) => `${d}: ${ARRAYS[d]}`).join(", ")} };
 
+`;
+  const arrayType = several ? "$arrays[dtype(n)]" : ARRAYS[dtypes[0] ?? "f32"];
+  return `\
+${part(several, arrays)}\
+${part(half, HALVES)}\
 /** Every error of this module: an Error called "EinError" with its kind. */
 const $fail = (kind, message, parameter) => {
   throw Object.assign(new Error(message), { name: "EinError", kind, parameter });
@@ -44,10 +53,10 @@ const $fail = (kind, message, parameter) => {
 /** Runs an async function whose commands come before its first await; rejects if WebGPU reports an error of them. */
 const $guard = async (device, name, commands) => {
   device.pushErrorScope("validation");
-  device.pushErrorScope("out-of-memory");
-  const [work, ...errors] = await Promise.allSettled([commands(), device.popErrorScope(), device.popErrorScope()]);
-  errors.forEach((e, i) => e.value && $fail(i ? "validation" : "out-of-memory", name + ": " + e.value.message));
-  if (work.reason) throw work.reason.kind ? work.reason : $fail("lost", name + ": " + work.reason.message);
+  const [work, scope] = await Promise.allSettled([commands(), device.popErrorScope()]);
+  const error = scope.value ?? work.reason;
+  if (error?.kind) throw error;
+  if (error) $fail(scope.value ? "validation" : "lost", name + ": " + error.message);
   return work.value;
 };
 
@@ -55,15 +64,11 @@ const $guard = async (device, name, commands) => {
 const $create = async (device, fixed, plan) => {
   const { name, extents, params, results } = plan;
   const types = { ...params, ...results };
-  const dtype = (n) => types[n].split("[")[0];
+${part(several, '  const dtype = (n) => types[n].split("[")[0];\n')}\
   const product = (shape) => shape.reduce((a, b) => a * b, 1);
-  const bytes = (p, n) => ${
-    half
-      ? '(dtype(n) == "f16" ? 4 * Math.ceil(product(p.shapes[n]) / 2) : 4 * product(p.shapes[n]))'
-      : "4 * product(p.shapes[n])"
-  };
+  const bytes = (p, n) => ${bytesText(half, several)};
   const padded = (size) => 16 * Math.ceil((size || 1) / 16);
-  const buffer = (size, usage, mappedAtCreation) => device.createBuffer({ size: padded(size), usage, mappedAtCreation });
+  const buffer = (size, usage) => device.createBuffer({ size: padded(size), usage });
   const reject = (n, text) => $fail("shape", \`\${name}: \${n} \${text}\`, n);
   const match = (given, known) => {
     for (const n in given) n in known || reject(n, "is none of " + Object.keys(known));
@@ -72,24 +77,22 @@ const $create = async (device, fixed, plan) => {
 
   const kernels = await $guard(device, name, async () => {
 ${part(needs.sizes, "    const { uniforms } = plan.at(fixed);\n")}\
-    return Promise.all(
-      plan.kernels.map(async (parts${part(needs.sizes, ", k")}) => {
+    const compile = (parts${part(needs.sizes, ", k")}) => {
 ${part(
   needs.sizes,
   `\
-        let code = parts.join("\\n");
-        let i = 0;
-        const known = {};
-        for (const [, field] of code.matchAll(/^  (\\w+): i32,/gm)) known[field] = uniforms[k][i++];
-        code = code.replace(/\\bsizes\\.(\\w+)/g, (use, field) => (known[field] > 0 ? known[field] + "i" : use));
+      const known = {};
+      let code = parts.join("\\n");
+      let i = 0;
+      for (const [, field] of code.matchAll(/^ (\\w+): i32,/gm)) known[field] = uniforms[k][i++];
+      code = code.replace(/\\bsizes\\.(\\w+)/g, (use, field) => (known[field] > 0 ? known[field] + "i" : use));
 `,
-  `        const code = parts.join("\\n");\n`,
+  `      const code = parts.join("\\n");\n`,
 )}\
-        const module = device.createShaderModule({ code });
-        const pipeline = await device.createComputePipelineAsync({ label: name, layout: "auto", compute: { module } });
-        return ${part(needs.sizes, `{ pipeline, sized: /\\bsizes\\./.test(code) }`, "{ pipeline }")};
-      }),
-    );
+      const module = device.createShaderModule({ code });
+      return device.createComputePipelineAsync({ label: name, layout: "auto", compute: { module } });
+    };
+    return Promise.all(plan.kernels.map(compile));
   });
   const recent = new Map();
 ${part(needs.scratch, "  const scratch = [];\n")}\
@@ -97,7 +100,7 @@ ${part(needs.scratch, "  const scratch = [];\n")}\
 
   /** All numbers for some extents, checked; kept for the next call. */
   const prepare = (given = {}, found = {}) => {
-    if (disposed) $fail("validation", name + " was disposed");
+    if (disposed) $fail("disposed", name + " was disposed");
     match(given, extents);
     const sizes = {};
     for (const e in extents) {
@@ -108,19 +111,20 @@ ${part(needs.scratch, "  const scratch = [];\n")}\
     const key = Object.values(sizes).join();
     if (recent.has(key)) return recent.get(key);
     const p = plan.at(sizes);
-    for (const [holds, text] of p.facts ?? []) holds || reject(JSON.stringify(sizes), text);
-    for (const n in types) p.shapes[n].every((e) => e >= 0) || reject(n, \`would be [\${p.shapes[n]}]\`);
+${part(needs.facts, "    for (const [holds, text] of p.facts ?? []) holds || reject(JSON.stringify(sizes), text);\n")}\
+${part(
+  needs.differences,
+  `    for (const n in types) p.shapes[n].every((e) => e >= 0) || reject(n, \`would be [\${p.shapes[n]}]\`);\n`,
+)}\
     p.sizes = sizes;
-    p.steps = p.steps.filter(([, , groups]) => product(groups));
 ${part(
   needs.sizes,
   `\
-    p.uniforms = p.uniforms.map((values, k) => {
-      values.every((v) => v == (v | 0)) || $fail("limits", name + " has a size of more than 32 bits");
-      if (!kernels[k].sized) return;
-      const uniform = buffer(4 * values.length, 64, true);
-      new Int32Array(uniform.getMappedRange()).set(values);
-      uniform.unmap();
+    p.uniforms = p.uniforms.map((values) => {
+      const words = new Int32Array(values);
+      if (\`\${words}\` != \`\${values}\`) reject(values, "are no 32-bit sizes");
+      const uniform = buffer(4 * values.length, 72);
+      device.queue.writeBuffer(uniform, 0, words);
       return uniform;
     });
 `,
@@ -156,7 +160,7 @@ ${part(
   needs.sizes,
   `\
       p.uniforms.forEach((buffer, k) => {
-        if (buffer) bound["#" + k] = { buffer };
+        bound["#" + k] = { buffer };
       });
 `,
 )}\
@@ -165,14 +169,13 @@ ${part(
       if (!Object.keys(bound).every((n) => same(bound[n], old[n]))) {
         p.bound = bound;
         p.groups = p.steps.map(([k, names]) => {
-          const used = ${part(needs.sizes, '(names + " #" + k)', "names")}.split(" ")${part(needs.sizes, ".filter((n) => bound[n])")};
-          const entries = used.map((n, binding) => ({ binding, resource: bound[n] }));
-          return device.createBindGroup({ layout: kernels[k].pipeline.getBindGroupLayout(0), entries });
+          const entries = names.split(" ").map((n, binding) => ({ binding, resource: bound[n] }));
+          return device.createBindGroup({ layout: kernels[k].getBindGroupLayout(0), entries });
         });
       }
       const pass = target.beginComputePass?.({ label: name }) ?? target;
       p.steps.forEach(([k, , groups], i) => {
-        pass.setPipeline(kernels[k].pipeline);
+        pass.setPipeline(kernels[k]);
         pass.setBindGroup(0, p.groups[i]);
         pass.dispatchWorkgroups(...groups);
       });
@@ -187,47 +190,37 @@ ${part(
 ${part(needs.folded, "      let lead;\n")}\
       for (const n in params) {
         const a = arrays[n] ?? reject(n, "is missing");
-        const Type = $arrays[dtype(n)];
-        const array = (data[n] = a.data ?? (a.length >= 0 ? a : ${part(half, '(dtype(n) == "f16" ? Float16Array : Type)', "Type")}.of(a)));
-        array instanceof Type ||
-${part(half, `          (dtype(n) == "f16" && array[Symbol.toStringTag] == "Float16Array") ||\n`)}\
-          reject(n, \`is \${types[n]}, which a \${array.constructor.name} cannot hold\`);
-        shapes[n] = a.shape ?? (/^\\w+\\[[^,]+$/.test(types[n]) && [array.length]);
+        data[n] = a.data ?? (a.length >= 0 ? a : ${part(half, several ? `(dtype(n) == "f16" ? Float16Array : ${arrayType})` : "Float16Array", arrayType)}.of(a));
+        shapes[n] = a.shape;
 ${part(
   needs.folded,
   `\
-        if (shapes[n] && types[n].includes("[...")) {
-          const here = shapes[n].slice(0, shapes[n].length + 1 - plan.ranks[n]);
+        if (a.shape && types[n].includes("[...")) {
+          const here = a.shape.slice(0, a.shape.length + 1 - plan.ranks[n]);
           lead ??= here;
           if (\`\${here}\` != \`\${lead}\`) reject(n, \`has the leading axes [\${here}], but others have [\${lead}]\`);
-          shapes[n] = [product(here), ...shapes[n].slice(here.length)];
+          shapes[n] = [product(here), ...a.shape.slice(here.length)];
         }
 `,
 )}\
       }
-      for (const e in extents) found[e] = shapes[extents[e][0]]?.[extents[e][1]];
+      for (const e in extents) {
+        const [n, axis] = extents[e];
+        found[e] = (shapes[n] ?? [data[n].length])[axis];
+      }
       const p = prepare(given, found);
       for (const n in params) {
+        const array = data[n];
         const wanted = p.shapes[n];
-        const shape = shapes[n] || wanted;
-        if (\`\${shape}\` != \`\${wanted}\` || data[n].length != product(wanted))
-          reject(n, \`is \${types[n]} = [\${wanted}], but has the shape [\${shape}] and \${data[n].length} elements\`);
+        const shape = shapes[n] ?? wanted;
+        const fits = array instanceof ${arrayType}${part(half, ` || (${several ? 'dtype(n) == "f16" && ' : ""}array[Symbol.toStringTag] == "Float16Array")`)};
+        if (!fits || \`\${shape}\` != \`\${wanted}\` || array.length != product(wanted))
+          reject(n, \`is \${types[n]} = [\${wanted}], not \${array.constructor.name}(\${array.length}) with shape [\${shape}]\`);
       }
       return $guard(device, name, async () => {
         const buffers = {};
-        for (const n in types) buffers[n] = buffer(bytes(p, n), 132, n in data);
-        for (const n in data) {
-          const memory = buffers[n].getMappedRange();
-${
-  bool
-    ? `\
-          if (dtype(n) == "bool") new Uint32Array(memory).set(Uint32Array.from(data[n], (v) => +!!v));
-          else new data[n].constructor(memory).set(data[n]);
-`
-    : `          new data[n].constructor(memory).set(data[n]);\n`
-}\
-          buffers[n].unmap();
-        }
+        for (const n in types) buffers[n] = buffer(bytes(p, n), 140);
+        for (const n in data) device.queue.writeBuffer(buffers[n], 0, ${uploadText(bool, half)});
         const encoder = device.createCommandEncoder();
         kernel.encode(encoder, buffers, p.sizes);
         const reads = Object.keys(results).map((n) => {
@@ -242,7 +235,7 @@ ${
           const shape = p.shapes[n];
           const memory = read.getMappedRange().slice(0);
           read.destroy();
-          const Type = $arrays[dtype(n)];
+          const Type = ${arrayType};
           const array = ${part(
             bool,
             'dtype(n) == "bool" ? Type.from(new Uint32Array(memory, 0, product(shape)), (v) => +!!v) : ',
@@ -268,4 +261,28 @@ ${part(needs.scratch, "      for (const b of scratch) b?.destroy();\n")}\
   return kernel;
 };
 `;
+}
+
+const HALVES = `\
+/** The bits of halves, an even number of them. */
+const $halves = (a) => {
+  const bits = new Uint16Array(a.length + (a.length & 1));
+  bits.set(new Uint16Array(a.buffer, a.byteOffset, a.length));
+  return bits;
+};
+
+`;
+
+/** Bytes of an array on the device. */
+function bytesText(half: boolean, several: boolean): string {
+  const full = "4 * product(p.shapes[n])";
+  if (!half) return full;
+  const halves = "4 * Math.ceil(product(p.shapes[n]) / 2)";
+  return several ? `(dtype(n) == "f16" ? ${halves} : ${full})` : halves;
+}
+
+/** An input as the device holds it: booleans are words, and halves come in pairs. */
+function uploadText(bool: boolean, half: boolean): string {
+  const words = bool ? "data[n] instanceof Uint8Array ? Uint32Array.from(data[n], (v) => +!!v) : " : "";
+  return `${words}${half ? "data[n].BYTES_PER_ELEMENT == 2 ? $halves(data[n]) : " : ""}data[n]`;
 }

@@ -1,4 +1,5 @@
 /** TensorFlow.js on its WebGPU backend. */
+import { registerHooks } from "node:module";
 import type { DataType, Tensor } from "@tensorflow/tfjs-core";
 import type { Wait } from "../../runtime/context.ts";
 import { versionOf } from "./jax.ts";
@@ -12,8 +13,26 @@ interface Backend {
   submitQueue(): void;
 }
 
+/**
+ * Derivatives are registered by modules that the package's entry leaves out; their imports name files without the extension, which
+ * Node does not look for.
+ */
+async function registerGradients(): Promise<void> {
+  const hooks = registerHooks({
+    resolve: (specifier, context, next) =>
+      specifier.startsWith(".") && !specifier.endsWith(".js") && context.parentURL?.includes("/tfjs-core/dist/")
+        ? next(`${specifier}.js`, context)
+        : next(specifier, context),
+  });
+  // Not a literal: the package has no types for it.
+  const registration: string = "@tensorflow/tfjs-core/dist/register_all_gradients.js";
+  await import(registration);
+  hooks.deregister();
+}
+
 export async function openTfjs(wait: Wait): Promise<Peer> {
   const tf = await import("@tensorflow/tfjs-core");
+  await registerGradients();
   await import("@tensorflow/tfjs-backend-webgpu");
   if (!(await tf.setBackend("webgpu"))) throw new Error("tfjs does not take the WebGPU backend");
   await tf.ready();

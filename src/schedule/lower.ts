@@ -37,39 +37,10 @@ import { type Builder, boundValue, emit, level, name, tensorBuffer, type Value }
 import { ScheduleError } from "./schedule.ts";
 
 /** Weighted operations: what is computed twice only if it is cheap. */
-const DEAR: ReadonlySet<string> = new Set([
-  "div",
-  "floordiv",
-  "mod",
-  "rem",
-  "pow",
-  "exp",
-  "exp2",
-  "expm1",
-  "log",
-  "log2",
-  "log1p",
-  "sqrt",
-  "rsqrt",
-  "sin",
-  "cos",
-  "tan",
-  "asin",
-  "acos",
-  "atan",
-  "atan2",
-  "sinh",
-  "cosh",
-  "tanh",
-  "asinh",
-  "acosh",
-  "atanh",
-  "erf",
-  "erfc",
-  "threefry0",
-  "threefry1",
-  "select",
-]);
+const DEAR: ReadonlySet<string> = new Set(
+  `div floordiv mod rem pow exp exp2 expm1 log log2 log1p sqrt rsqrt sin cos tan asin acos atan atan2 sinh cosh tanh
+  asinh acosh atanh erf erfc threefry0 threefry1 select`.split(/\s+/),
+);
 
 /** The expression with aliased axes and definitions computed in this kernel replaced by what they stand for. */
 export function resolve(b: Builder, e: TensorExpr): TensorExpr {
@@ -266,10 +237,60 @@ function lowerRead(b: Builder, e: Read): Value {
     const form = positionOf(b, e.at, shapeOf(e.tensor));
     const masked = e.at.some((x, d) => dependsOnLane(b, x) && e.fill && !proved(x, shapeOf(e.tensor)[d] ?? ONE));
     const total = productExtent(shapeOf(e.tensor));
-    if (masked || !aligned(b, form, total)) return byLane(b, e);
-    return access(b, e, vectorForm(b, form), b.lanes);
+    if (!masked && aligned(b, form, total)) return access(b, e, vectorForm(b, form), b.lanes);
+    return shifted(b, e) ?? byLane(b, e);
   }
   return access(b, e, positionOf(b, e.at, shapeOf(e.tensor)), 1);
+}
+
+/**
+ * A read whose lanes lie side by side on the last axis but begin between two vectors, as windows do: its lanes are taken out of the
+ * vectors that hold them, which neighbouring windows share. A vector lies inside the tensor or outside as a whole, so that one test
+ * serves its lanes. Undefined where the tensor's rows are not made of whole vectors.
+ */
+function shifted(b: Builder, e: Read): Value | undefined {
+  const shape = shapeOf(e.tensor);
+  const last = e.at.length - 1;
+  const index = e.at[last];
+  if (!index || e.at.some((x, d) => d < last && dependsOnLane(b, x))) return undefined;
+  const form = linearForm(index);
+  const constant = form.constant.value;
+  if (constant === undefined || !divisible(shape[last] ?? ONE, b.lanes)) return undefined;
+  const shift = ((constant % b.lanes) + b.lanes) % b.lanes;
+  const unitAt = (by: number): Read => {
+    const moved = formExpression({ ...form, constant: size(constant - shift + by) });
+    return read(e.tensor, e.slot, [...e.at.slice(0, last), moved], e.fill) as Read;
+  };
+  if (!aligned(b, linearForm(unitAt(0).at[last] ?? index), shape[last] ?? ONE)) return undefined;
+  if (shift === 0) return unit(b, unitAt(0));
+  const parts: Value[] = [];
+  for (const [from, count, by] of [
+    [shift, b.lanes - shift, 0],
+    [0, shift, b.lanes],
+  ] as const) {
+    const whole = unitAt(by);
+    const loaded = count > b.lanes / 2 || isLowered(b, whole) ? lowerResolved(b, whole) : undefined;
+    for (let i = 0; i < count; i++)
+      parts.push(
+        loaded
+          ? { expr: extract(loaded.expr, from + i), level: loaded.level }
+          : lowerResolved(b, simplifyIndex(atLane(b, e, parts.length))),
+      );
+  }
+  const at = parts.reduce((m, p) => Math.max(m, p.level), 0);
+  return { expr: name(b, "v", kvector(parts.map((p) => p.expr)), at), level: at };
+}
+
+/** A whole vector: the first lane's test of the fill is every lane's. */
+function unit(b: Builder, e: Read): Value | undefined {
+  const form = positionOf(b, e.at, shapeOf(e.tensor));
+  if (!aligned(b, form, productExtent(shapeOf(e.tensor)))) return undefined;
+  const first = e.at.map((x) => simplifyIndex(atLane(b, x, 0)));
+  return access(b, read(e.tensor, e.slot, first, e.fill) as Read, vectorForm(b, form), b.lanes);
+}
+
+function isLowered(b: Builder, e: TensorExpr): boolean {
+  return b.frames.some((f) => f.memo.has(e));
 }
 
 function proved(index: TensorExpr, extent: Extent): boolean {

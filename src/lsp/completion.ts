@@ -164,12 +164,6 @@ function detail(w: Workspace, a: Analysis, d: Declared): { detail?: string; docu
     const doc = found.item.doc;
     return { detail: headOf(found.item, found.module.module.source), ...(doc ? { documentation: doc } : {}) };
   }
-  if (d.kind === "import") {
-    const i = a.module.imports.get(d.name.text);
-    const item = i?.module.items.get(i.name);
-    if (i && item?.kind === "fn")
-      return { detail: headOf(item, i.module.module.source), ...(item.doc ? { documentation: item.doc } : {}) };
-  }
   const type = typeOfDeclared(a, a.module, d) ?? (d.kind === "extent" ? "extent" : undefined);
   return type ? { detail: d.kind === "index" ? `in ${type}` : type } : {};
 }
@@ -227,7 +221,7 @@ function namedArguments(w: Workspace, a: Analysis, call: Call, offset: number): 
 }
 
 /** Parameters of what a name means at the offset. */
-export function parametersOf(
+function parametersOf(
   w: Workspace,
   a: Analysis,
   callee: string,
@@ -243,9 +237,7 @@ export function parametersOf(
         .map((p) => p.name);
     return (names ?? []).map((name) => ({ name, text: "" }));
   }
-  const i = d.kind === "import" ? a.module.imports.get(d.name.text) : undefined;
-  const item = i?.module.items.get(i.name);
-  const found = item?.kind === "fn" && i ? { module: i.module, item } : functionOfDeclaration(w, a.module, d);
+  const found = functionOfDeclaration(w, a.module, d);
   return (found?.item.params ?? []).map((p) => ({ name: p.name.text, text: parameterText(found!.module, p) }));
 }
 

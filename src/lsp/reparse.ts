@@ -11,8 +11,7 @@ import { MAX_DIAGNOSTICS } from "../../grammar/tokens.ts";
 
 /** The same as `parseModule(source, file)`. `old` is an earlier text's; its trees are used where that is certain to be right. */
 export function reparse(old: Parsed, source: string): Parsed {
-  const made = patched(old, source) ?? parseModule(source, old.module.file);
-  return made;
+  return patched(old, source) ?? parseModule(source, old.module.file);
 }
 
 function patched(old: Parsed, source: string): Parsed | undefined {

@@ -75,8 +75,10 @@ function functionOfItem(w: Workspace, m: LoadedModule, d: Declared, depth: numbe
   return undefined;
 }
 
+/** The function that a declaration is, imports it as, or derives from. */
 export function functionOfDeclaration(w: Workspace, m: LoadedModule, d: Declared): FunctionOf | undefined {
-  return functionOfItem(w, m, d, 0);
+  const meaning = followed(w, m, d);
+  return meaning.kind === "declared" ? functionOfItem(w, meaning.module, meaning.declared, 0) : undefined;
 }
 
 function parameterOf(w: Workspace, of: FunctionOf, name: string): Meaning {

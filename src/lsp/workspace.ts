@@ -22,8 +22,9 @@ interface OnDisk {
 }
 
 const MAX_SOURCE_BYTES = 16 * 1024 * 1024;
-/** Files that are looked through for references. */
+/** How many files are looked through for references, and how many folders for files. */
 const MAX_FILES = 2000;
+const MAX_FOLDERS = 5000;
 
 /** A file's path, or the whole URI where it is no file (`untitled:Untitled-1`): the module's identity. */
 export function fileOf(uri: string): string {
@@ -128,8 +129,9 @@ export class Workspace {
   /** Open `.ein` files and those in the workspace's folders, `node_modules` and dot folders left out. */
   files(): readonly string[] {
     const found = new Set(this.#open.keys());
+    let folders = 0;
     const visit = (folder: string): void => {
-      if (found.size >= MAX_FILES) return;
+      if (found.size >= MAX_FILES || ++folders > MAX_FOLDERS) return;
       try {
         for (const entry of readdirSync(folder, { withFileTypes: true })) {
           if (entry.name.startsWith(".") || entry.name === "node_modules") continue;

@@ -102,9 +102,11 @@ export function makeCommand(): Command {
     .option("--function <name>", "only this function (repeatable)", collect, [])
     .option("--seed <n>", "seed of the inputs", "0")
     .option("--budget <n>", "interpreter steps before results are sampled", "2e7")
+    .option("--gradients", "instead compare derivatives with central differences, and forward with reverse mode")
     .action(async (files: string[], _o: unknown, c: Command) => {
-      const { check } = await import("./check.ts");
-      await check(files, c.optsWithGlobals());
+      if (c.opts()["gradients"])
+        await (await import("./check-gradients.ts")).checkGradients(files, c.optsWithGlobals());
+      else await (await import("./check.ts")).check(files, c.optsWithGlobals());
     });
 
   withAdapter(withBindings(program.command("tune")))

@@ -2,17 +2,11 @@
 import { interpret } from "../../ir/interpret.ts";
 import type { Program } from "../../ir/tensor.ts";
 import { reverse } from "../../src/differentiate/reverse.ts";
+import { direction } from "../../src/gradient-check.ts";
 
 export type Arrays = ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float64Array }>;
 
-/** Deterministic values in ±1, not on a grid. */
-export function sample(shape: readonly number[], seed: number): { shape: readonly number[]; data: Float64Array } {
-  const n = shape.reduce((a, b) => a * b, 1);
-  return {
-    shape,
-    data: Float64Array.from({ length: n }, (_, i) => Math.sin(12.9898 * (i + 1) + 78.233 * (seed + 1)) * 0.9),
-  };
-}
+export const sample: typeof direction = direction;
 
 function weighted(program: Program, inputs: Arrays, weights: readonly Float64Array[]): number {
   let sum = 0;

@@ -4,9 +4,10 @@
  * (add 1, divide 4, exp 8, tanh 20). Bytes are each buffer's once a kernel. Sizes that are not given count as 256.
  */
 import { type Extent, evaluateExtent, symbolsOf } from "../ir/extent.ts";
-import { type Axis, type Definition, shapeOf, type TensorRef } from "../ir/tensor.ts";
+import { type Axis, type Definition, shapeOf, type TensorExpr, type TensorRef } from "../ir/tensor.ts";
 import { dropEpochs, hasCheckpoints } from "./passes/epochs.ts";
 import { normalise } from "./passes/normalise.ts";
+import { axesIn } from "./passes/rewrite.ts";
 import { opsOf, sizeOfType } from "./schedule/cost.ts";
 import { fuse } from "./schedule/fuse.ts";
 import { expressionsOfRegion, heldBy, keyOf } from "./schedule/fuse-build.ts";
@@ -121,6 +122,12 @@ function ratio(a: number, b: number): number {
 
 type Count = (axes: readonly Axis[]) => number;
 
+/** What a contraction's body does inside the border that it tests for: choosing is no arithmetic. */
+function withoutBorder(body: TensorExpr): TensorExpr {
+  const inside = body.kind === "apply" && body.prim === "select" ? body.args[1] : undefined;
+  return inside && axesIn(body).size > 0 ? withoutBorder(inside) : body;
+}
+
 function workOf(r: Region, count: Count): { readonly flops: number; readonly elementwise: number } {
   switch (r.kind) {
     case "elementwise":
@@ -139,7 +146,7 @@ function workOf(r: Region, count: Count): { readonly flops: number; readonly ele
     }
     case "contraction": {
       const [batch, m, n, k] = [count(r.batch), count(r.m), count(r.n), count(r.k)];
-      const flops = batch * m * n * k * (opsOf([r.body]) + opsOf(r.reduce.monoid.combine));
+      const flops = batch * m * n * k * (opsOf([withoutBorder(r.body)]) + opsOf(r.reduce.monoid.combine));
       const operands = opsOf([r.a]) * batch * m * k + (r.b ? opsOf([r.b]) * batch * n * k : 0);
       return { flops, elementwise: operands + batch * m * n * opsOf(r.epilogue.flatMap((e) => e.results)) };
     }

@@ -74,7 +74,7 @@ export function parseFiletest(text: string): Filetest {
         .map(Number);
       const count = shape.reduce((a, b) => a * b, 1);
       const dtype = g[2] as DType;
-      const data = g[4] === undefined ? drawn(dtype, count, Number(g[5])) : g[4].split(" ").filter(Boolean).map(Number);
+      const data = g[4] === undefined ? drawn(dtype, count, Number(g[5])) : g[4].split(" ").filter(Boolean).map(value);
       if (data.length !== count) throw new Error(`line ${i + 1}: ${data.length} values for ${count} elements`);
       inputs.set(g[1]!, { dtype, shape, data });
     }
@@ -142,4 +142,17 @@ export function filetestOf(c: Case, run: readonly Run[], title: string): string 
       );
   }
   return `${lines.join("\n")}\n${printProgram(c.program).trimEnd()}\n`;
+}
+
+const SPECIAL: Readonly<Record<string, number>> = {
+  inf: Infinity,
+  "-inf": -Infinity,
+  nan: Number.NaN,
+  NaN: Number.NaN,
+};
+
+function value(text: string): number {
+  const v = SPECIAL[text] ?? Number(text);
+  if (Number.isNaN(v) && SPECIAL[text] === undefined) throw new Error(`${text} is no number`);
+  return v;
 }

@@ -1,6 +1,6 @@
 /** The package as users get it: packed, linted, installed into an empty folder, run there. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { publint } from "publint";
@@ -25,7 +25,8 @@ const fusum = (...args: readonly string[]): string => node(["node_modules/fusum/
 function addPeers(): void {
   mkdirSync(join(app, "node_modules/@sparticuz"), { recursive: true });
   for (const name of ["webgpu", "@sparticuz/chromium"]) {
-    symlinkSync(join(root, "node_modules", name), join(app, "node_modules", name));
+    if (!existsSync(join(app, "node_modules", name)))
+      symlinkSync(join(root, "node_modules", name), join(app, "node_modules", name));
   }
 }
 
@@ -56,7 +57,9 @@ it("holds what it should, and no install scripts", () => {
     expect.arrayContaining(["package/LICENSE", "package/README.md", "package/dist/src/std/nn.ein"]),
   );
   expect(
-    files.filter((f) => !/^package\/(dist\/.+\.(js|d\.ts|ein)|package\.json|README\.md|LICENSE)$/.test(f)),
+    files.filter(
+      (f) => !/^package\/(dist\/.+\.(js|d\.ts|ein)|package\.json|fusum\.schema\.json|README\.md|LICENSE)$/.test(f),
+    ),
   ).toEqual([]);
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     readonly scripts: Record<string, string>;
@@ -107,6 +110,79 @@ it("runs from the command line and by import", () => {
   ]);
 }, 60_000);
 
+const STRICT = [
+  "--strict",
+  "--noEmit",
+  "--module",
+  "nodenext",
+  "--target",
+  "es2024",
+  "--types",
+  "",
+  "--skipLibCheck",
+  "false",
+] as const;
+
+it("builds a project of three sources, whose modules type-check and run", () => {
+  addPeers();
+  mkdirSync(join(app, "src/lib"), { recursive: true });
+  const sources = {
+    "src/lib/scale.ein": "/// k times x.\nexport fn scale(x: f32[...], k: f32) { k * x }\n",
+    "src/dense.ein": `import { scale } from "./lib/scale"
+export fn dense(x: f32[N, I], w: f32[I, O], b: f32[O]) -> f32[N, O] { scale(x @ w + b, 2.0) }
+fn loss(x: f32[N, I], w: f32[I, O]) -> f32 { sum(x @ w) }
+export let slope = grad(loss, wrt: [w])
+`,
+    "src/rows.ein": `import { softmax } from "std/nn"\nexport fn rows(x: f32[N, D]) { softmax(x, axis: -1) }\n`,
+  };
+  for (const [name, text] of Object.entries(sources)) writeFileSync(join(app, name), text);
+  fusum("build", "--init");
+  expect(fusum()).toBe("");
+  writeFileSync(
+    join(app, "use.ts"),
+    `import { openDevice } from "fusum/node";
+import { dense, slope } from "./dist/dense.ein.js";
+import { scale } from "./dist/lib/scale.ein.js";
+import { rows } from "./dist/rows.ein.js";
+const device = await openDevice({ adapter: "software" });
+const x = { data: Float32Array.of(1, 2, 3, 4), shape: [2, 2] as const };
+const b = Float32Array.of(10, 20);
+const one = await dense(device.gpu, { N: 2 });
+const two = await slope(device.gpu);
+const three = await rows(device.gpu);
+const four = await scale(device.gpu);
+const results: readonly Float32Array[] = [
+  (await one.run({ x, w: x, b })).out,
+  (await two.run({ x, w: x })).out,
+  (await three.run({ x: { data: new Float32Array(4), shape: [2, 2] } })).out,
+  (await four.run({ x: b, k: 3 })).out,
+];
+console.log(JSON.stringify(results.map((r) => [...r])));
+for (const kernel of [one, two, three, four]) kernel.dispose();
+device.close();
+`,
+  );
+  node([join(root, "node_modules/typescript/bin/tsc"), ...STRICT, "use.ts"]);
+  expect(JSON.parse(node(["use.ts"]))).toEqual([
+    [34, 60, 50, 84],
+    [4, 4, 6, 6],
+    [0.5, 0.5, 0.5, 0.5],
+    [30, 60],
+  ]);
+  // Only what imports the edited file is built again.
+  writeFileSync(join(app, "src/lib/scale.ein"), sources["src/lib/scale.ein"].replace("k * x", "k * x + 1.0"));
+  expect(JSON.parse(fusum("--json"))).toMatchObject({ diagnostics: [], compiled: 2, unchanged: 1 });
+  writeFileSync(
+    join(app, "wrong.ts"),
+    `import { rows } from "./dist/rows.ein.js";
+export const wrong = async (gpu: GPUDevice) => (await rows(gpu)).run({ y: new Float32Array(4) });
+`,
+  );
+  expect(() => node([join(root, "node_modules/typescript/bin/tsc"), ...STRICT, "wrong.ts"])).toThrow(
+    /'y' does not exist/,
+  );
+}, 120_000);
+
 it("type-checks in a strict project", () => {
   writeFileSync(
     join(app, "main.ts"),
@@ -125,17 +201,5 @@ try {
 }
 `,
   );
-  const options = [
-    "--strict",
-    "--noEmit",
-    "--module",
-    "nodenext",
-    "--target",
-    "es2024",
-    "--types",
-    "",
-    "--skipLibCheck",
-    "false",
-  ];
-  node([join(root, "node_modules/typescript/bin/tsc"), ...options, "main.ts"]);
+  node([join(root, "node_modules/typescript/bin/tsc"), ...STRICT, "main.ts"]);
 }, 60_000);

@@ -56,7 +56,14 @@ test(`killed ${KILLS} times, half of them while it writes`, async () => {
     const { child, ended } = start(folder.path);
     if (i % 2 === 0) await pause(random() * duration);
     else {
-      const changed = (): boolean => [...folder.outputs()].some(([name, text]) => before.get(name) !== text);
+      const changed = (): boolean => {
+        try {
+          return [...folder.outputs()].some(([name, text]) => before.get(name) !== text);
+        } catch {
+          // A temporary file was renamed between being listed and being read.
+          return true;
+        }
+      };
       while (child.exitCode === null && !changed()) await pause(1);
       await pause(random() * 20);
     }

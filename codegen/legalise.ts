@@ -224,7 +224,7 @@ function bindGrid(
 
 function originLines(kernel: Kernel, options: LegaliseOptions): string[] {
   const parts = kernel.origin.map((o) => {
-    const at = options.place?.(o) ?? (o.span ? `${o.span.file}:${o.span.start}` : undefined);
+    const at = options.place?.(o) ?? o.span?.file;
     return at === undefined ? o.name : `${o.name} (${at})`;
   });
   const lines = [`${printable(kernel.name)}${parts.length > 0 ? `: computes ${printable(parts.join(", "))}` : ""}`];

@@ -8,7 +8,7 @@ import { simplifyProgram } from "../ir/simplify.ts";
 import type { Program as TensorProgram } from "../ir/tensor.ts";
 import { verifyProgram } from "../ir/verify-tensor.ts";
 import type { Plan } from "../runtime/plan.ts";
-import { type EmittedKernel, emitKernels, planRequest } from "./emit.ts";
+import { type EmittedKernel, emitKernels, type PlaceOf, planRequest } from "./emit.ts";
 import { contract } from "./passes/contract.ts";
 import { settleEpochs } from "./passes/epochs.ts";
 import { normalise } from "./passes/normalise.ts";
@@ -33,6 +33,8 @@ export interface CompileOptions {
   readonly onPass?: (pass: string, milliseconds: number, dump: () => string) => void;
   /** Verify after each tensor pass: always in tests. Kernels are verified anyhow. */
   readonly verify?: boolean;
+  /** Says where a span is, for the comments of kernels; without it they name the file. */
+  readonly placeOf?: PlaceOf;
   /** Names parameters whose leading axes are folded into one. */
   readonly folded?: ReadonlySet<string>;
 }
@@ -97,7 +99,7 @@ export function compileProgram(program: TensorProgram, o: CompileOptions): Compi
   const kernels = timed(
     "emit",
     o,
-    () => emitKernels(applied, o.target),
+    () => emitKernels(applied, o.target, o.placeOf),
     (list) => list.map((k) => k.planned.kernel.wgsl).join("\n"),
   );
   const plan = timed(

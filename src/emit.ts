@@ -10,6 +10,7 @@ import {
   type PlanValue,
   planSize,
 } from "../codegen/plan.ts";
+import type { Span } from "../grammar/span.ts";
 import type { Extent } from "../ir/extent.ts";
 import type { Kernel } from "../ir/kernel.ts";
 import { shapeOf, type TensorRef } from "../ir/tensor.ts";
@@ -42,9 +43,13 @@ function planValue(source: BufferSource): PlanValue {
   return { key: keyOf(source), dtype: tensor.types[slot] ?? "f32", size: elementsOf(shapeOf(tensor)) };
 }
 
-export function emitKernels(list: readonly AppliedKernel[], target: Target): EmittedKernel[] {
+/** Says where a span is, for people: `conv.ein:12`. */
+export type PlaceOf = (span: Span) => string;
+
+export function emitKernels(list: readonly AppliedKernel[], target: Target, placeOf?: PlaceOf): EmittedKernel[] {
+  const place = (o: Kernel["origin"][number]): string | undefined => (o.span ? placeOf?.(o.span) : undefined);
   return list.map((applied) => {
-    const emitted = emitKernel(applied.kernel, target);
+    const emitted = emitKernel(applied.kernel, target, { place });
     const storage = applied.kernel.buffers.filter((b) => b.space === "storage");
     const values = emitted.bufferOrder.map((b) => {
       const binding = applied.bindings[storage.indexOf(b)];
@@ -61,7 +66,7 @@ export function emitKernels(list: readonly AppliedKernel[], target: Target): Emi
         features: emitted.features,
         bindings: emitted.bindings,
         uniforms: emitted.uniforms.map(planSize),
-        origin: originOf(applied.kernel),
+        origin: applied.kernel.origin.map((o) => `${o.name}${place(o) ? ` (${place(o)})` : ""}`).join(", "),
       },
       values,
       groups: emitted.groups,
@@ -70,10 +75,6 @@ export function emitKernels(list: readonly AppliedKernel[], target: Target): Emi
     };
     return { applied, planned, own: emitted.own, helpers: emitted.helpers };
   });
-}
-
-function originOf(k: Kernel): string {
-  return k.origin.map((o) => (o.span ? `${o.name} (${o.span.file}:${o.span.start})` : o.name)).join(", ");
 }
 
 /** A tensor as a parameter or a result of a plan. */

@@ -1,11 +1,12 @@
 /** The compiled module that users hold: signatures, the interpreter, plans for devices, and what the passes did. */
 import type { DiagnosticCode } from "../../grammar/codes.ts";
 import { type Diagnostic, diagnostic } from "../../grammar/diagnostic.ts";
-import { NO_SPAN } from "../../grammar/span.ts";
+import { NO_SPAN, type Span } from "../../grammar/span.ts";
 import { printProgram } from "../../ir/print-tensor.ts";
 import type { Program as TensorProgram } from "../../ir/tensor.ts";
 import type { AdapterInfo, HostArray, Plan } from "../../runtime/plan.ts";
 import { type Compiled, type CompileOptions, compileProgram } from "../compile.ts";
+import { Lines } from "../diagnostics/lines.ts";
 import { suggest } from "../diagnostics/suggest.ts";
 import { checkModule, elaborate } from "../elaborate/index.ts";
 import type { FunctionSignature } from "../elaborate/signature.ts";
@@ -58,6 +59,7 @@ export interface DerivativeOptions {
 
 /** A checked module. Made by `compile`. */
 export class Program {
+  readonly #lines = new Map<string, Lines>();
   readonly functions: readonly FunctionSignature[];
   /** Warnings; errors are thrown by `compile`. */
   readonly diagnostics: readonly Diagnostic[];
@@ -122,10 +124,21 @@ export class Program {
       schedule: scheduleOf(o),
       onPass: o.onPass,
       verify: o.verify ?? false,
+      placeOf: (span) => this.#place(span),
       folded,
     });
     if (key !== undefined) kept.set(key, made);
     return made;
+  }
+
+  /** `FILE:LINE`. */
+  #place(span: Span): string {
+    let lines = this.#lines.get(span.file);
+    if (!lines) {
+      lines = new Lines(this.sources.get(span.file) ?? "");
+      this.#lines.set(span.file, lines);
+    }
+    return `${span.file}:${lines.at(span.start).line}`;
   }
 
   /** What a device needs to run a function; called by `device.load`. */

@@ -1,37 +1,97 @@
-/** Candidates for weighted sums in one pass, best guess first. */
+/** Weighted sums in one pass: where they pay, and candidates, best guess first. */
+import { apply } from "./apply/index.ts";
 import { fixedSubgroup, guessAll } from "./measure.ts";
 import type { OnlineRegion } from "./region.ts";
-import type { OnlineSchedule, Schedule } from "./schedule.ts";
+import { type OnlineSchedule, type Schedule, ScheduleError } from "./schedule.ts";
 import type { Target } from "./target.ts";
 
 const COMMON = { swizzle: 0, variants: "guarded", kind: "online" } as const;
 
+/** Numbers of the weighted sum that an invocation keeps: measured on subgroups of four and of eight, and what a GPU's registers hold. */
+const KEPT = { four: 256, eight: 128, gpu: 64 } as const;
+
 export function onlineCandidates(region: OnlineRegion, target: Target): readonly Schedule[] {
+  const onSubgroup = subgroupCandidates(region, target);
+  const onWorkgroup = workgroupCandidates(region, target);
+  return target.kind === "software" ? [...onSubgroup, ...onWorkgroup] : [...onWorkgroup, ...onSubgroup];
+}
+
+/** Columns of an invocation when `threads` of them share a row: all of it if that is no more than `most`. */
+function columnsFor(region: OnlineRegion, threads: number, vector: number, most: number): number {
+  const whole = vector * Math.max(1, Math.ceil(guessAll(region.n) / vector / threads));
+  return Math.min(whole, Math.max(vector, most - (most % vector)));
+}
+
+function subgroupCandidates(region: OnlineRegion, target: Target): readonly OnlineSchedule[] {
   const out: OnlineSchedule[] = [];
   const sg = fixedSubgroup(target);
-  const n = guessAll(region.n);
-  for (const vector of [4, 2, 1] as const) {
-    if (sg > 0)
-      for (const rows of [16, 8])
-        for (const each of [2, 4, 1]) {
-          const columns = Math.min(16, vector * Math.max(1, Math.ceil(n / vector / sg)));
-          out.push({ ...COMMON, vector, reg: [rows, each], columns, threads: [1, sg], share: "subgroup", tileK: 1 });
-        }
-    for (const [rm, rn, tm, tn, tileK] of [
-      [4, 2, 16, 16, 16],
-      [4, 4, 8, 8, 16],
-      [2, 2, 8, 16, 16],
-      [4, 2, 4, 8, 8],
-      [1, 1, 8, 8, 8],
-      [2, 2, 4, 4, 8],
-    ] as const) {
-      const columns = Math.min(32, vector * Math.max(1, Math.ceil(n / vector / tn)));
-      out.push({ ...COMMON, vector, reg: [rm, rn], columns, threads: [tm, tn], share: "workgroup", tileK });
+  if (sg === 0) return out;
+  const kept = sg === 4 ? KEPT.four : KEPT.eight;
+  const rowsThere = guessAll(region.m);
+  for (const vector of [4, 2, 1] as const)
+    for (const rows of [16, 8, sg]) {
+      if (rows % sg !== 0 || (rows > sg && rows >= 2 * rowsThere)) continue;
+      for (const each of sg === 4 ? [4, 2, 1] : [2, 4, 1])
+        out.push({
+          ...COMMON,
+          vector,
+          reg: [rows, each],
+          columns: columnsFor(region, sg, vector, Math.min(64, kept / rows)),
+          threads: [1, sg],
+          share: "subgroup",
+          tileK: 1,
+        });
     }
-  }
+  // More rows share each load, as long as one pass has the whole sum.
+  const whole = (s: OnlineSchedule): number => (s.columns * sg >= guessAll(region.n) ? 0 : 1);
+  return out.sort((x, y) => whole(x) - whole(y) || y.vector - x.vector);
+}
+
+/** Rows and positions of an invocation, invocations down and across, and the staged depth. */
+const TILES = [
+  [4, 2, 16, 16, 16],
+  [4, 4, 8, 8, 16],
+  [2, 2, 8, 16, 16],
+  [4, 2, 4, 8, 8],
+  [2, 2, 4, 4, 8],
+  [1, 1, 4, 8, 4],
+] as const;
+
+function workgroupCandidates(region: OnlineRegion, target: Target): readonly OnlineSchedule[] {
+  const out: OnlineSchedule[] = [];
+  const rowsThere = guessAll(region.m);
+  for (const vector of [4, 2, 1] as const)
+    for (const [rows, each, down, across, tileK] of TILES) {
+      if (down * across > target.limits.maxComputeInvocationsPerWorkgroup) continue;
+      if (down > 4 && rows * down >= 4 * rowsThere) continue;
+      const columns = columnsFor(region, across, vector, Math.min(64, KEPT.gpu / rows));
+      out.push({ ...COMMON, vector, reg: [rows, each], columns, threads: [down, across], share: "workgroup", tileK });
+    }
   return out;
 }
 
-export function onePassPays(_region: OnlineRegion, _target: Target): boolean {
-  return false;
+/**
+ * Is one kernel no slower than scores, their rows and the weighted sum in three? It saves writing the scores and reading them twice, if
+ * its tile has a whole row of the sum: else the scores are computed again for each part. Rows too few for a tile would leave
+ * invocations idle. On software only a subgroup of fixed size pays: memory shared by a workgroup is dear there.
+ */
+export function onePassPays(region: OnlineRegion, target: Target): boolean {
+  if (region.scores.length === 0) return false;
+  const known = region.n.every((a) => a.extent.value !== undefined);
+  const s = onlineCandidates(region, target).find((x) => isLegal(region, x, target));
+  if (s?.kind !== "online") return false;
+  const width = s.columns * s.threads[1];
+  if (guessAll(region.m) < (s.share === "subgroup" ? 8 : 16)) return false;
+  if (target.kind === "software") return s.share === "subgroup" && width >= guessAll(region.n);
+  return !known || width >= guessAll(region.n);
+}
+
+function isLegal(region: OnlineRegion, s: Schedule, target: Target): boolean {
+  try {
+    apply(region, s, target);
+    return true;
+  } catch (e) {
+    if (e instanceof ScheduleError) return false;
+    throw e;
+  }
 }

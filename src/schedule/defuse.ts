@@ -1,15 +1,8 @@
-/**
- * A fused program as a tensor program again, region by region: what the kernels compute, for the oracle. A store at a point
- * that is not plainly a permutation is a scatter, so that elements nobody wrote show.
- */
-import { type Extent, mulExtent, ONE, ZERO } from "../../ir/extent.ts";
 import {
   type Axis,
-  apply,
   axisRef,
   constant,
   type Definition,
-  i32,
   type MapDef,
   mapDef,
   type Program,
@@ -19,14 +12,13 @@ import {
   type Step,
   scanDef,
   scatterDef,
-  sizeOf,
   substituteArgs,
   type TensorExpr,
   type TensorRef,
 } from "../../ir/tensor.ts";
-import { linearOf } from "../passes/affine.ts";
 import { substitute } from "../passes/inline.ts";
 import { freshAxes, mapExpressions, mapReads } from "../passes/rewrite.ts";
+import { axesOf, solvePoint } from "./fuse-point.ts";
 import { type Nested, nested } from "./fused-loop.ts";
 import type { FusedProgram, PlacedMap, Region } from "./region.ts";
 
@@ -98,11 +90,8 @@ export function defuse(f: FusedProgram): Program {
         // Scores and values a row have fewer axes, or others in their place: each index of the point is one of them.
         const at = (s: { readonly def: MapDef; readonly point: readonly TensorExpr[] }, root: Reduce): void => {
           const axes = freshAxes(s.def.axes, new Map());
-          const back = new Map<Axis, TensorExpr>();
-          s.point.forEach((x, i) => {
-            const a = axes[i];
-            if (x.kind === "axis" && a) back.set(x.axis, axisRef(a));
-          });
+          const back = solvePoint(s.point, axesOf(s.point), axes);
+          if (!back) throw new Error(`${s.def.name} is not computed at each of its points`);
           const values = root.values.map((v) => substitute(onExpr(v), back));
           const o = { name: s.def.name, span: s.def.span, epoch: s.def.epoch };
           // Scores are reduced over axes of their own, the states over positions that their expressions name.
@@ -163,41 +152,4 @@ export function defuse(f: FusedProgram): Program {
     steps,
     results: f.program.results.map((r) => ({ name: r.name, tensor: made.get(r.tensor) ?? r.tensor, slot: r.slot })),
   };
-}
-
-/**
- * The domain's axes in terms of the stored tensor's, where each index of the point is made of digits: axes with strides 1, e₀,
- * e₀·e₁, … whose extents fill the index's own. So every element is written exactly once, and the store is a map. Else undefined.
- */
-function solvePoint(
-  point: readonly TensorExpr[],
-  domain: readonly Axis[],
-  axes: readonly Axis[],
-): Map<Axis, TensorExpr> | undefined {
-  const solved = new Map<Axis, TensorExpr>();
-  for (const [d, e] of point.entries()) {
-    const form = linearOf(e);
-    if (form.rest !== ZERO) return undefined;
-    const digits = [...form.terms].map(([atom, stride]) => ({
-      axis: atom.kind === "axis" ? atom.axis : undefined,
-      stride,
-    }));
-    let stride: Extent = ONE;
-    for (let left = digits; left.length > 0; ) {
-      const next = left.find((x) => x.stride === stride);
-      if (!next?.axis || solved.has(next.axis)) return undefined;
-      const whole = axisRef(axes[d]!);
-      const shifted = stride === ONE ? whole : apply("floordiv", whole, sizeOf(stride));
-      solved.set(next.axis, left.length === 1 ? shifted : apply("mod", shifted, sizeOf(next.axis.extent)));
-      stride = mulExtent(stride, next.axis.extent);
-      left = left.filter((x) => x !== next);
-    }
-    if (stride !== axes[d]!.extent) return undefined;
-  }
-  return domain.every((a) => solved.has(a) || a.extent === ONE) ? withUnits(solved, domain) : undefined;
-}
-
-function withUnits(solved: Map<Axis, TensorExpr>, domain: readonly Axis[]): Map<Axis, TensorExpr> {
-  for (const a of domain) if (!solved.has(a)) solved.set(a, i32(0));
-  return solved;
 }

@@ -1,6 +1,7 @@
 /** Definitions that an online kernel computes together join its group as they come. */
 import { ONE } from "../../ir/extent.ts";
-import { axisRef, type Definition, expressionsOf } from "../../ir/tensor.ts";
+import { type Definition, expressionsOf } from "../../ir/tensor.ts";
+import { simplifyIndex } from "../passes/affine.ts";
 import { reductionOf } from "../passes/lift.ts";
 import { countNodes } from "../passes/rewrite.ts";
 import { bytesOf } from "./cost.ts";
@@ -17,7 +18,7 @@ import {
   outside,
 } from "./fuse-graph.ts";
 import { type OnlineCluster, readsOfParts } from "./fuse-online.ts";
-import { identityPlacement, type Placement } from "./fuse-point.ts";
+import { identityPlacement, type Placement, solvePoint } from "./fuse-point.ts";
 import type { OnlineRegion } from "./region.ts";
 
 /** The kernel of a cluster as it would be alone: what a target is asked about. */
@@ -76,10 +77,10 @@ export function claim(g: Grouping, d: Computed, c: OnlineCluster): boolean {
 function placementOf(d: Definition, c: OnlineCluster): Placement {
   const state = [c.peak, ...c.sums].find((s) => s.def === d);
   if (!state) return identityPlacement(d.axes);
+  const own = solvePoint(state.point, [...c.batch, ...c.m], d.axes);
   const coords = c.def.axes.map((a) => {
-    const i = a.extent === ONE ? -1 : state.point.indexOf(axisRef(a));
-    const own = d.axes[i];
-    return own && axisRef(own);
+    const index = a.extent === ONE ? undefined : own?.get(a);
+    return index && simplifyIndex(index);
   });
   return { coords, bind: new Map(), extra: [] };
 }

@@ -27,6 +27,7 @@ import { reductionOf } from "../passes/lift.ts";
 import { anchorsOf, axesIn, countNodes, readersOf, readsIn } from "../passes/rewrite.ts";
 import { type Computed, directReads, type FuseLimits, MOST_NODES } from "./fuse-graph.ts";
 import { operandsOf, swapOperands } from "./fuse-operands.ts";
+import { axesOf, solvePoint } from "./fuse-point.ts";
 import type { OnlineParts, OnlineScore, OnlineState } from "./region.ts";
 
 export interface OnlineCluster extends OnlineParts {
@@ -218,22 +219,9 @@ function within(list: readonly TensorExpr[], axes: readonly Axis[]): boolean {
   return list.every((e) => [...axesIn(e)].every((a) => axes.includes(a)));
 }
 
-/** Is each index an axis of its own, or that of an axis of extent 1? Gives the axes. */
-function plainPoint(d: Definition, at: readonly TensorExpr[]): ReadonlySet<Axis> | undefined {
-  const found = new Set<Axis>();
-  for (const [i, x] of at.entries()) {
-    if (d.axes[i]?.extent === ONE) continue;
-    if (x.kind !== "axis" || x.axis.extent !== d.axes[i]?.extent || found.has(x.axis)) return undefined;
-    found.add(x.axis);
-  }
-  return found;
-}
-/** One value for each row, at its own point. */
+/** One value for each row, at its own point: its indices are the rows' axes, or put together of them as digits. */
 function isRow(state: OnlineState, rows: readonly Axis[]): boolean {
-  const own = plainPoint(state.def, state.point);
-  return (
-    own !== undefined && rows.every((a) => a.extent === ONE || own.has(a)) && [...own].every((a) => rows.includes(a))
-  );
+  return within(state.point, rows) && solvePoint(state.point, rows, state.def.axes) !== undefined;
 }
 
 /**
@@ -336,7 +324,7 @@ function withExpressions(o: OnlineParts, f: (e: TensorExpr) => TensorExpr): Onli
 function scoreAt(t: Definition, at: readonly TensorExpr[], o: OnlineParts): OnlineScore | undefined {
   const c = contractionOf(t);
   const operands = c && operandsOf(c.def, c.root, false);
-  if (!c || !operands || axesIn(operands.body).size > 0 || !plainPoint(t, at)) return undefined;
+  if (!c || !operands || axesIn(operands.body).size > 0 || !solvePoint(at, axesOf(at), t.axes)) return undefined;
   const bind = new Map<Axis, TensorExpr>();
   c.def.axes.forEach((a, i) => {
     bind.set(a, a.extent === ONE ? i32(0) : (at[i] ?? axisRef(a)));

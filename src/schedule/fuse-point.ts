@@ -1,8 +1,10 @@
 /** How the points of a map lie among the points of a region. */
 import { divExtent, type Extent, modExtent, mulExtent, ONE, ZERO } from "../../ir/extent.ts";
-import { type Axis, axis, axisRef, i32, type TensorExpr } from "../../ir/tensor.ts";
+import { type Axis, apply, axis, axisRef, i32, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
+import { linearOf } from "../passes/affine.ts";
 import { combineDigits, digitOf } from "../passes/digits.ts";
 import { estimate } from "../passes/estimate.ts";
+import { axesIn } from "../passes/rewrite.ts";
 
 export interface Placement {
   /** The index along each of the region's axes, in the map's own axes; undefined along one that it does not have. */
@@ -67,4 +69,46 @@ export function place(
     bind.set(a, parts.length === 1 && whole ? whole.value : combineDigits(parts));
   }
   return { coords, bind, extra };
+}
+
+/** The axes that the indices of a point are made of. */
+export function axesOf(point: readonly TensorExpr[]): readonly Axis[] {
+  return [...new Set(point.flatMap((x) => [...axesIn(x)]))];
+}
+
+/**
+ * The domain's axes in terms of the stored tensor's, where each index of the point is made of digits: axes with strides 1, e₀,
+ * e₀·e₁, … whose extents fill the index's own. So every element is written exactly once, and the store is a map. Else undefined.
+ */
+export function solvePoint(
+  point: readonly TensorExpr[],
+  domain: readonly Axis[],
+  axes: readonly Axis[],
+): Map<Axis, TensorExpr> | undefined {
+  const solved = new Map<Axis, TensorExpr>();
+  for (const [d, e] of point.entries()) {
+    const form = linearOf(e);
+    if (form.rest !== ZERO) return undefined;
+    const digits = [...form.terms].map(([atom, stride]) => ({
+      axis: atom.kind === "axis" ? atom.axis : undefined,
+      stride,
+    }));
+    let stride: Extent = ONE;
+    for (let left = digits; left.length > 0; ) {
+      const next = left.find((x) => x.stride === stride);
+      if (!next?.axis || solved.has(next.axis)) return undefined;
+      const whole = axisRef(axes[d]!);
+      const shifted = stride === ONE ? whole : apply("floordiv", whole, sizeOf(stride));
+      solved.set(next.axis, left.length === 1 ? shifted : apply("mod", shifted, sizeOf(next.axis.extent)));
+      stride = mulExtent(stride, next.axis.extent);
+      left = left.filter((x) => x !== next);
+    }
+    if (stride !== axes[d]!.extent) return undefined;
+  }
+  return domain.every((a) => solved.has(a) || a.extent === ONE) ? withUnits(solved, domain) : undefined;
+}
+
+function withUnits(solved: Map<Axis, TensorExpr>, domain: readonly Axis[]): Map<Axis, TensorExpr> {
+  for (const a of domain) if (!solved.has(a)) solved.set(a, i32(0));
+  return solved;
 }

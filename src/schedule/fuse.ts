@@ -56,7 +56,7 @@ export interface FuseOptions {
   readonly limits?: Partial<FuseLimits>;
   /** No reordering of float factors between the operands of a contraction. */
   readonly strict?: boolean;
-  /** Is a weighted sum in one pass to be one kernel? Asked before its epilogue is known; yes without it. */
+  /** Is a weighted sum in one pass to be one kernel? Asked before its epilogue is known; without it none is. */
   readonly online?: (region: OnlineRegion) => boolean;
 }
 

@@ -64,8 +64,10 @@ export function larger(s: RowStates, x: KernelExpr, y: KernelExpr): KernelExpr {
   return s.exact ? kapply("max", x, y) : kapply("select", kapply("gt", y, x), y, x);
 }
 
+/** Infinite or NaN: one test of the exponent's bits, as comparisons lose NaN and `||` would branch. */
 function unbounded(h: KernelExpr): KernelExpr {
-  return kapply("or", kapply("isnan", h), kapply("isinf", h));
+  const exponent = kconst("u32", 0x7f800000);
+  return kapply("eq", kapply("bitand", kapplyTyped("bitcast", [to(h, "f32")], "u32"), exponent), exponent);
 }
 function to(v: KernelExpr, dtype: DType): KernelExpr {
   return v.dtype === dtype ? v : kapplyTyped("cast", [v], dtype);

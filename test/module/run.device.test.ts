@@ -43,6 +43,12 @@ function floats(shape: readonly number[], seed = 1): Filled {
   return { dtype: "f32", shape, data };
 }
 
+const LOSS = `fn errors(w: f32[N], x: f32[M, N], y: f32[M]) { (sum(x * w, axis: 1) - y) ** 2 }
+fn loss(w: f32[N], x: f32[M, N], y: f32[M]) -> f32 { mean(errors(w, x, y)) }
+export let step = value_and_grad(loss, wrt: [w])
+export fn pull(w: f32[N], x: f32[M, N], y: f32[M], d: f32[M]) { vjp(errors, wrt: [w, x])(w, x, y, d) }
+`;
+
 type Inputs = Readonly<Record<string, Filled>>;
 
 /** What the runtime gives for the same function: the module must agree bit for bit, for both run the same kernels. */
@@ -115,20 +121,24 @@ describe("run", () => {
     }
   });
 
-  test("attention and its gradient, as the runtime computes them", async () => {
-    const module = await load(textOf(emit(ATTENTION), ".ein.js"));
-    const arrays = {
-      q: floats([2, 3, 5, 4], 1),
-      k: floats([2, 3, 6, 4], 2),
-      v: floats([2, 3, 6, 7], 3),
-    };
-    const attention = await module["attention"]!(gpu, { B: 2, H: 3 });
-    await same(ATTENTION, "attention", attention, arrays);
-    const gradient = await module["attention_grad"]!(gpu);
-    await same(ATTENTION, "attention_grad", gradient, { ...arrays, dout: floats([2, 3, 5, 7], 4) });
+  test("attention, some of its extents fixed", async () => {
+    const kernel = await (await loadFunction(ATTENTION, "attention"))(gpu, { B: 2, H: 3 });
+    const arrays = { q: floats([2, 3, 5, 4], 1), k: floats([2, 3, 6, 4], 2), v: floats([2, 3, 6, 7], 3) };
+    await same(ATTENTION, "attention", kernel, arrays);
+  });
+
+  test("derivatives are functions like others", async () => {
+    const module = await load(textOf(emit(LOSS), ".ein.js"));
+    const arrays = { w: floats([5], 1), x: floats([3, 5], 2), y: floats([3], 3) };
+    await same(LOSS, "step", await module["step"]!(gpu), arrays);
+    const pull = await module["pull"]!(gpu);
+    await same(LOSS, "pull", pull, { ...arrays, d: floats([3], 4) });
     // A gradient by a parameter has the parameter's name, which its own buffer needs: it is out_NAME.
-    const { out_q } = await gradient.run({ ...arrays, dout: floats([2, 3, 5, 7], 4) });
-    expect([...out_q!.shape]).toEqual([2, 3, 5, 4]);
+    const results = await pull.run({ ...arrays, d: floats([3], 4) });
+    expect(Object.entries(results).map(([n, a]) => [n, ...a.shape])).toEqual([
+      ["out_w", 5],
+      ["out_x", 3, 5],
+    ]);
   });
 
   test("bare arrays where the extents are known, numbers for scalars, results as arguments", async () => {
@@ -234,15 +244,10 @@ describe("encode", () => {
   });
 
   test("uses scratch memory of its own or the caller's", async () => {
-    const module = await load(textOf(emit(ATTENTION), ".ein.js"));
-    const kernel = await module["attention_grad"]!(gpu, { B: 1, H: 1 });
-    const sizes = { Q: 5, D: 4, K: 6, E: 3 };
-    const inputs = {
-      q: floats([1, 1, 5, 4], 1),
-      k: floats([1, 1, 6, 4], 2),
-      v: floats([1, 1, 6, 3], 3),
-      dout: floats([1, 1, 5, 3], 4),
-    };
+    const source = "export fn f(x: f32[M, N]) { let s = cumsum(x, axis: 0)\n s / sum(s) }\n";
+    const kernel = await (await loadFunction(source, "f"))(gpu, { N: 5 });
+    const sizes = { M: 7 };
+    const inputs = { x: floats([7, 5]) };
     const expected = await kernel.run(inputs);
     const bytes = kernel.workspace(sizes);
     expect(bytes.length).toBeGreaterThan(0);

@@ -117,9 +117,9 @@ export class Device {
 
   /**
    * Times kernels beside each other, each on the caller's buffers as `LoadedKernel.encode` takes them: `rounds` times all of them in turn,
-   * each `inner` times in a pass of its own. Rejects with DeviceError as encode throws.
+   * each `inner` times in a pass of its own. `now`, in nanoseconds, is read around each instead of the device's timestamps. Rejects with DeviceError as encode throws.
    */
-  async race(entrants: readonly RaceEntrant[], rounds: number): Promise<RaceTimes> {
+  async race(entrants: readonly RaceEntrant[], rounds: number, now?: () => number): Promise<RaceTimes> {
     const context = this.#context;
     context.check();
     const made = context.scoped("a race", {}, () =>
@@ -127,7 +127,7 @@ export class Device {
     );
     const error = await context.guard(made.error);
     if (error) throw error;
-    return race(context, "race", made.value, rounds);
+    return race(context, "race", made.value, rounds, now);
   }
 
   /** A storage buffer that can be copied to and from, its size rounded up to 16 bytes. Throws DeviceError "limits", "lost". */

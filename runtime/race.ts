@@ -21,20 +21,23 @@ export interface RaceTimes {
 /** Entrants that share a submit: more would let other programs on the device wait for long. */
 const TOGETHER = 16;
 
+/** `now` is a clock of the caller's, in nanoseconds, that is read around a submit each; without it the device's timestamps where it has them. */
 export async function race(
   context: Context,
   label: string,
   entrants: readonly Entrant[],
   rounds: number,
+  now?: () => number,
 ): Promise<RaceTimes> {
   const ns = entrants.map((): number[] => []);
-  const stamps = context.info.features.includes("timestamp-query") && entrants.every((e) => e.commands.length > 0);
+  const stamps =
+    !now && context.info.features.includes("timestamp-query") && entrants.every((e) => e.commands.length > 0);
   const clock = stamps ? new StampClock(context, label, Math.min(TOGETHER, entrants.length)) : undefined;
   try {
     for (let round = 0; round < rounds; round++)
       for (let from = 0; from < entrants.length; from += TOGETHER) {
         const some = entrants.slice(from, from + TOGETHER);
-        const times = clock ? await clock.measure(some.map(repeated)) : await oneByOne(context, label, some);
+        const times = clock ? await clock.measure(some.map(repeated)) : await oneByOne(context, label, some, now);
         times.forEach((t, i) => {
           ns[from + i]!.push(t / some[i]!.inner);
         });
@@ -49,8 +52,13 @@ function repeated(e: Entrant): readonly Command[] {
   return e.inner === 1 ? e.commands : Array.from({ length: e.inner }, () => e.commands).flat();
 }
 
-async function oneByOne(context: Context, label: string, entrants: readonly Entrant[]): Promise<number[]> {
+async function oneByOne(
+  context: Context,
+  label: string,
+  entrants: readonly Entrant[],
+  now: (() => number) | undefined,
+): Promise<number[]> {
   const times: number[] = [];
-  for (const e of entrants) times.push(await hostTime(context, label, repeated(e)));
+  for (const e of entrants) times.push(await hostTime(context, label, repeated(e), now));
   return times;
 }

@@ -55,7 +55,12 @@ export async function timeCommands(
 }
 
 /** By the host's clock around a submit, the waiting included. */
-export async function hostTime(context: Context, label: string, commands: readonly Command[]): Promise<number> {
+export async function hostTime(
+  context: Context,
+  label: string,
+  commands: readonly Command[],
+  now: () => number = () => performance.now() * 1e6,
+): Promise<number> {
   const encoder = context.gpu.createCommandEncoder({ label });
   if (commands.length > 0) {
     const pass = encoder.beginComputePass({ label });
@@ -63,10 +68,10 @@ export async function hostTime(context: Context, label: string, commands: readon
     pass.end();
   }
   const work = encoder.finish();
-  const start = performance.now();
+  const start = now();
   context.gpu.queue.submit([work]);
   await context.guard(context.gpu.queue.onSubmittedWorkDone(), label);
-  return (performance.now() - start) * 1e6;
+  return now() - start;
 }
 
 /** Timestamps at both ends of passes. */

@@ -122,6 +122,14 @@ export function makeCommand(): Command {
     .option("--budget <time>", "time for all of it: 90s, 2m", "60s")
     .option("--trials <n>", "the most schedules that are tried of a kernel")
     .option("--seed <n>", "seed of the arguments and of what is tried", "1")
+    .addOption(
+      new Option(
+        "--clock <which>",
+        "what measures: the device's timestamps, or this process's processor time (software)",
+      )
+        .choices(["device", "processor"])
+        .default("device"),
+    )
     .option("--portable", "with WebGPU's guaranteed limits only, for builds that run everywhere")
     .option("-o, --out <FILE>", "cache to add to")
     .action(async (file: string, functions: string[], _o: unknown, c: Command) => {

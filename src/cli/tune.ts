@@ -26,6 +26,7 @@ interface TuneCommandOptions extends BindingOptions {
   readonly out?: string;
   readonly adapter: "auto" | "gpu" | "software";
   readonly portable?: boolean;
+  readonly clock: "device" | "processor";
 }
 
 interface Skipped {
@@ -65,6 +66,7 @@ export async function tune(file: string, names: readonly string[], o: TuneComman
           budget: share,
           seeds: before,
           signal: stop.signal,
+          ...(o.clock === "processor" ? { clock: processorTime } : {}),
           ...(trials === undefined ? {} : { trials }),
           onProgress: (p) => bar.update(f.name, p),
         });
@@ -148,6 +150,12 @@ export function readSchedules(file: string): ReturnType<typeof readCache> {
     throw usageError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code ?? "error"}`);
   }
   return readCache(text, file);
+}
+
+/** Nanoseconds that this process has computed, a software adapter's threads included. */
+function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) * 1000;
 }
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, s: 1, m: 60, h: 3600 };

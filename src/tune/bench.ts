@@ -55,18 +55,21 @@ export class RegionBench {
   readonly #outputs: readonly TuneArray[];
   readonly #poison: GPUBuffer;
   readonly #reference: Reference;
+  readonly #now: (() => number) | undefined;
   readonly #codes = new Set<string>();
   /** Characters of the first schedule's code, and some more. */
   #longest = 0;
 
-  /** `reads` are the region's reads on the device and on the host, `stores` buffers for its results. */
+  /** `reads` are the region's reads on the device and on the host, `stores` buffers for its results; `now` a clock in nanoseconds. */
   constructor(
     device: TuneDevice,
     region: Region,
     sizes: ReadonlyMap<string, number>,
     reads: readonly { readonly device: TuneArray; readonly host: HostArray }[],
     stores: readonly TuneArray[],
+    now?: () => number,
   ) {
+    this.#now = now;
     this.region = region;
     this.target = device.info;
     this.#device = device;
@@ -150,7 +153,7 @@ export class RegionBench {
   /** Measures trials in turn, `rounds` times each, and adds to their times. */
   async race(trials: readonly Trial[], rounds: number): Promise<"timestamps" | "clock"> {
     const entrants = trials.map((t) => this.#entrant(t, this.#inner(t)));
-    const { source, ns } = await this.#device.race(entrants, rounds);
+    const { source, ns } = await this.#device.race(entrants, rounds, this.#now);
     this.#source = source;
     for (const [i, t] of trials.entries()) {
       t.ns.push(...ns[i]!);

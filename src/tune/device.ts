@@ -28,9 +28,10 @@ export interface TuneDevice {
   upload(array: HostArray, label?: string): TuneArray;
   createBuffer(bytes: number, label?: string): GPUBuffer;
   download(array: TuneArray): Promise<HostArray>;
-  /** Nanoseconds a run of each entrant, one for each round. */
+  /** Nanoseconds a run of each entrant, one for each round; by `now` where it is given. */
   race(
     entrants: readonly TuneEntrant[],
     rounds: number,
+    now?: () => number,
   ): Promise<{ readonly source: "timestamps" | "clock"; readonly ns: readonly (readonly number[])[] }>;
 }

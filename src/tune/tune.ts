@@ -24,6 +24,11 @@ export interface TuneOptions {
   readonly signal?: AbortSignal;
   /** The most schedules that are tried of a region. */
   readonly trials?: number;
+  /**
+   * A clock, in nanoseconds, that is read around each run instead of the device's timestamps: the processor's time where a software adapter
+   * shares a busy machine.
+   */
+  readonly clock?: () => number;
   /** Of the random arguments and draws; 1 if left out. */
   readonly seed?: number;
   readonly onProgress?: (p: TuneProgress) => void;
@@ -98,7 +103,7 @@ export async function tuneFused(device: TuneDevice, fused: FusedProgram, o: Tune
       arrays.put({ tensor: input, slot: 0 }, device.upload(host, input.name), host);
     for (const region of fused.regions) {
       const key = JSON.stringify(keyOf(region, device.info, sizes));
-      const made = await prepare(device, region, sizes, arrays, o.seed ?? 1);
+      const made = await prepare(device, region, sizes, arrays, o);
       if ("fault" in made) failures.push(made);
       const same = ready.get(key);
       if (same) {
@@ -131,7 +136,7 @@ async function prepare(
   region: Region,
   sizes: ReadonlyMap<string, number>,
   arrays: Arrays,
-  seed: number,
+  o: TuneOptions,
 ): Promise<Ready | Failure> {
   const stores = region.stores.map((s) => allocate(device, s, sizes));
   const bench = new RegionBench(
@@ -140,10 +145,11 @@ async function prepare(
     sizes,
     region.reads.map((r) => arrays.get(r)),
     stores,
+    o.clock,
   );
   let started: Started | Failure;
   try {
-    started = await start(bench, seed);
+    started = await start(bench, o.seed);
   } catch (error) {
     if (error instanceof ScheduleError) throw new TuneError(`no schedule fits ${region.name}: ${error.message}`);
     throw error;

@@ -166,3 +166,19 @@ describe("loading", () => {
     expect(writeCache(cache)).toContain('"compiler"');
   });
 });
+
+test("a clock of one's own measures instead of the device's", async () => {
+  let now = 0;
+  const tuned = await program.tune(device, "chain", {
+    extents: { N: 300 },
+    ...FEW,
+    trials: 3,
+    clock: () => (now += 500),
+  });
+  for (const r of tuned.regions) {
+    expect(r.source).toBe("clock");
+    // Several runs in one reading.
+    expect(r.defaultNs).toBeLessThanOrEqual(500);
+    expect(scheduleText(r.schedule)).toBe(scheduleText(r.default));
+  }
+});

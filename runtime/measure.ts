@@ -88,7 +88,10 @@ class Bench {
       return Math.max(0.1 * took, took - loop) / (rounds * probe.repeats * subgroups);
     };
     const fma = perOp("fma");
-    const beside = (name: ProbeName, flops: number): number => Math.max(0, perOp(name) - flops * fma);
+    const beside = (name: ProbeName, flops: number): number => {
+      const whole = perOp(name);
+      return Math.max(0.1 * whole, whole - flops * fma);
+    };
     const [emptyNs, dispatchNs, copyNs] = least.slice(names.length) as [number, number, number];
     return {
       fma,
@@ -96,7 +99,7 @@ class Bench {
       vector: beside("vector", 4),
       shared: beside("shared", 4),
       barrier: perOp("barrier"),
-      broadcast: all.has("broadcast") ? beside("broadcast", 1) : 0,
+      broadcast: beside("broadcast", 1),
       iteration: Math.max(0, loop / (rounds * subgroups)),
       group: (emptyNs / EMPTY_GROUPS[this.#kind]) * (lanes / size),
       dispatch: dispatchNs / DISPATCHES,

@@ -37,9 +37,9 @@ test("a device is measured when asked, once; what the cache holds is taken the n
   first.close();
   for (const n of ["fma", "scalar", "vector", "iteration", "group", "dispatch", "bandwidth"] as const)
     expect(costs[n], n).toBeGreaterThan(0);
-  // A load costs more than an operation on what is in a register, and a workgroup more than either.
-  expect(costs.scalar).toBeGreaterThan(costs.fma);
+  // Far apart on every adapter, however busy the machine is.
   expect(costs.group).toBeGreaterThan(costs.fma);
+  expect(costs.dispatch).toBeGreaterThan(costs.group);
   expect(files()).toHaveLength(1);
 
   const path = join(folder, "fusum", files()[0]!);

@@ -85,6 +85,10 @@ export async function buildProject(state: BuildState, hooks: BuildHooks = {}): P
   if (!hasErrors(found)) found.push(...inputDiagnostics(project, files));
   if (hasErrors(found))
     return { diagnostics: distinctSorted(found), written: [], removed: [], compiled: 0, unchanged: 0 };
+  if (project.unit.schedules !== undefined) {
+    const { scheduleWarnings } = await import("./schedules.ts");
+    found.push(...scheduleWarnings(project.unit));
+  }
   const dirty = dueOf(state, files);
   state.verified = true;
   const results = await compileUnits(

@@ -227,6 +227,14 @@ test("names in the configuration that nothing answers to are warnings", async ()
   expect(folder.read("out/user.ein.js")).toMatch(/\b8\b/);
 });
 
+test("a schedule cache that is none is a warning, and one more reason to compile when it changes", async () => {
+  const folder = makeFolder({ ...FILES, "tuned.json": "{" }, { ...CONFIG, schedules: "tuned.json" });
+  expect((await buildOnce(folder)).diagnostics.map((d) => `${d.severity} ${d.code}`)).toEqual(["warning EIN3001"]);
+  folder.put("tuned.json", '{ "format": "fusum schedules 1", "entries": [] }');
+  expect(await buildOnce(folder)).toMatchObject({ diagnostics: [], compiled: 3 });
+  expect(await buildOnce(folder)).toMatchObject({ diagnostics: [], compiled: 0 });
+});
+
 test("a project without sources says so, and one whose source lies outside rootDir", async () => {
   const empty = makeFolder({}, {});
   expect(said(await buildOnce(empty))).toEqual(["EIN2103 fusum.config.json: the project has no sources"]);

@@ -63,8 +63,11 @@ export function openBuild(project: Project, version: string): BuildState {
   for (const unit of Object.values(info.units)) own(state, unit.outputs);
   own(state, info.pending ?? {});
   if (info.pending && !project.noEmit) removeLeftovers(project.outDir, Object.keys(info.pending));
-  if (project.incremental && info.compiler === state.compiler && info.settings === settingsOf(state))
-    state.units = new Map(Object.entries(info.units));
+  const usable = project.incremental && info.compiler === state.compiler && info.settings === settingsOf(state);
+  state.units = new Map(
+    // No content has an empty hash: these sources are compiled again, and those with errors keep their outputs.
+    Object.entries(info.units).map(([file, unit]) => [file, usable ? unit : { ...unit, reads: { [file]: "" } }]),
+  );
   return state;
 }
 

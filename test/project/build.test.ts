@@ -171,6 +171,8 @@ describe("stale outputs", () => {
     folder.put("src/alone.ein", "export fn total(x: f32[N]) { sum(x }\n");
     expect((await buildOnce(folder)).diagnostics).not.toEqual([]);
     expect(folder.read("out/alone.ein.js")).toBe(before);
+    expect(await buildOnce(folder, { strict: true })).toMatchObject({ compiled: 3, removed: [] });
+    expect(folder.read("out/alone.ein.js")).toBe(before);
     folder.remove("src/alone.ein");
     expect((await buildOnce(folder)).removed).toHaveLength(2);
   });

@@ -1,22 +1,13 @@
 /** What a build says: on the terminal as `tsc` does, or as JSON. */
-import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import type { Diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import { diagnosticsToJson } from "../diagnostics/json.ts";
 import type { BuildReport } from "../project/build.ts";
 import type { Project } from "../project/project.ts";
+import { textOfFile } from "../project/sources.ts";
 import { resolveStd } from "../std/index.ts";
 import { type GlobalOptions, printDiagnostics, shownPath } from "./context.ts";
-
-/** Files that the library's modules are called, `std/nn.ein`, name no files of the project. */
-function textOf(root: string, file: string): string | undefined {
-  try {
-    return readFileSync(join(root, file), "utf8").replace(/^\uFEFF/, "");
-  } catch {
-    return resolveStd(file.replace(/\.ein$/, ""));
-  }
-}
 
 /** The diagnostics with files named from the working folder, and the texts that they point into. */
 function located(report: BuildReport, root: string): { diagnostics: Diagnostic[]; sources: Map<string, string> } {
@@ -25,7 +16,7 @@ function located(report: BuildReport, root: string): { diagnostics: Diagnostic[]
   const name = (file: string): string => {
     const old = shown.get(file);
     if (old !== undefined) return old;
-    const text = file === "" ? undefined : textOf(root, file);
+    const text = file === "" ? undefined : textOfFile(root, file);
     const isStd = /^std\/\w+\.ein$/.test(file) && text === resolveStd(file.slice(0, -4));
     const made = file === "" || isStd ? file : relative(process.cwd(), join(root, file));
     if (text !== undefined) sources.set(made, text);

@@ -1,6 +1,7 @@
 /** The files that a build reads, each read once; a watcher says which to read anew. */
 import { readFileSync } from "node:fs";
 import { isAbsolute, join, relative } from "node:path";
+import { resolveStd } from "../std/index.ts";
 import { hashOf } from "./hash.ts";
 
 /** Stands for a file that is not there. */
@@ -40,4 +41,13 @@ export function within(root: string, path: string): string | undefined {
   return inside === ".." || inside.startsWith("../") || inside.startsWith("..\\") || isAbsolute(inside)
     ? undefined
     : inside.replaceAll("\\", "/");
+}
+
+/** The text that a diagnostic points into. Files that the library's modules are called, `std/nn.ein`, name no files of the project. */
+export function textOfFile(root: string, file: string): string | undefined {
+  try {
+    return readFileSync(join(root, file), "utf8").replace(/^\uFEFF/, "");
+  } catch {
+    return resolveStd(file.replace(/\.ein$/, ""));
+  }
 }

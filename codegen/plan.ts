@@ -200,28 +200,34 @@ function lifetimes(
   steps.forEach((s, i) => {
     for (const b of touched(s)) touch(b, i);
   });
-  // What a loop shares with what is around it, or one round with the next, lives throughout: those within first.
-  for (const l of [...loops].reverse()) {
-    const throughout = (b: number): void => {
-      touch(b, l.first);
-      touch(b, l.end - 1);
-    };
-    for (const b of [...first.keys()]) {
-      const [from, to] = [first.get(b)!, last.get(b)!];
-      const inside = from >= l.first && to < l.end;
-      if (!inside && from < l.end && to >= l.first) throughout(b);
+  for (const l of loops) {
+    for (const { stack, value } of l.stacks) for (const b of [stack, value]) touch(b, l.end - 1);
+    // Stacks grow from the first round on, and carries live from one to the next.
+    for (const b of [...l.stacks.map((k) => k.stack), ...l.swaps.flat()]) touch(b, l.first);
+    for (const b of l.swaps.flat()) touch(b, l.end - 1);
+  }
+  // What a loop shares with what is around it lives throughout, and of a pair either may be in the other's place: that one lives
+  // longer may make another live longer.
+  for (let before = -1, now = 0; before !== now; ) {
+    before = now;
+    for (const l of loops) {
+      for (const b of [...first.keys()]) {
+        const [from, to] = [first.get(b)!, last.get(b)!];
+        const isInside = from >= l.first && to < l.end;
+        if (isInside || from >= l.end || to < l.first) continue;
+        touch(b, Math.min(from, l.first));
+        touch(b, Math.max(to, l.end - 1));
+      }
+      for (const [a, b] of l.swaps)
+        for (const [x, y] of [
+          [a, b],
+          [b, a],
+        ] as const) {
+          touch(x, first.get(y)!);
+          touch(x, last.get(y)!);
+        }
     }
-    for (const { stack, value } of l.stacks) {
-      throughout(stack);
-      touch(value, l.end - 1);
-    }
-    // Either may be in the other's place.
-    for (const [a, b] of l.swaps) {
-      throughout(a);
-      touch(b, first.get(a)!);
-      touch(b, last.get(a)!);
-      touch(a, last.get(b)!);
-    }
+    now = [...first].reduce((n, [b, from]) => n + last.get(b)! - from, 0);
   }
   return { first, last };
 }

@@ -13,3 +13,6 @@ export type { FunctionSignature } from "./elaborate/signature.ts";
 export { type ExplainGradientOptions, explainGradient } from "./explain-grad/index.ts";
 export type { Resolve } from "./modules.ts";
 export { mergeCaches, readCache, type ScheduleCache, writeCache } from "./tune/cache.ts";
+export { TuneError } from "./tune/error.ts";
+export type { LoadTuneOptions } from "./tune/load.ts";
+export type { Tuned, TunedRegion, TuneOptions, TuneProgress } from "./tune/tune.ts";

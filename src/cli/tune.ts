@@ -5,8 +5,9 @@ import { CompileError } from "../api/error.ts";
 import type { FunctionSignature } from "../elaborate/signature.ts";
 import { compileFile } from "../node/compile-file.ts";
 import { EMPTY_CACHE, mergeCaches, readCache, type ScheduleCache, writeCache } from "../tune/cache.ts";
+import { TuneError } from "../tune/error.ts";
 import { renderTuned, reportOf } from "../tune/report.ts";
-import { type Tuned, TuneError, type TuneProgress } from "../tune/tune.ts";
+import type { Tuned, TuneProgress } from "../tune/tune.ts";
 import {
   type BindingOptions,
   bindingsFor,

@@ -11,7 +11,7 @@ import { sizeOfType } from "../schedule/cost.ts";
 import type { Region } from "../schedule/region.ts";
 import type { Schedule } from "../schedule/schedule.ts";
 import type { Target } from "../schedule/target.ts";
-import type { TuneArray, TuneDevice, TuneEntrant, TuneKernel } from "./device.ts";
+import type { TuneArray, TuneBuffer, TuneDevice, TuneEntrant, TuneKernel } from "./device.ts";
 import { Reference, type Wrong } from "./reference.ts";
 import { regionProgram } from "./region-program.ts";
 
@@ -51,9 +51,9 @@ export class RegionBench {
   readonly target: Target;
   readonly #device: TuneDevice;
   readonly #sizes: ReadonlyMap<string, number>;
-  readonly #buffers: Readonly<Record<string, GPUBuffer>>;
+  readonly #buffers: Readonly<Record<string, TuneBuffer>>;
   readonly #outputs: readonly TuneArray[];
-  readonly #poison: GPUBuffer;
+  readonly #poison: TuneBuffer;
   readonly #reference: Reference;
   readonly #now: (() => number) | undefined;
   readonly #codes = new Set<string>();

@@ -10,6 +10,7 @@ import { type Schedule, ScheduleError } from "../schedule/schedule.ts";
 import { allocate, type Failure, RegionBench } from "./bench.ts";
 import { EMPTY_CACHE, keyOf, lookupAll, type ScheduleCache, type ScheduleEntry } from "./cache.ts";
 import type { TuneArray, TuneDevice } from "./device.ts";
+import { TuneError } from "./error.ts";
 import { inputsFor, sizesFor } from "./inputs.ts";
 import { type SearchResult, type Started, search, start } from "./search.ts";
 
@@ -68,14 +69,6 @@ export interface Tuned {
   /** Schedules that could not be used, whose fault is the compiler's among them. */
   readonly failures: readonly Failure[];
   readonly cache: ScheduleCache;
-}
-
-/** There are no sizes that the program allows, or it has a region that no schedule fits. */
-export class TuneError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = "TuneError";
-  }
 }
 
 const BUDGET = 60;

@@ -1,13 +1,13 @@
 /** The tuner on a device. */
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import type { Device } from "../../runtime/index.ts";
+import type { Device, DeviceArray } from "../../runtime/index.ts";
 import type { HostArray } from "../../runtime/plan.ts";
-import { compile, type ScheduleCache } from "../../src/index.ts";
+import { compile, type ScheduleCache, TuneError } from "../../src/index.ts";
 import { scheduleText } from "../../src/schedule/choose.ts";
 import { writeCache } from "../../src/tune/cache.ts";
 import type { TuneDevice } from "../../src/tune/device.ts";
 import { reportOf } from "../../src/tune/report.ts";
-import { type Tuned, TuneError, type TuneProgress } from "../../src/tune/tune.ts";
+import type { Tuned, TuneProgress } from "../../src/tune/tune.ts";
 import { openTestDevice } from "../device.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -41,7 +41,7 @@ function broken(change: (array: HostArray, call: number) => void): TuneDevice {
     upload: (array, label) => device.upload(array, label),
     createBuffer: (bytes, label) => device.createBuffer(bytes, label),
     download: async (array) => {
-      const made = await device.download(array);
+      const made = await device.download(array as DeviceArray);
       change(made, call++);
       return made;
     },

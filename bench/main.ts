@@ -27,6 +27,7 @@ const HELP = `usage: npm run bench -- [options]
   --json FILE      everything that was measured
   --html FILE      a report with charts, self-contained
   --write          put the table into bench/README.md
+  --compiler       the compiler's own speed instead
   --list           names of the workloads`;
 
 const OPENERS: Readonly<
@@ -49,6 +50,7 @@ async function main(): Promise<number> {
       json: { type: "string" },
       html: { type: "string" },
       write: { type: "boolean", default: false },
+      compiler: { type: "boolean", default: false },
       list: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -59,6 +61,10 @@ async function main(): Promise<number> {
   if (values.help || unknown || !ADAPTERS.includes(values.adapter as AdapterName) || !(rounds >= 1)) {
     process.stderr.write(`${unknown ? `no such peer: ${unknown}\n` : ""}${HELP}\n`);
     return values.help ? 0 : 2;
+  }
+  if (values.compiler) {
+    (await import("./compiler.ts")).benchCompiler((text) => process.stdout.write(text));
+    return 0;
   }
   const words = values.only?.split(",");
   const chosen = WORKLOADS.filter((w) => !words || words.some((t) => w.name.includes(t) || w.family === t));
@@ -82,19 +88,7 @@ async function main(): Promise<number> {
   process.stdout.write(`${info.name}, ${peers.map((p) => `${p.name} ${p.version}`).join(", ")}\n`);
   const roofline = await measureRoofline(arena.device, clock);
   const results: WorkloadResult[] = [];
-  let wrong = 0;
-  for (const w of chosen) {
-    if (w.gpuOnly && info.kind !== "gpu") continue;
-    try {
-      const r = await measure(w, field);
-      results.push(r);
-      process.stdout.write(`${progressLine(r)}\n`);
-    } catch (e) {
-      wrong++;
-      process.stdout.write(`${w.name.padEnd(32)} failed: ${oneLine(e)}\n`);
-    }
-  }
-  const all: BenchResult = {
+  const gathered = (): BenchResult => ({
     adapter: { name: info.name, driver: info.driver, kind: info.kind, features: info.features },
     cores: availableParallelism(),
     node: process.version,
@@ -103,11 +97,27 @@ async function main(): Promise<number> {
     clock: clock.source,
     roofline,
     results,
+  });
+  // After each row: a run that is cut short leaves what it has.
+  const publish = (b: BenchResult): void => {
+    if (values.json) writeFileSync(values.json, `${JSON.stringify(b, undefined, 1)}\n`);
+    if (values.html) writeFileSync(values.html, htmlReport([b]));
+    if (values.write) updateReadme(b);
   };
-  process.stdout.write(`\n${markdownSection(all)}`);
-  if (values.json) writeFileSync(values.json, `${JSON.stringify(all, undefined, 1)}\n`);
-  if (values.html) writeFileSync(values.html, htmlReport([all]));
-  if (values.write) updateReadme(all);
+  let wrong = 0;
+  for (const w of chosen) {
+    if (w.gpuOnly && info.kind !== "gpu") continue;
+    try {
+      const r = await measure(w, field);
+      results.push(r);
+      publish(gathered());
+      process.stdout.write(`${progressLine(r)}\n`);
+    } catch (e) {
+      wrong++;
+      process.stdout.write(`${w.name.padEnd(32)} failed: ${oneLine(e)}\n`);
+    }
+  }
+  process.stdout.write(`\n${markdownSection(gathered())}`);
   return wrong > 0 ? 1 : 0;
 }
 

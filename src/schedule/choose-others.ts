@@ -1,5 +1,6 @@
 /** Candidates for elementwise regions, rows, reductions, scans and scatters, best guess first. */
 import { type Axis, axisRef, type Definition, type Read, substituteAxes } from "../../ir/tensor.ts";
+import { axesIn } from "../passes/rewrite.ts";
 import { fixedAxes } from "./apply/scatter.ts";
 import { crossing } from "./apply/transpose.ts";
 import { fixedSubgroup, guess, guessAll, movement, powerAtMost, readsIn } from "./measure.ts";
@@ -186,8 +187,8 @@ function reductionSchedules(rows: number, length: number, target: Target): reado
   return out;
 }
 
-/** Distinct reads of a row's element, phases over as many elements taken together. */
-function heldLoads(region: RowRegion): number {
+/** Distinct reads of a row's element, phases over as many elements taken together: those that follow the row, and those that do not. */
+function heldLoads(region: RowRegion): Loads {
   const like = new Map<string, readonly Axis[]>();
   const exprs = region.phases.flatMap((p) => {
     const axes = p.kind === "reduce" ? p.reduce.axes : p.axes;
@@ -198,13 +199,20 @@ function heldLoads(region: RowRegion): number {
     return (p.kind === "reduce" ? p.reduce.values : p.results).map((e) => substituteAxes(e, to));
   });
   const own = new Set<Definition>(region.phases.map((p) => p.def));
-  return readsIn(exprs).filter((r) => !own.has(r.tensor)).length;
+  const reads = readsIn(exprs).filter((r) => !own.has(r.tensor));
+  const shared = reads.filter((r) => r.at.every((x) => region.axes.every((a) => !axesIn(x).has(a)))).length;
+  return { own: reads.length - shared, shared };
 }
 
+interface Loads {
+  readonly own: number;
+  /** The same for every row. */
+  readonly shared: number;
+}
 interface Rows {
   readonly rows: number;
   readonly length: number;
-  readonly loads: number;
+  readonly loads: Loads;
   /** Several phases read a row. */
   readonly held: boolean;
 }
@@ -213,6 +221,16 @@ interface Rows {
 const LOADS = 150;
 /** The same on SwiftShader, whose compile time grows faster than the code. */
 const FEW_LOADS = 48;
+
+/** How many rows a subgroup may keep at once: two where they share loads, as long as the code stays within what compiles quickly. */
+function heldTogether(z: Rows, hold: number, sg: number, target: Target): readonly number[] {
+  const { own, shared } = z.loads;
+  if (!z.held) return [];
+  if (target.kind !== "software") return hold <= 16 ? [1] : [];
+  const fits = (each: number): boolean => hold * (each * (own + 1) + shared) <= (sg === 4 ? FEW_LOADS : LOADS);
+  if (own + shared === 1) return fits(1) ? [1] : [];
+  return shared > 0 && z.rows >= 64 && fits(2) ? [2] : [];
+}
 
 function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
   const { rows, length, loads } = z;
@@ -238,11 +256,20 @@ function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
     if (shortRows) alone(vector);
     if (sg > 0) {
       const hold = Math.ceil(units / sg);
-      const fits =
-        z.held && (software ? hold * (loads + 1) <= (sg === 4 ? FEW_LOADS : LOADS) && loads === 1 : hold <= 16);
-      if (fits) out.push(row({ vector, rows: 1, threads: sg as Threads, hold, pass: "held", combine: "subgroup" }));
+      for (const each of heldTogether(z, hold, sg, target))
+        out.push(
+          row({
+            vector,
+            rows: 1,
+            threads: sg as Threads,
+            hold,
+            pass: "held",
+            combine: "subgroup",
+            ...(each > 1 ? { each } : {}),
+          }),
+        );
       // Several rows share what does not depend on the row.
-      const each = software && rows >= 64 ? (sg === 4 && loads > 1 && !z.held ? 8 : 4) : 1;
+      const each = software && rows >= 64 ? (sg === 4 && loads.own + loads.shared > 1 && !z.held ? 8 : 4) : 1;
       for (const e of new Set([each, 1]))
         out.push(row({ vector, rows: 1, threads: sg as Threads, block: e > 1 ? 1 : 4, each: e, combine: "subgroup" }));
     }

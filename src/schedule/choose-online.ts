@@ -31,7 +31,7 @@ function subgroupCandidates(region: OnlineRegion, target: Target): readonly Onli
   for (const vector of [4, 2, 1] as const)
     for (const rows of [16, 8, sg]) {
       if (rows % sg !== 0 || (rows > sg && rows >= 2 * rowsThere)) continue;
-      for (const each of sg === 4 ? [4, 2, 1] : [2, 4, 1])
+      for (const each of sg === 4 ? [4, 8] : [2, 4])
         out.push({
           ...COMMON,
           vector,
@@ -53,8 +53,8 @@ const TILES = [
   [4, 4, 8, 8, 16],
   [2, 2, 8, 16, 16],
   [4, 2, 4, 8, 8],
-  [2, 2, 4, 4, 8],
-  [1, 1, 4, 8, 4],
+  [2, 4, 4, 4, 8],
+  [1, 2, 4, 8, 4],
 ] as const;
 
 function workgroupCandidates(region: OnlineRegion, target: Target): readonly OnlineSchedule[] {
@@ -81,7 +81,7 @@ export function onePassPays(region: OnlineRegion, target: Target): boolean {
   const s = onlineCandidates(region, target).find((x) => isLegal(region, x, target));
   if (s?.kind !== "online") return false;
   const width = s.columns * s.threads[1];
-  if (guessAll(region.m) < (s.share === "subgroup" ? 8 : 16)) return false;
+  if (guessAll(region.m) < 8) return false;
   if (target.kind === "software") return s.share === "subgroup" && width >= guessAll(region.n);
   return !known || width >= guessAll(region.n);
 }

@@ -94,6 +94,9 @@ export function applyOnline(region: OnlineRegion, s: OnlineSchedule, target: Tar
   return [finish(b, wrap([loop(x, kint(tn), inside, "thread.x")]))];
 }
 
+/** Reduced positions taken in together. */
+const LEAST_BLOCK = 16;
+
 function check(s: OnlineSchedule, target: Target): void {
   const whole = (field: string, v: number, high: number): void => {
     if (!Number.isInteger(v) || v < 1 || v > high) throw new ScheduleError(field, `${v} is not in 1…${high}`);
@@ -107,10 +110,11 @@ function check(s: OnlineSchedule, target: Target): void {
   for (const v of s.threads) whole("threads", v, 1024);
   const [tm, tn] = s.threads;
   checkGroup(target, tn, tm);
-  if (s.share === "workgroup") {
-    if (keys * tn < tn) throw new ScheduleError("reg", "no room for the rows' maxima");
-    return;
-  }
+  // A block's rescaling costs at most 5 ULP (exp 3 beyond what the exponent's size costs anyhow, products and differences the rest). Bounds of
+  // sums allow a whole ULP a term where an addition rounds by half of one: blocks of 16 stay within that.
+  if (keys * tn < LEAST_BLOCK)
+    throw new ScheduleError("reg", `blocks of ${keys * tn} positions; ${LEAST_BLOCK} at least`);
+  if (s.share === "workgroup") return;
   const [low, high] = [target.subgroupMinSize, target.subgroupMaxSize];
   if (low < 1 || low !== high || !target.features.includes("subgroups"))
     throw new ScheduleError("share", `subgroups of ${low} to ${high}`);

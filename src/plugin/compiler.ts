@@ -1,15 +1,14 @@
 /** Compiles the sources that a bundler asks for, each again only if something that it was made from has changed. */
-import { existsSync, readFileSync, realpathSync } from "node:fs";
-import { basename, dirname, join, relative, resolve } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { basename, join, relative, resolve } from "node:path";
 import { type Diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
 import type { OutputFile } from "../module/index.ts";
 import { distinctSorted, hasErrors } from "../project/findings.ts";
 import { writeOutput } from "../project/outputs.ts";
-import type { UnitSettings } from "../project/project.ts";
-import { SourceCache, within } from "../project/sources.ts";
+import { SourceCache } from "../project/sources.ts";
 import type { UnitResult } from "../project/unit.ts";
 import { type Message, messagesOf } from "./messages.ts";
-import { type FusumOptions, type PluginSettings, readSettings, settingsState } from "./options.ts";
+import { type FusumOptions, type Home, homeOf, type PluginSettings, readSettings, settingsState } from "./options.ts";
 
 /** A source map as it stands in JSON. */
 export interface ModuleMap {
@@ -29,8 +28,6 @@ export interface CompiledSource {
 }
 
 export interface PluginCompiler {
-  /** The bundler's root folder, from which the configuration is looked for; the working folder until it is said. */
-  setRoot(path: string): void;
   /** `path` is absolute. Throws for defects, and for options that name a configuration which is not there. */
   compile(path: string): Promise<CompiledSource>;
 }
@@ -42,32 +39,35 @@ interface Kept {
   readonly result: CompiledSource;
 }
 
+interface ReadSettings {
+  readonly read: PluginSettings;
+  readonly state: string;
+}
+
 export function openCompiler(options: FusumOptions): PluginCompiler {
-  let bundlerRoot = process.cwd();
-  let settings: { readonly read: PluginSettings; readonly state: string } | undefined;
+  const known = new Map<string, ReadSettings>();
   const kept = new Map<string, Kept>();
 
-  const current = async (): Promise<{ readonly read: PluginSettings; readonly state: string }> => {
-    // What a configuration that is found later says is read at the next start.
-    if (!settings || settingsState(settings.read) !== settings.state) {
-      const read = await readSettings(options, bundlerRoot);
-      settings = { read, state: settingsState(read) };
-    }
-    return settings;
+  const settingsOf = async (home: Home): Promise<ReadSettings> => {
+    const key = home.config ?? home.root;
+    const old = known.get(key);
+    if (old && settingsState(old.read) === old.state) return old;
+    const read = await readSettings(options, home);
+    const made = { read, state: settingsState(read) };
+    known.set(key, made);
+    return made;
   };
 
   return {
-    setRoot(path) {
-      bundlerRoot = path;
-      settings = undefined;
-    },
     async compile(path) {
-      const { read, state } = await current();
+      const home = homeOf(path, options);
+      const { root } = home;
+      const { read, state } = await settingsOf(home);
       const old = kept.get(path);
-      if (old?.state === state && isCurrent(old)) return old.result;
+      if (old && old.root === root && old.state === state && isCurrent(old)) return old.result;
       const wrong = messagesOf(read.diagnostics, read.unit.root);
       if (hasErrors(read.diagnostics)) return { module: undefined, messages: wrong, files: [path, ...read.files] };
-      const { root, file } = locate(path, read.unit);
+      const file = relative(root, path).replaceAll("\\", "/");
       // Loaded when there is something to compile: a bundler's start should not wait for it.
       const [{ compileUnit }, { scheduleCache }] = await Promise.all([
         import("../project/unit.ts"),
@@ -90,18 +90,6 @@ export function openCompiler(options: FusumOptions): PluginCompiler {
 function isCurrent({ root, reads }: Kept): boolean {
   const now = new SourceCache(root);
   return Object.entries(reads).every(([name, hash]) => now.hash(name) === hash);
-}
-
-/** Sources outside the project, of a package that is linked, say, are seen from their own package. */
-function locate(path: string, { root }: UnitSettings): { readonly root: string; readonly file: string } {
-  for (const from of [root, realpathSync(root)]) {
-    const file = within(from, path);
-    if (file !== undefined) return { root: from, file };
-  }
-  let own = dirname(path);
-  while (!existsSync(join(own, "package.json")) && own !== dirname(own)) own = dirname(own);
-  if (own === dirname(own)) own = dirname(path);
-  return { root: own, file: relative(own, path).replaceAll("\\", "/") };
 }
 
 const bare = (text: string): string => text.replace(/\/\/# sourceMappingURL=.*\n$/, "");

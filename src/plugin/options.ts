@@ -1,17 +1,18 @@
 /** What the plugin is told: by its options, and by the project's configuration. */
-import { readFileSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import type { Diagnostic } from "../../grammar/diagnostic.ts";
 import { NO_SPAN } from "../../grammar/span.ts";
 import { type ConfigFile, type ProjectConfig, readConfig } from "../project/config.ts";
 import { CONFIG_NAME, configAt, findConfig } from "../project/find.ts";
 import { projectOf, type UnitSettings } from "../project/project.ts";
+import { within } from "../project/sources.ts";
 
 type CompileConfig = Pick<ProjectConfig, "target" | "extents" | "consts" | "specialise" | "schedules" | "strict">;
 
 /** What kernels are compiled for, as in `fusum.config.json`, whose values these replace; records are merged. */
 export interface FusumOptions extends CompileConfig {
-  /** The configuration file or its folder, seen from the bundler's root; false for none. The nearest above that root if left out. */
+  /** The configuration file or its folder, seen from the working folder; false for none. The nearest above each source if left out. */
   readonly project?: string | false;
   /** Where types go: `x.d.ein.ts` beside each source (true, the default), below this folder, or nowhere (false). */
   readonly types?: boolean | string;
@@ -25,13 +26,32 @@ export interface PluginSettings {
   readonly files: readonly string[];
 }
 
-/** Reads the configuration. `root` is the bundler's. Throws if the options name a configuration that is not there. */
-export async function readSettings(options: FusumOptions, root: string): Promise<PluginSettings> {
-  const { project, types: _types, ...own } = options;
-  const path =
-    project === false ? undefined : project === undefined ? findConfig(root) : configAt(resolve(root, project));
-  if (path === undefined && project) throw new Error(`there is no ${CONFIG_NAME} at ${resolve(root, project)}`);
-  const file = path === undefined ? nothing(root) : await readConfig(path, basename(path));
+/** The configuration for a source, if there is one, and the folder that its imports may not leave. */
+export interface Home {
+  readonly config: string | undefined;
+  readonly root: string;
+}
+
+/** Throws if the options name a configuration that is not there. */
+export function homeOf(path: string, { project }: FusumOptions): Home {
+  const config =
+    project === false ? undefined : project === undefined ? findConfig(dirname(path)) : configAt(resolve(project));
+  if (config === undefined && project) throw new Error(`there is no ${CONFIG_NAME} at ${resolve(project)}`);
+  const root = config && dirname(config);
+  // What is linked into a project, or lies beside the configuration that is named, is seen from its own package.
+  return { config, root: root && within(root, path) !== undefined ? root : packageFolder(path) };
+}
+
+function packageFolder(path: string): string {
+  for (let at = dirname(path); at !== dirname(at); at = dirname(at))
+    if (existsSync(join(at, "package.json"))) return at;
+  return dirname(path);
+}
+
+/** Reads the configuration of a source. */
+export async function readSettings(options: FusumOptions, home: Home): Promise<PluginSettings> {
+  const { project: _project, types: _types, ...own } = options;
+  const file = home.config === undefined ? nothing(home.root) : await readConfig(home.config, CONFIG_NAME);
   const { target, extents, consts, specialise, schedules, strict } = file.config;
   const config: ProjectConfig = {
     ...defined({ target, schedules, strict }),
@@ -42,14 +62,12 @@ export async function readSettings(options: FusumOptions, root: string): Promise
     arbitraryExtensions: true,
   };
   const wrong = Object.keys(defined(own)).length > 0 ? await complaints(own) : [];
-  const merged = { ...file, config, diagnostics: [...file.diagnostics, ...wrong] };
-  const made = projectOf(merged, { outDir: dirname(file.path), emit: ["module"], sourceMap: true });
-  const { unit } = made;
-  return {
-    unit,
-    diagnostics: made.diagnostics,
-    files: [...(path ? [path] : []), ...(unit.schedules === undefined ? [] : [join(unit.root, unit.schedules)])],
-  };
+  const { unit, diagnostics } = projectOf(
+    { ...file, config, diagnostics: [...file.diagnostics, ...wrong] },
+    { outDir: dirname(file.path), emit: ["module"], sourceMap: true },
+  );
+  const schedule = unit.schedules === undefined ? [] : [join(unit.root, unit.schedules)];
+  return { unit, diagnostics, files: [...(home.config ? [home.config] : []), ...schedule] };
 }
 
 /** A value that tells whether settings read before are those of now. */

@@ -13,7 +13,7 @@ export const unplugin: UnpluginInstance<FusumOptions | undefined, false> = creat
   // esbuild shows more of a message than unplugin hands on.
   if (meta.framework === "esbuild")
     return { name: NAME, esbuild: { setup: (build): void => setUpEsbuild(build, compiler) } };
-  return { name: NAME, ...loading(compiler), ...rooted(compiler) };
+  return { name: NAME, ...loading(compiler), ...effectFree() };
 });
 
 function loading(compiler: PluginCompiler): Pick<UnpluginOptions, "load"> {
@@ -32,29 +32,17 @@ function loading(compiler: PluginCompiler): Pick<UnpluginOptions, "load"> {
   };
 }
 
-/** Bundlers say in their own ways where their root is. */
-function rooted(compiler: PluginCompiler): Pick<UnpluginOptions, "vite" | "webpack" | "rspack"> {
-  const effectFree = { test: SOURCES, sideEffects: false };
+/** webpack and Rspack are told by a rule that a module which nobody uses has no effects. */
+function effectFree(): Pick<UnpluginOptions, "webpack" | "rspack"> {
+  const rule = { test: SOURCES, sideEffects: false };
   return {
-    vite: {
-      configResolved(config) {
-        compiler.setRoot(config.root);
-      },
-    },
-    webpack(w) {
-      compiler.setRoot(w.context);
-      w.options.module.rules.push(effectFree);
-    },
-    rspack(r) {
-      compiler.setRoot(r.context);
-      r.options.module.rules.push(effectFree);
-    },
+    webpack: (compiler): number => compiler.options.module.rules.push(rule),
+    rspack: (compiler): number => compiler.options.module.rules.push(rule),
   };
 }
 
 function setUpEsbuild(build: PluginBuild, compiler: PluginCompiler): void {
-  const { absWorkingDir, sourcemap } = build.initialOptions;
-  if (absWorkingDir !== undefined) compiler.setRoot(absWorkingDir);
+  const { sourcemap } = build.initialOptions;
   build.onLoad({ filter: SOURCES }, async ({ path }) => {
     const { module, messages, files } = await compiler.compile(path);
     const of = (isError: boolean): ReturnType<typeof esbuildMessage>[] =>

@@ -36,10 +36,21 @@ export interface ExplainedKernel {
   readonly bytesWritten: number;
   /** Operations a byte moved. */
   readonly intensity: number;
+  /** How often it runs: the rounds of the loops around it. Everything above is of one run. */
+  readonly runs: number;
+}
+export interface ExplainedLoop {
+  /** The kernels of a round, by name. */
+  readonly kernels: readonly string[];
+  readonly rounds: number;
+  readonly carries: readonly ExplainedTensor[];
+  /** What is kept of every round. */
+  readonly stacks: readonly ExplainedTensor[];
 }
 export interface Explanation {
   readonly name: string;
   readonly kernels: readonly ExplainedKernel[];
+  readonly loops: readonly ExplainedLoop[];
   readonly decisions: readonly Decision[];
   readonly flops: number;
   readonly elementwise: number;
@@ -87,7 +98,10 @@ export function explain(fused: FusedProgram, sizes: Readonly<Record<string, numb
       bytes: count(r.tensor.axes) * sizeOfType(dtype),
     };
   };
-  const kernels = fused.regions.map((r): ExplainedKernel => {
+  const loops = fused.loops ?? [];
+  const runsOf = (i: number): number =>
+    loops.reduce((n, l) => (l.first <= i && i < l.end ? n * value(l.rounds) : n), 1);
+  const kernels = fused.regions.map((r, i): ExplainedKernel => {
     const { flops, elementwise } = workOf(r, count);
     const [reads, stores] = [r.reads.map(tensor), r.stores.map(tensor)];
     const [bytesRead, bytesWritten] = [sum(reads), sum(stores)];
@@ -95,16 +109,20 @@ export function explain(fused: FusedProgram, sizes: Readonly<Record<string, numb
     const held = [...heldBy(r)].filter((d) => !stored.has(d)).map((d) => d.name);
     return {
       name: r.name, kind: r.kind, stores, reads, held, flops, elementwise, bytesRead, bytesWritten,
-      intensity: ratio(flops + elementwise, bytesRead + bytesWritten),
+      intensity: ratio(flops + elementwise, bytesRead + bytesWritten), runs: runsOf(i),
     }; // biome-ignore format: one record
   });
   const results = new Set(fused.program.results.map((r) => keyOf(r)));
   const intermediates = fused.regions.flatMap((r) => r.stores.filter((s) => !results.has(keyOf(s))).map(tensor));
-  const total = (f: (k: ExplainedKernel) => number): number => kernels.reduce((n, k) => n + f(k), 0);
+  const total = (f: (k: ExplainedKernel) => number): number => kernels.reduce((n, k) => n + f(k) * k.runs, 0);
   const bytes = total((k) => k.bytesRead + k.bytesWritten);
   const [flops, elementwise] = [total((k) => k.flops), total((k) => k.elementwise)];
   return {
-    name: fused.program.name, kernels, decisions: fused.decisions, flops, elementwise, bytes, intensity: ratio(flops + elementwise, bytes),
+    name: fused.program.name, kernels,
+    loops: loops.map((l) => ({
+      kernels: kernels.slice(l.first, l.end).map((k) => k.name), rounds: value(l.rounds),
+      carries: l.carries.map((c) => tensor({ tensor: c.carry, slot: 0 })), stacks: l.stacks.map((k) => tensor({ tensor: k.stack, slot: 0 })),
+    })), decisions: fused.decisions, flops, elementwise, bytes, intensity: ratio(flops + elementwise, bytes),
     intermediates, peakBytes: peak(fused, (r) => tensor(r).bytes),
     peakBytesWithoutCheckpoint: hasCheckpoints(fused.program)
       ? peak(fuse(normalise(dropEpochs(fused.program))), (r) => tensor(r).bytes)
@@ -181,22 +199,36 @@ function workOf(r: Region, count: Count): { readonly flops: number; readonly ele
 
 function peak(fused: FusedProgram, bytesOf: (r: TensorRef) => number): number {
   const results = new Set(fused.program.results.map((r) => keyOf(r)));
-  const last = new Map<string, number>();
-  fused.regions.forEach((r, i) => {
-    for (const ref of r.reads) last.set(keyOf(ref), i);
-  });
   const inputs = new Set<Definition>(fused.program.inputs);
+  const loops = fused.loops ?? [];
+  /** From which region on each intermediate is there, and the last that needs it. */
+  const lives = new Map<string, { readonly ref: TensorRef; from: number; to: number }>();
+  const touch = (ref: TensorRef, from: number, to: number): void => {
+    if (inputs.has(ref.tensor) || results.has(keyOf(ref))) return;
+    const old = lives.get(keyOf(ref));
+    if (!old) lives.set(keyOf(ref), { ref, from, to });
+    else [old.from, old.to] = [Math.min(old.from, from), Math.max(old.to, to)];
+  };
+  for (const l of loops) {
+    for (const c of l.carries) for (const ref of [{ tensor: c.carry, slot: 0 }, c.next]) touch(ref, l.first, l.end - 1);
+    for (const c of l.carries) touch(c.init, l.first, l.first);
+    for (const k of l.stacks) touch({ tensor: k.stack, slot: 0 }, l.first, l.end - 1);
+  }
+  for (const [i, r] of fused.regions.entries()) for (const ref of [...r.stores, ...r.reads]) touch(ref, i, i);
+  // What a loop shares with what is around it lives throughout.
+  for (const l of [...loops].reverse())
+    for (const x of lives.values()) {
+      if ((x.from >= l.first && x.to < l.end) || x.from >= l.end || x.to < l.first) continue;
+      [x.from, x.to] = [Math.min(x.from, l.first), Math.max(x.to, l.end - 1)];
+    }
   let alive = [...inputs].reduce((n, d) => n + bytesOf({ tensor: d, slot: 0 }), 0);
   for (const r of fused.program.results) alive += bytesOf(r);
   let most = alive;
-  fused.regions.forEach((r, i) => {
-    for (const s of r.stores) if (!results.has(keyOf(s))) alive += bytesOf(s);
-    most = Math.max(most, alive);
-    for (const ref of new Map(r.reads.map((x) => [keyOf(x), x])).values())
-      if (last.get(keyOf(ref)) === i && !inputs.has(ref.tensor) && !results.has(keyOf(ref))) alive -= bytesOf(ref);
-    // What nobody reads is dead at once.
-    for (const s of r.stores) if (!results.has(keyOf(s)) && !last.has(keyOf(s))) alive -= bytesOf(s);
-  });
+  for (const i of fused.regions.keys()) {
+    let now = alive;
+    for (const x of lives.values()) if (x.from <= i && i <= x.to) now += bytesOf(x.ref);
+    most = Math.max(most, now);
+  }
   return most;
 }
 
@@ -230,6 +262,12 @@ export function renderExplain(e: Explanation): string {
     lines.push(`    reads ${k.reads.map(tensorText).join(", ") || "nothing"}`);
     lines.push(`    writes ${k.stores.map(tensorText).join(", ")}`);
     if (k.held.length > 0) lines.push(`    on chip: ${k.held.join(", ")}`);
+  }
+  for (const l of e.loops) {
+    lines.push(`  ${l.rounds} rounds of ${l.kernels.join(", ")}`);
+    lines.push(`    carries ${l.carries.map(tensorText).join(", ") || "nothing"}`);
+    if (l.stacks.length > 0)
+      lines.push(`    keeps ${l.stacks.map((t) => `${tensorText(t)} ${bytesText(t.bytes)}`).join(", ")}`);
   }
   const [fused, apart] = [e.decisions.filter(isFused), e.decisions.filter((d) => !isFused(d))];
   const savings = e.given ? ` (savings for sizes of ${ASSUMED})` : "";

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { parseProgram } from "../../ir/parse-tensor.ts";
+import { fuseProgram, optimise } from "../../src/compile.ts";
+import { explain, renderExplain } from "../../src/explain.ts";
 import { compile } from "../../src/index.ts";
+import { DEFAULT_TARGET } from "../../src/schedule/target.ts";
 import { checkGradients } from "../fuzz/gradients.ts";
 import { sample } from "./numeric.ts";
 
@@ -116,4 +119,21 @@ test("second derivatives, inside index notation, and with checkpoints", () => {
   close(run("pushed", { w: [3], v: [3], t: [3] }), run("pushed_plain", { w: [3], v: [3], t: [3] }));
   close(run("rows", { w: [2, 3], v: [3] }), run("rows_plain", { w: [2, 3], v: [3] }));
   close(run("again", { w: [3], v: [3] }), run("once", { w: [3], v: [3] }));
+});
+
+test("explain counts rounds, and says what is carried and kept", () => {
+  const source = `fn loss(x: f32[T, N], w: f32[N, N], h: f32[N]) -> f32 {
+    sum(iterate t in 0..T from h as v { tanh(w @ v + x[t]) } ** 2)
+  }
+  export let f = value_and_grad(loss, wrt: [w])`;
+  const program = compile(source).tensorProgram("f");
+  const target = DEFAULT_TARGET;
+  const fused = fuseProgram(optimise(program, { target }), { target });
+  const [short, long] = [explain(fused, { T: 10, N: 64 }), explain(fused, { T: 100, N: 64 })];
+  expect(long.loops.map((l) => l.rounds)).toEqual([100, 100]);
+  expect(long.loops[0]?.stacks).toMatchObject([{ shape: ["T", "N"], bytes: 100 * 64 * 4 }]);
+  expect(long.flops).toBeGreaterThan(9 * short.flops);
+  // The input x and what is kept of v.
+  expect(long.peakBytes - short.peakBytes).toBe(2 * 90 * 64 * 4);
+  expect(renderExplain(long)).toContain("  100 rounds of tanh");
 });

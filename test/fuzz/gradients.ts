@@ -1,12 +1,32 @@
 /** Derivatives of random programs: see src/gradient-check.ts. */
+import { isFloat } from "../../ir/dtype.ts";
+import { size } from "../../ir/extent.ts";
 import type { ArrayInput } from "../../ir/interpret.ts";
+import { addMonoid } from "../../ir/monoid.ts";
+import {
+  apply,
+  axis,
+  axisRef,
+  carryDef,
+  cast,
+  constant,
+  type LoopStep,
+  loopIndex,
+  mapDef,
+  type Program,
+  read,
+  reduce,
+  type Step,
+  type TensorExpr,
+} from "../../ir/tensor.ts";
 import { verifyProgram } from "../../ir/verify-tensor.ts";
 import { NotDifferentiable } from "../../src/differentiate/reverse.ts";
 import { compareDerivatives, type DerivativePrograms, derivativesOf, direction } from "../../src/gradient-check.ts";
+import { freshAxes, rewriteProgram, slotsOf } from "../../src/passes/rewrite.ts";
 import { generateProgram } from "../generate/programs.ts";
 import { type Case, type Failure, messageOf } from "./case.ts";
 
-/** Programs of floats; data off the grid on which comparisons tie. */
+/** Programs of floats; data off the grid on which comparisons tie. Every third is the body of a loop. */
 export function gradientCaseOf(seed: number): Case {
   const g = generateProgram(seed, {
     dtypes: ["f32"],
@@ -18,7 +38,57 @@ export function gradientCaseOf(seed: number): Case {
   const inputs = new Map(
     [...g.inputs].map(([name, a], i): [string, ArrayInput] => [name, direction(a.shape, i + seed)]),
   );
-  return { program: g.program, inputs, sizes: g.sizes, strict: false };
+  const program = seed % 3 === 0 ? inLoop(g.program, 1 + (seed % 5)) : g.program;
+  return { program, inputs, sizes: g.sizes, strict: false };
+}
+
+/** The program's first float input carried through so many rounds, each of which adds what the program makes of it. */
+function inLoop(p: Program, rounds: number): Program {
+  const start = p.inputs.find((d) => isFloat(d.types[0]!));
+  const results = p.results.filter((r) => isFloat(r.tensor.types[r.slot]!));
+  if (!start || results.length === 0) return p;
+  const [carry, count] = [carryDef("v", start.types, freshAxes(start.axes, new Map())), size(rounds)];
+  const index = loopIndex("t", count);
+  const moved = rewriteProgram(
+    { ...p, results },
+    (d, emit) => {
+      emit(d);
+      return slotsOf(d);
+    },
+    undefined,
+    new Map([[start, [{ tensor: carry, slot: 0 }]]]),
+  );
+  const body: Step[] = [...moved.steps];
+  const stacks = moved.results.slice(0, 1).map((r) => {
+    const axes = [axis("t", count), ...freshAxes(r.tensor.axes, new Map())];
+    return { stack: carryDef("kept", [r.tensor.types[r.slot]!], axes), value: { tensor: r.tensor, slot: r.slot } };
+  });
+  let change: TensorExpr = cast(read(index, 0, []), "f32");
+  for (const r of moved.results) {
+    const axes = freshAxes(r.tensor.axes, new Map());
+    const total = mapDef([], [reduce(addMonoid("f32"), axes, [read(r.tensor, r.slot, axes.map(axisRef))])], {
+      name: "s",
+    });
+    body.push(total);
+    change = apply("add", change, apply("tanh", read(total, 0, [])));
+  }
+  const axes = freshAxes(start.axes, new Map());
+  const half = apply("mul", constant("f32", 0.5), read(carry, 0, axes.map(axisRef)));
+  const next = mapDef(axes, [apply("add", half, apply("sin", change))], { name: "w" });
+  body.push(next);
+  const init = mapDef(start.axes, [apply("sin", read(start, 0, start.axes.map(axisRef)))], { name: "u" });
+  const loop: LoopStep = {
+    kind: "loop",
+    index,
+    carries: [{ carry, init: { tensor: init, slot: 0 }, next: { tensor: next, slot: 0 } }],
+    stacks,
+    body,
+    count,
+    until: undefined,
+    max: undefined,
+  };
+  const named = stacks.map((k) => ({ name: "kept", tensor: k.stack, slot: 0 }));
+  return { ...p, steps: [init, loop], results: [{ name: "last", tensor: carry, slot: 0 }, ...named] };
 }
 
 export interface GradientOutcome {

@@ -4,7 +4,7 @@
  */
 import type { PlanSize } from "../../runtime/plan.ts";
 
-type Operation = "+" | "-" | "*" | "floor" | "ceil" | "mod" | "min" | "max";
+type Operation = "+" | "-" | "*" | "floor" | "ceil" | "mod" | "min" | "max" | "least";
 interface Node {
   readonly kind: "number" | "symbol" | Operation;
   /** Of a number or symbol. */
@@ -85,6 +85,10 @@ class Graph {
         return this.#make("mod", "", [left, right], right.natural);
       case "min":
       case "max": {
+        // min(1, a div b), as folded grids have it, asks whether a is at least b.
+        const [a, b] = right.args;
+        if (s.op === "min" && isNumber(left, 1) && right.kind === "floor" && a?.natural && b && isNumber(b))
+          return this.#make("least", "", [a, b], true);
         const flat = [left, right].flatMap((n) => (n.kind === s.op ? n.args : [n]));
         return this.#make(s.op, "", flat, s.op === "min" ? both : flat.some((n) => n.natural));
       }
@@ -119,6 +123,7 @@ const LEVELS: Readonly<Record<Node["kind"], number>> = {
   ceil: 3,
   min: 3,
   max: 3,
+  least: 3,
 };
 
 function printNode(n: Node, print: (n: Node) => string): string {
@@ -148,6 +153,8 @@ function printNode(n: Node, print: (n: Node) => string): string {
     case "floor":
     case "ceil":
       return `Math.${n.kind}(${operand(left!, 2)} / ${operand(right!, 3)})`;
+    case "least":
+      return `+(${print(left!)} >= ${print(right!)})`;
     case "min":
     case "max":
       return `Math.${n.kind}(${n.args.map(print).join(", ")})`;

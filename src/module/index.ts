@@ -36,6 +36,6 @@ export function emitModule(input: ModuleInput, options: ModuleOptions): readonly
 
 /** The kernels of all forms, for reading. */
 function wgslOf(f: FunctionForms): string {
-  const texts = f.forms.flatMap((form) => form.plan.kernels.map((k) => [k.wgsl.trimEnd(), ...k.helpers].join("\n\n")));
+  const texts = f.forms.flatMap((form) => form.plan.kernels.map((k) => k.readable));
   return `${[...new Set(texts)].join("\n\n")}\n`;
 }

@@ -43,6 +43,7 @@ function needsOf(plans: readonly ModulePlan[]): PreludeNeeds {
     folded: arrays.some((a) => a.folded),
     sizes: plans.some((p) => p.kernels.some((k) => k.uniforms.length > 0)),
     scratch: plans.some((p) => p.scratch.length > 0),
+    grids: plans.some((p) => p.steps.some((s) => s.grid)),
     facts: plans.some((p) => p.facts.length > 0),
     differences: arrays.some((a) => a.shape.some((s) => !isNatural(s))),
   };
@@ -205,7 +206,7 @@ function printForm(f: FunctionForms, form: Form, constants: Constants, needs: Pr
     ...arrays.flatMap((a) => a.shape),
     ...plan.scratch,
     ...plan.kernels.flatMap((k) => k.uniforms),
-    ...plan.steps.flatMap((s) => s.groups),
+    ...plan.steps.flatMap((s) => s.grid ?? s.groups),
   ];
   const taken = new Set(LOCALS);
   const names = new Map<string, string>();
@@ -228,9 +229,9 @@ function printForm(f: FunctionForms, form: Form, constants: Constants, needs: Pr
   at.push(`shapes: ${record(arrays.map((a) => `${key(a.name)}: ${list(a.shape)}`))},`);
   if (needs.scratch) at.push(`scratch: ${list(plan.scratch)},`);
   if (needs.sizes) at.push(`uniforms: [${plan.kernels.map((k) => list(k.uniforms)).join(", ")}],`);
-  const steps = plan.steps.map(({ kernel, buffers, groups }) => {
+  const steps = plan.steps.map(({ kernel, buffers, groups, grid }) => {
     const sized = (plan.kernels[kernel]?.uniforms.length ?? 0) > 0;
-    return `  [${kernel}, "${[...buffers, ...(sized ? [`#${kernel}`] : [])].join(" ")}", ${list(groups)}],`;
+    return `  [${kernel}, "${[...buffers, ...(sized ? [`#${kernel}`] : [])].join(" ")}", ${grid ? `$grid(${grid.map(printed.text).join(", ")})` : list(groups)}],`;
   });
   at.push(steps.length === 0 ? "steps: []," : `steps: [\n${steps.join("\n")}\n],`);
   const used = [...names].map(([s, n]) => {

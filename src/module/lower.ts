@@ -2,6 +2,8 @@
  * A plan as an emitted module holds it: buffers by name, fills and copies as kernels of their own, results that are another array copied
  * to memory of their own, temporaries as sizes of scratch buffers.
  */
+import { dispatchOf } from "../../codegen/launch.ts";
+import { planSize } from "../../codegen/plan.ts";
 import type { Span } from "../../grammar/span.ts";
 import type { Plan, PlanArray, PlanDType, PlanFact, PlanSize } from "../../runtime/plan.ts";
 import type { Compiled } from "../compile.ts";
@@ -16,8 +18,10 @@ export interface ModuleArray {
 
 export interface ModuleKernel {
   readonly name: string;
-  /** The kernel's own text; `helpers` go behind it. */
+  /** The kernel's own text without white space that only readers need; `helpers` go behind it. */
   readonly wgsl: string;
+  /** Both as they are printed, for reading. */
+  readonly readable: string;
   readonly helpers: readonly string[];
   readonly uniforms: readonly PlanSize[];
   readonly origin: readonly { readonly name: string; readonly span: Span | undefined }[];
@@ -28,6 +32,8 @@ export interface ModuleStep {
   /** Names of parameters and results, `0`, `1`, … for scratch buffers. */
   readonly buffers: readonly string[];
   readonly groups: readonly PlanSize[];
+  /** The kernel's own grid, where the host folds it into what a dispatch can hold (codegen/launch.ts); `groups` says the same at length. */
+  readonly grid: readonly PlanSize[] | undefined;
 }
 
 export interface ModulePlan {
@@ -80,23 +86,27 @@ export function lowerPlan(compiled: Compiled): ModulePlan {
     const made = compiled.kernels.find((e) => e.planned.kernel === k);
     if (!made) throw new RangeError(`${plan.name} has a kernel ${k.name} that nobody emitted`);
     const { name, origin } = made.applied.kernel;
-    return { name, wgsl: hostText(made.own), helpers: made.helpers, uniforms: k.uniforms, origin };
+    const readable = [made.own.trimEnd(), ...made.helpers].join("\n\n");
+    return { name, wgsl: hostText(made.own), readable, helpers: made.helpers.map(tight), uniforms: k.uniforms, origin };
   });
   const builtin = (name: "fill" | "copy", wgsl: string, uniforms: readonly PlanSize[]): number => {
     const key = JSON.stringify(uniforms);
-    const old = kernels.findIndex((k) => k.wgsl === wgsl && JSON.stringify(k.uniforms) === key);
-    return old >= 0 ? old : kernels.push({ name, wgsl, helpers: [], uniforms, origin: [] }) - 1;
+    const old = kernels.findIndex((k) => k.readable === wgsl && JSON.stringify(k.uniforms) === key);
+    if (old >= 0) return old;
+    return kernels.push({ name, wgsl: tight(wgsl), readable: wgsl, helpers: [], uniforms, origin: [] }) - 1;
   };
   const copy = (from: number, to: string): ModuleStep => {
     const words = wordsOf(plan, from);
-    return { kernel: builtin("copy", COPY, [words]), buffers: [nameOf(from), to], groups: builtinGroups(words) };
+    const kernel = builtin("copy", COPY, [words]);
+    return { kernel, buffers: [nameOf(from), to], groups: builtinGroups(words), grid: undefined };
   };
   const steps = plan.steps.map((s): ModuleStep => {
-    if ("kernel" in s) return { kernel: s.kernel, buffers: s.buffers.map(nameOf), groups: s.groups };
+    if ("kernel" in s)
+      return { kernel: s.kernel, buffers: s.buffers.map(nameOf), groups: s.groups, grid: gridOf(compiled, s.groups) };
     if ("copyFrom" in s) return copy(s.copyFrom, nameOf(s.copyTo));
     const words = wordsOf(plan, s.fill);
     const kernel = builtin("fill", FILL, [words, s.pattern | 0]);
-    return { kernel, buffers: [nameOf(s.fill)], groups: builtinGroups(words) };
+    return { kernel, buffers: [nameOf(s.fill)], groups: builtinGroups(words), grid: undefined };
   });
   for (const a of aliases) steps.push(copy(a.from, a.to));
   return { params, results, facts: plan.facts, scratch, kernels, steps };
@@ -105,17 +115,35 @@ export function lowerPlan(compiled: Compiled): ModulePlan {
 /**
  * A kernel's text as the host of a module takes it: layouts are derived by WebGPU ("auto"), which leaves out a buffer that the text
  * declares and does not use, so such a one gets a phantom use, and the sizes too, which the host may replace by literals; and comments
- * on sizes go, whose names say enough. Indented by one.
+ * on sizes go, whose names say enough.
  */
 function hostText(wgsl: string): string {
-  const text = wgsl
-    .replaceAll(/^( {2}\w+: i32,) \/\/.*$/gm, "$1")
-    .replaceAll(/^ +/gm, (pad) => " ".repeat(pad.length / 2));
+  const text = wgsl.replaceAll(/^( {2}\w+: i32,) \/\/.*$/gm, "$1");
   const unused = [...text.matchAll(/var<storage, \w+> (\w+):/g)].flatMap(([, name]) =>
-    name !== undefined && text.match(new RegExp(`\\b${name}\\b`, "g"))?.length === 1 ? [` _ = &${name};\n`] : [],
+    name !== undefined && text.match(new RegExp(`\\b${name}\\b`, "g"))?.length === 1 ? [`_ = &${name};\n`] : [],
   );
-  if (/^struct Sizes/m.test(text)) unused.push(" _ = &sizes;\n");
-  return unused.length === 0 ? text : text.replace(/^(fn .*\{\n)/m, (head) => head + unused.join(""));
+  if (/^struct Sizes/m.test(text)) unused.push("_ = &sizes;\n");
+  return tight(unused.length === 0 ? text : text.replace(/^(fn .*\{\n)/m, (head: string) => head + unused.join("")));
+}
+
+/** Without indentation and spaces around signs; a line ends where a block begins or ends. */
+function tight(wgsl: string): string {
+  return wgsl
+    .replaceAll(/\b(\w+?)_plus_(\d+)_div_(\d+)\b/g, (all, of: string, more: string, by: string) =>
+      Number(more) === Number(by) - 1 ? `${of}_per_${by}` : all,
+    )
+    .replaceAll(/^ +/gm, "")
+    .replaceAll(/ ([=+*/<>&|?-]+) (?![-&])/g, "$1")
+    .replaceAll(/([,:;)}]) | (?=\{)/g, "$1")
+    .replaceAll(/;\n+/g, ";")
+    .replaceAll(/\n{2,}/g, "\n");
+}
+
+/** The grid that these dispatched groups fold; undefined if they are it as it is. */
+function gridOf(compiled: Compiled, groups: readonly PlanSize[]): readonly PlanSize[] | undefined {
+  const made = compiled.kernels.find((k) => k.planned.groups === groups);
+  const dispatch = made && dispatchOf(made.applied.kernel);
+  return dispatch && dispatch.kind !== "direct" ? dispatch.extents.map(planSize) : undefined;
 }
 
 /** Scratch buffers: one for each slot, as large as its largest user. */

@@ -12,6 +12,8 @@ export interface PreludeNeeds {
   readonly sizes: boolean;
   /** Some function has scratch buffers. */
   readonly scratch: boolean;
+  /** Some kernel's grid may be larger than a dispatch. */
+  readonly grids: boolean;
   /** Some function has conditions on its extents. */
   readonly facts: boolean;
   /** Some extent of a shape could come out negative, or divided by zero. */
@@ -45,6 +47,7 @@ const $arrays = { ${dtypes.map((d) => `${d}: ${ARRAYS[d]}`).join(", ")} };
   return `\
 ${part(several, arrays)}\
 ${part(half, HALVES)}\
+${part(needs.grids, GRID)}\
 /** Every error of this module: an Error called "EinError" with its kind. */
 const $fail = (kind, message, parameter) => {
   throw Object.assign(new Error(message), { name: "EinError", kind, parameter });
@@ -64,7 +67,7 @@ const $guard = async (device, name, commands) => {
 const $create = async (device, fixed, plan) => {
   const { name, extents, params, results } = plan;
   const types = { ...params, ...results };
-${part(several, '  const dtype = (n) => types[n].split("[")[0];\n')}\
+${part(several || bool, '  const dtype = (n) => types[n].split("[")[0];\n')}\
   const product = (shape) => shape.reduce((a, b) => a * b, 1);
   const bytes = (p, n) => ${bytesText(half, several)};
   const padded = (size) => 16 * Math.ceil((size || 1) / 16);
@@ -84,13 +87,13 @@ ${part(
       const known = {};
       let code = parts.join("\\n");
       let i = 0;
-      for (const [, field] of code.matchAll(/^ (\\w+): i32,/gm)) known[field] = uniforms[k][i++];
+      for (const [, field] of code.matchAll(/^(\\w+):i32,/gm)) known[field] = uniforms[k][i++];
       code = code.replace(/\\bsizes\\.(\\w+)/g, (use, field) => (known[field] > 0 ? known[field] + "i" : use));
 `,
   `      const code = parts.join("\\n");\n`,
 )}\
       const module = device.createShaderModule({ code });
-      return device.createComputePipelineAsync({ label: name, layout: "auto", compute: { module } });
+      return device.createComputePipelineAsync({ layout: "auto", compute: { module } });
     };
     return Promise.all(plan.kernels.map(compile));
   });
@@ -173,7 +176,7 @@ ${part(
           return device.createBindGroup({ layout: kernels[k].getBindGroupLayout(0), entries });
         });
       }
-      const pass = target.beginComputePass?.({ label: name }) ?? target;
+      const pass = target.beginComputePass?.() ?? target;
       p.steps.forEach(([k, , groups], i) => {
         pass.setPipeline(kernels[k]);
         pass.setBindGroup(0, p.groups[i]);
@@ -262,6 +265,13 @@ ${part(needs.scratch, "      for (const b of scratch) b?.destroy();\n")}\
 };
 `;
 }
+
+const GRID = `\
+/** Workgroups of a grid, in rows of 65,535 where a dispatch cannot hold it as it is. */
+const $grid = (x, y, z) =>
+  Math.max(x, y, z) > 65535 ? [Math.min(x * y * z, 65535), Math.ceil((x * y * z) / 65535), 1] : [x, y, z];
+
+`;
 
 const HALVES = `\
 /** The bits of halves, an even number of them. */

@@ -6,7 +6,10 @@
 export type { Diagnostic, Fix, Label, Severity } from "../grammar/diagnostic.ts";
 export type { AdapterInfo, HostArray, Plan } from "../runtime/plan.ts";
 export { type CompileSourceOptions, compile } from "./api/compile.ts";
+export { ein } from "./api/ein.ts";
+export type { EinValue } from "./api/ein-source.ts";
 export { einsumOn, einsumProgram, interpretEinsum } from "./api/einsum.ts";
+export type { EinsumResult, EinsumShape } from "./api/einsum-types.ts";
 export { CompileError } from "./api/error.ts";
 export { type ConstValue, type FunctionOptions, type LowerOptions, Program, shapesOf } from "./api/program.ts";
 export type { FunctionSignature } from "./elaborate/signature.ts";

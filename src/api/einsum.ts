@@ -1,6 +1,7 @@
 /** `einsum` in one call, on the interpreter or a device. */
 import type { HostArray } from "../../runtime/plan.ts";
 import { compile } from "./compile.ts";
+import type { CheckedEquation, CheckedOperands, EinsumResult } from "./einsum-types.ts";
 import type { Program } from "./program.ts";
 
 const programs = new Map<string, Program>();
@@ -37,21 +38,27 @@ export interface EinsumDevice {
   }>;
 }
 
-/** Einsum in float64 on the interpreter: `interpretEinsum("ij,jk->ik", a, b)`. Throws CompileError. */
-export function interpretEinsum(equation: string, ...operands: readonly HostArray[]): HostArray {
+/**
+ * Einsum in float64 on the interpreter: `interpretEinsum("ij,jk->ik", a, b)`. The number of operands, and their ranks where their shapes are
+ * tuples, are checked by their types. Throws CompileError.
+ */
+export function interpretEinsum<const E extends string, const O extends readonly HostArray[]>(
+  equation: E & CheckedEquation<E>,
+  ...operands: O & CheckedOperands<E, O>
+): EinsumResult<E> {
   const program = einsumProgram(
     equation,
     operands.map((a) => ({ dtype: a.dtype, rank: a.shape.length })),
   );
-  return only(program.interpret("einsum_", named(operands)));
+  return ofEquation<E>(only(program.interpret("einsum_", named(operands))));
 }
 
 /** The same on a device. Rejects with CompileError or DeviceError. */
-export async function einsumOn(
+export async function einsumOn<const E extends string, const O extends readonly HostArray[]>(
   device: EinsumDevice,
-  equation: string,
-  operands: readonly HostArray[],
-): Promise<HostArray> {
+  equation: E & CheckedEquation<E>,
+  operands: O & CheckedOperands<E, O>,
+): Promise<EinsumResult<E>> {
   const program = einsumProgram(
     equation,
     operands.map((a) => ({ dtype: a.dtype, rank: a.shape.length })),
@@ -61,7 +68,7 @@ export async function einsumOn(
     shapes: Object.fromEntries(Object.entries(inputs).map(([k, a]) => [k, a.shape])),
   });
   try {
-    return only(await kernel.run(inputs));
+    return ofEquation<E>(only(await kernel.run(inputs)));
   } finally {
     kernel.dispose();
   }
@@ -75,4 +82,9 @@ function only(results: Readonly<Record<string, HostArray>>): HostArray {
   const first = Object.values(results)[0];
   if (!first) throw new RangeError("a program without results");
   return first;
+}
+
+/** What the compiler made of the equation has the rank that the equation's type says. */
+function ofEquation<E extends string>(result: HostArray): EinsumResult<E> {
+  return result as EinsumResult<E>;
 }

@@ -3,6 +3,7 @@ import type { Device } from "../../runtime/device.ts";
 import { openDevice } from "../../runtime/node.ts";
 import type { HostArray } from "../../runtime/plan.ts";
 import { einsumOn } from "../api/einsum.ts";
+import type { CheckedEquation, CheckedOperands, EinsumResult } from "../api/einsum-types.ts";
 
 let device: Promise<Device> | undefined;
 let pending = 0;
@@ -12,14 +13,18 @@ const IDLE_MS = 1000;
 
 /**
  * NumPy's einsum on the best adapter there is: `await einsum("ij,jk->ik", a, b)`. Rejects with CompileError for what the string or the
- * operands' shapes do not allow, with DeviceError if there is no device.
+ * operands' shapes do not allow, with DeviceError if there is no device. The number of operands, and their ranks where their shapes are
+ * tuples, are checked by their types already.
  */
-export async function einsum(equation: string, ...operands: readonly HostArray[]): Promise<HostArray> {
+export async function einsum<const E extends string, const O extends readonly HostArray[]>(
+  equation: E & CheckedEquation<E>,
+  ...operands: O & CheckedOperands<E, O>
+): Promise<EinsumResult<E>> {
   pending++;
   clearTimeout(closing);
   device ??= openDevice();
   try {
-    return await einsumOn(await device, equation, operands);
+    return await einsumOn<E, O>(await device, equation, operands);
   } catch (error) {
     // A device that could not be opened or was lost is not kept.
     if (error instanceof Error && error.name === "DeviceError") await close();

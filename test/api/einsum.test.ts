@@ -5,7 +5,8 @@ const matrix = { dtype: "f32", shape: [2, 3], data: Float32Array.of(1, 2, 3, 4, 
 
 test("einsum on a device in one call", async () => {
   const product = await einsum("ij,kj->ik", matrix, matrix);
-  expect(product.shape).toEqual([2, 2]);
+  const shape: readonly [number, number] = product.shape;
+  expect(shape).toEqual([2, 2]);
   expect([...product.data]).toEqual([14, 32, 32, 77]);
 });
 

@@ -2,7 +2,7 @@
  * `npm run bench -- [options]`: our programs and the peers' on one adapter in one process, in interleaved rounds. Results are compared
  * before anything is timed. Exits 1 if a result of ours is wrong.
  */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { ADAPTERS, type AdapterName, openArena } from "./adapter.ts";
@@ -27,6 +27,7 @@ const HELP = `usage: npm run bench -- [options]
   --json FILE      everything that was measured
   --html FILE      a report with charts, self-contained
   --write          put the table into bench/README.md
+  --render FILES   no run: the tables and the report (--html) of earlier runs' JSON files, comma-separated
   --compiler       the compiler's own speed instead
   --list           names of the workloads`;
 
@@ -50,6 +51,7 @@ async function main(): Promise<number> {
       json: { type: "string" },
       html: { type: "string" },
       write: { type: "boolean", default: false },
+      render: { type: "string" },
       compiler: { type: "boolean", default: false },
       list: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -64,6 +66,13 @@ async function main(): Promise<number> {
   }
   if (values.compiler) {
     (await import("./compiler.ts")).benchCompiler((text) => process.stdout.write(text));
+    return 0;
+  }
+  if (values.render) {
+    const runs = values.render.split(",").map((file) => JSON.parse(readFileSync(file, "utf8")) as BenchResult);
+    if (values.html) writeFileSync(values.html, htmlReport(runs));
+    if (values.write) for (const run of runs) updateReadme(run);
+    process.stdout.write(runs.map(markdownSection).join("\n"));
     return 0;
   }
   const words = values.only?.split(",");

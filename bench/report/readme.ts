@@ -12,7 +12,9 @@ Fusum beside [jax-js](https://github.com/ekzhang/jax-js) and TensorFlow.js's Web
 same limits, interleaved rounds. Each row's results are compared first: ours with the interpreter, within the bound that is derived from
 the program; the peers' with ours. × says how many times as long the other takes, the median over the rounds (and the quartiles).
 Everybody's waiting leaves the processor to a software adapter. The share of the roofline is the time that the row's arithmetic or
-its traffic would take at the ceilings, over ours; a row that stays in caches can exceed it.
+its traffic would take at the ceilings, over ours; a row that stays in caches can exceed it. "Times of the processor" (\`--clock cpu\`)
+stands where the machine had other work: what the kernels cost all threads of the process, which the clock on the wall does not tell
+there. The rows are those of the last run of the adapter with \`--write\`, which need not be all of them.
 
 \`npm run bench -- --adapter software --write\` writes the section of its adapter below; \`npm run bench -- --help\` lists the options.
 `;

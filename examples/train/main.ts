@@ -31,7 +31,7 @@ interface Recipe {
 }
 const RECIPES: Readonly<Record<"mlp" | "conv", Recipe>> = {
   mlp: { steps: 900, rate: 0.1, batch: 50, goal: 0.95 },
-  conv: { steps: 600, rate: 0.003, batch: 50, goal: 0.97 },
+  conv: { steps: 800, rate: 0.003, batch: 50, goal: 0.97 },
 };
 const TRAINING = 7500;
 const HELD_OUT = 1000;

@@ -15,10 +15,16 @@ import { readTar } from "../../runtime/tar.ts";
 const root = resolve(import.meta.dirname, "../..");
 const require = createRequire(import.meta.url);
 
-export interface Browser {
-  /** Evaluates the body of an async function in a page of this repository; gives its JSON result. */
+export interface Page {
+  /** Evaluates the body of an async function; gives its JSON result. */
   run(body: string): Promise<unknown>;
   close(): Promise<void>;
+}
+
+/** `run` is in a page of this repository. */
+export interface Browser extends Page {
+  /** Another page, loaded. */
+  open(url: string): Promise<Page>;
 }
 
 /** Starts everything in a temporary folder, which `close` removes. */
@@ -42,8 +48,9 @@ export async function launchBrowser(): Promise<Browser> {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   };
   try {
-    const session = await openPage(await debuggerUrl(chromium), `${origin}/`);
-    return { run: (body) => session.evaluate(`(async () => { ${body} })()`), close };
+    const session = await connect(await debuggerUrl(chromium));
+    const { run } = await openPage(session, `${origin}/`);
+    return { run, open: (url) => openPage(session, url), close };
   } catch (error) {
     await close();
     throw error;
@@ -141,8 +148,10 @@ interface Evaluated {
   readonly exceptionDetails?: { readonly exception?: { readonly description?: string }; readonly text: string };
 }
 
-/** A page over the DevTools protocol, loaded. */
-async function openPage(url: string, page: string): Promise<{ evaluate(expression: string): Promise<unknown> }> {
+type Send = (method: string, params: object, sessionId?: unknown) => Promise<Readonly<Record<string, unknown>>>;
+
+/** Calls of the DevTools protocol. */
+async function connect(url: string): Promise<Send> {
   const socket = new WebSocket(url);
   await new Promise((done, fail) => {
     socket.addEventListener("open", done);
@@ -154,11 +163,7 @@ async function openPage(url: string, page: string): Promise<{ evaluate(expressio
     if (reply.id !== undefined) waiting.get(reply.id)?.(reply);
   });
   let last = 0;
-  const send = async (
-    method: string,
-    params: object,
-    sessionId?: unknown,
-  ): Promise<Readonly<Record<string, unknown>>> => {
+  return async (method, params, sessionId) => {
     const id = ++last;
     const reply = await new Promise<Reply>((done) => {
       waiting.set(id, done);
@@ -168,7 +173,10 @@ async function openPage(url: string, page: string): Promise<{ evaluate(expressio
     if (reply.error) throw new Error(`${method}: ${reply.error.message}`);
     return reply.result ?? {};
   };
-  const { targetId } = await send("Target.createTarget", { url: page });
+}
+
+async function openPage(send: Send, url: string): Promise<Page> {
+  const { targetId } = await send("Target.createTarget", { url });
   const { sessionId } = await send("Target.attachToTarget", { targetId, flatten: true });
   const evaluate = async (expression: string): Promise<unknown> => {
     const { result, exceptionDetails } = (await send(
@@ -180,8 +188,12 @@ async function openPage(url: string, page: string): Promise<{ evaluate(expressio
     return result?.value;
   };
   // The target exists before its page does.
-  while ((await evaluate("document.readyState === 'complete' && document.title")) !== "Fusum") {
-    await new Promise((done) => setTimeout(done, 50));
-  }
-  return { evaluate };
+  const loaded = `document.readyState === "complete" && location.href === ${JSON.stringify(url)}`;
+  while ((await evaluate(loaded)) !== true) await new Promise((done) => setTimeout(done, 50));
+  return {
+    run: (body) => evaluate(`(async () => { ${body} })()`),
+    close: async () => {
+      await send("Target.closeTarget", { targetId });
+    },
+  };
 }

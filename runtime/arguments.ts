@@ -1,7 +1,7 @@
 /** Checks of what callers hand to a kernel by name. All throw DeviceError "shape" that names the argument. */
 import type { Binding } from "./commands.ts";
 import { DeviceError } from "./errors.ts";
-import type { PlanArray } from "./plan.ts";
+import type { Plan, PlanArray } from "./plan.ts";
 import { BUFFER_USAGE } from "./webgpu.ts";
 
 export type BufferRange = GPUBuffer | { readonly buffer: GPUBuffer; readonly offset?: number; readonly size?: number };
@@ -59,4 +59,16 @@ export function callersRange(
     fail("was made without GPUBufferUsage.STORAGE", buffer.usage, BUFFER_USAGE.STORAGE);
   }
   return { buffer, offset, size: Math.min(need.bound, available - (available % 4)) };
+}
+
+/** How `encode` calls the buffers of the parameters, then of the results: both are given in one call, so no name stands for two. */
+export function bufferNames(plan: Plan): readonly string[] {
+  const taken = new Set(plan.params.map((p) => p.name));
+  const results = plan.results.map(({ name }) => {
+    let free = name;
+    while (taken.has(free)) free = `out_${free}`;
+    taken.add(free);
+    return free;
+  });
+  return [...plan.params.map((p) => p.name), ...results];
 }

@@ -1,5 +1,5 @@
 /** A plan on a device, ready to run. */
-import { type BufferRange, callersRange, checkNames } from "./arguments.ts";
+import { type BufferRange, bufferNames, callersRange, checkNames } from "./arguments.ts";
 import { COPY_KERNEL, FILL_KERNEL } from "./builtin.ts";
 import { type Binding, type Command, encodeCommands, type Pipelines } from "./commands.ts";
 import type { Context } from "./context.ts";
@@ -177,8 +177,8 @@ export class LoadedKernel {
   }
 
   /**
-   * Encodes the program on the caller's buffers, one for each parameter and each result by name, and allocates nothing but
-   * temporaries (once for given sizes). With a command encoder it makes one compute pass of its own. `sizes` gives the
+   * Encodes the program on the caller's buffers, one for each parameter and each result by name (a result that has a parameter's
+   * name, as gradients do, is `out_NAME`), and allocates nothing but temporaries (once for given sizes). With a command encoder it makes one compute pass of its own. `sizes` gives the
    * plan's size symbols and may be left out where there are none. Throws DeviceError "shape", "limits" or "lost"; errors of
    * the commands go to the encoder's owner.
    */
@@ -207,12 +207,8 @@ export class LoadedKernel {
     const prepared = this.#prepared.get(sizesFromNames(plan, sizes));
     const { recipe } = prepared;
     const arrays = [...plan.params, ...plan.results];
-    checkNames(
-      plan.name,
-      buffers,
-      arrays.map((a) => a.name),
-      "buffer",
-    );
+    const names = bufferNames(plan);
+    checkNames(plan.name, buffers, names, "buffer");
     const bindings: (Binding | undefined)[] = [...this.#constants];
     const temporaries = prepared.temporaries(plan.name);
     recipe.buffers.forEach(({ slot, bound }, i) => {
@@ -221,7 +217,7 @@ export class LoadedKernel {
     const aliases = new Map(recipe.aliases.map((a) => [a.result, a.copy.to]));
     arrays.forEach((array, i) => {
       const at = aliases.get(i - plan.params.length) ?? array.buffer;
-      bindings[at] = this.#range(array, buffers[array.name]!, recipe.buffers[at]!);
+      bindings[at] = this.#range(array, buffers[names[i]!]!, recipe.buffers[at]!);
     });
     return prepared.commands(bindings);
   }

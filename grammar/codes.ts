@@ -75,6 +75,10 @@ export const CODES = {
     title: "entry of a schedule cache",
     help: "Entries that are not whole, or hold values that no schedule has, are left out.",
   },
+  EIN3003: {
+    title: "the adapter lacks a feature",
+    help: "Programs that use f16 run where the adapter has `shader-f16`; docs/devices.md says what an adapter is asked for.",
+  },
   EIN2101: {
     title: "malformed configuration",
     help: "`fusum.config.json` is JSON; comments and trailing commas may stand in it.",

@@ -23,6 +23,8 @@ export type DiagnosticExample =
     }
   /** A project: its configuration, and the files beside it. */
   | { readonly kind: "project"; readonly config: string; readonly files: Readonly<Record<string, string>> }
+  /** A function that is planned for an adapter with these features. */
+  | { readonly kind: "adapter"; readonly source: string; readonly fn: string; readonly features: readonly string[] }
   /** A cache of schedules. */
   | { readonly kind: "schedules"; readonly file: string; readonly contents: string; readonly what: string };
 
@@ -135,6 +137,12 @@ export const DIAGNOSTIC_EXAMPLES: Readonly<Record<DiagnosticCode, DiagnosticExam
     file: "schedules.json",
     contents: '{ "format": "fusum schedules 1", "entries": [{ "region": "4f", "schedule": { "kind": "fast" } }] }',
     what: '`--schedules schedules.json` with an entry whose schedule is `{ "kind": "fast" }`.',
+  },
+  EIN3003: {
+    kind: "adapter",
+    source: "export fn f(x: f16[N]) { x * 2 }",
+    fn: "f",
+    features: ["subgroups"],
   },
   EIN2008: {
     kind: "file",

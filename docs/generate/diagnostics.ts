@@ -44,6 +44,8 @@ async function section(code: DiagnosticCode): Promise<string> {
 function exampleText(e: DiagnosticExample): string[] {
   if (e.kind === "file") return [`${e.what}\n`];
   if (e.kind === "bytes" || e.kind === "schedules") return [`${e.what}\n`];
+  if (e.kind === "adapter")
+    return [`On an adapter whose features are ${e.features.join(", ")}:\n`, `\`\`\`ein\n${e.source}\n\`\`\`\n`];
   const others = Object.entries(e.files ?? {});
   if (e.kind === "project")
     return [

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import type { AdapterInfo } from "../../runtime/plan.ts";
 import { CompileError } from "../../src/api/error.ts";
 import { decodeSource } from "../../src/cli/context.ts";
 import { compile } from "../../src/index.ts";
@@ -11,6 +12,7 @@ import { buildProject, openBuild } from "../../src/project/build.ts";
 import { readConfig } from "../../src/project/config.ts";
 import { CONFIG_NAME } from "../../src/project/find.ts";
 import { projectOf } from "../../src/project/project.ts";
+import { DEFAULT_TARGET } from "../../src/schedule/applied.ts";
 import { readCache } from "../../src/tune/cache.ts";
 import type { DiagnosticExample } from "./diagnostic-examples.ts";
 
@@ -69,6 +71,11 @@ function run(e: Exclude<DiagnosticExample, { kind: "project" }>, folder: string)
         },
       });
       return;
+    case "adapter": {
+      const adapter: AdapterInfo = { ...DEFAULT_TARGET, name: "this adapter", kind: "gpu", features: e.features };
+      compile(e.source, { fileName: "example.ein" }).plan(e.fn, { adapter });
+      return;
+    }
     case "bytes":
       compile(decodeSource(e.bytes, "example.ein"), { fileName: "example.ein" });
       return;

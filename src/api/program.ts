@@ -17,6 +17,7 @@ import type { TuneDevice } from "../tune/device.ts";
 import type { LoadTuneOptions } from "../tune/load.ts";
 import type { Tuned, TuneOptions } from "../tune/tune.ts";
 import { CompileError } from "./error.ts";
+import { featureProblem } from "./features.ts";
 import { interpretArrays } from "./interpret.ts";
 
 export type ConstValue = number | boolean | string | readonly number[];
@@ -141,9 +142,12 @@ export class Program {
     return `${span.file}:${lines.at(span.start).line}`;
   }
 
-  /** What a device needs to run a function; called by `device.load`. */
+  /** What a device needs to run a function; called by `device.load`. EIN3003 if the adapter lacks a feature, such as f16. */
   plan(name: string, o: LowerOptions & { readonly provided?: readonly string[] } = {}): Plan {
-    return this.compiled(name, o).plan;
+    const made = this.compiled(name, o);
+    const problem = featureProblem(name, made, o.adapter);
+    if (problem) throw new CompileError([problem], this.sources);
+    return made.plan;
   }
 
   /**
@@ -155,9 +159,11 @@ export class Program {
     name: string,
     o: Omit<LowerOptions, "adapter"> & { readonly provided?: readonly string[] } & TuneOptions = {},
   ): Promise<Tuned> {
-    const { fused } = this.compiled(name, { ...o, adapter: device.info });
+    const made = this.compiled(name, { ...o, adapter: device.info });
+    const problem = featureProblem(name, made, device.info);
+    if (problem) throw new CompileError([problem], this.sources);
     const { tuneFused } = await import("../tune/tune.ts");
-    return tuneFused(device, fused, o);
+    return tuneFused(device, made.fused, o);
   }
 
   /** The plan of a tuned function, for `device.load` with `tune`. What was tuned on the device already is not tuned again. */

@@ -11,6 +11,7 @@ import { ELEMENTWISE } from "./builtins/elementwise.ts";
 import type { Context, Want } from "./context.ts";
 import { describe, fail, failBoth } from "./convert.ts";
 import { ruleOf, withRule } from "./custom.ts";
+import { givenHalf, narrowed, widened } from "./float.ts";
 import { declare, lookup, makeScope, type Scope } from "./scope.ts";
 import { bindShape, conform, conformConst, dtypeOf, toDeclared, wantOf } from "./types.ts";
 import type { Builtin, BuiltinParameter, CallArgument, FunctionValue, Value } from "./value.ts";
@@ -132,13 +133,14 @@ export function instantiate(
   for (const p of item.params) {
     if (isConst(p) || p.type?.kind !== "tensorType") continue;
     const a = given.get(p.name.text);
-    if (a) bindTensor(cx, p, p.type, a.value, a.span, scope, checks);
-    else if (p.default) bindTensor(cx, p, p.type, cx.evaluate(p.default, scope), p.default.span, scope, checks);
+    if (a) bindTensor(cx, item, p, p.type, a.value, a.span, scope, checks);
+    else if (p.default) bindTensor(cx, item, p, p.type, cx.evaluate(p.default, scope), p.default.span, scope, checks);
   }
   for (const check of checks) check();
   const want = item.result && wantOfResult(cx, item.result, scope);
   const value = cx.block(item.body, scope, want);
-  return item.result ? conformResult(cx, item.result, value, scope, resultSpan(item)) : value;
+  const made = item.result ? conformResult(cx, item.result, value, scope, resultSpan(item)) : value;
+  return givenHalf(item, given) ? narrowed(cx, item.result, made, resultSpan(item)) : made;
 }
 
 /** Binds `const` parameters: the others' shapes may depend on them. Defaults are evaluated when they are used. */
@@ -148,8 +150,11 @@ export function bindConstants(cx: Context, item: FnItem, given: ReadonlyMap<stri
     const typed = (v: Value, span: Span): Value =>
       p.type ? conformConst(p.type, v, { span, what: `\`${p.name.text}\`` }) : v;
     const a = given.get(p.name.text);
-    if (a) declare(scope, p.name.text, { kind: "value", span: a.span, value: typed(a.value, a.span) });
-    else if (p.default) {
+    if (a) {
+      const value = typed(widened(cx, item, p, a.value, a.span), a.span);
+      declare(scope, p.name.text, { kind: "value", span: a.span, value });
+    }
+    if (!a && p.default) {
       const e: Expr = p.default;
       let made: Value | undefined;
       declare(scope, p.name.text, {
@@ -163,6 +168,7 @@ export function bindConstants(cx: Context, item: FnItem, given: ReadonlyMap<stri
 
 function bindTensor(
   cx: Context,
+  item: FnItem,
   p: Param,
   type: TensorType,
   value: Value,
@@ -171,7 +177,7 @@ function bindTensor(
   checks: (() => void)[],
 ): void {
   const source = { span, what: `\`${p.name.text}\`` };
-  const t = toDeclared(value, dtypeOf(type.dtype), type, source);
+  const t = toDeclared(widened(cx, item, p, value, span), dtypeOf(type.dtype), type, source);
   bindShape(cx, type, t.shape, scope, source, checks);
   const settled = cx.builder.relabel(cx.builder.settle(t, p.name.text), span, p.name.text);
   declare(scope, p.name.text, { kind: "value", span, value: settled });

@@ -1,7 +1,8 @@
 /** What a user must know to call a function: names, types as written, constants, and which extents must agree. */
-import type { Expr, FnItem, ResultType, TypeExpr } from "../../grammar/ast.ts";
+import type { Expr, FnItem, ResultType, TensorType, TypeExpr } from "../../grammar/ast.ts";
 import type { Span } from "../../grammar/span.ts";
 import type { LoadedModule } from "../modules.ts";
+import { isFloatType } from "./float.ts";
 import { isConst } from "./function.ts";
 
 export interface SignatureParameter {
@@ -52,13 +53,18 @@ function dimsOf(m: LoadedModule, type: TypeExpr): readonly string[] {
   return (type.dims ?? []).map((d) => (d.kind === "ellipsis" ? "..." : textOf(m, d.span)));
 }
 
+/** The caller from outside gives, and gets, f32 for `float`. */
+function elementOf(type: TensorType): string {
+  return isFloatType(type) ? "f32" : type.dtype.text;
+}
+
 export function parametersOf(m: LoadedModule, item: FnItem): readonly SignatureParameter[] {
   return item.params.map((p) => {
     const constant = isConst(p);
     const type = p.type;
     return {
       name: p.name.text,
-      dtype: !constant && type?.kind === "tensorType" ? type.dtype.text : undefined,
+      dtype: !constant && type?.kind === "tensorType" ? elementOf(type) : undefined,
       shape: type && !constant ? dimsOf(m, type) : [],
       isConst: constant,
       constType: !constant ? undefined : type?.kind === "constType" ? type.name.text : type?.dtype.text,
@@ -71,7 +77,7 @@ export function parametersOf(m: LoadedModule, item: FnItem): readonly SignatureP
 export function declaredResults(m: LoadedModule, type: ResultType | undefined): readonly SignatureResult[] | undefined {
   const one = (name: string, t: TypeExpr): SignatureResult => ({
     name,
-    dtype: t.kind === "tensorType" ? t.dtype.text : t.name.text,
+    dtype: t.kind === "tensorType" ? elementOf(t) : t.name.text,
     shape: dimsOf(m, t),
   });
   if (!type) return undefined;

@@ -6,11 +6,14 @@ import { DTYPES, type DType } from "../../ir/dtype.ts";
 import type { Extent } from "../../ir/extent.ts";
 import type { Context, Want } from "./context.ts";
 import { describe, fail, failBoth, toTensor } from "./convert.ts";
+import { FLOAT } from "./float.ts";
 import { castFix, extentAt } from "./operators.ts";
 import { declare, functionScope, lookup, type Scope } from "./scope.ts";
 import type { TensorValue, Value } from "./value.ts";
 
+/** In a body `float` is f32: arguments of f16 are widened where they are bound, and the call's results rounded. */
 export function dtypeOf(name: { readonly text: string; readonly span: Span }): DType {
+  if (name.text === FLOAT) return "f32";
   const found = DTYPES.find((d) => d === name.text);
   if (found) return found;
   const near = suggest(name.text, DTYPES) ?? SYNONYMS.get(name.text);
@@ -18,14 +21,13 @@ export function dtypeOf(name: { readonly text: string; readonly span: Span }): D
     "EIN1101",
     `there is no element type \`${name.text}\``,
     name.span,
-    near ? `did you mean \`${near}\`?` : "one of f32, f16, i32, u32, bool",
+    near ? `did you mean \`${near}\`?` : "one of f32, f16, float, i32, u32, bool",
     {
       ...(near ? { fix: { message: `write \`${near}\``, edits: [{ span: name.span, text: near }] } } : {}),
     },
   );
 }
 const SYNONYMS: ReadonlyMap<string, DType> = new Map([
-  ["float", "f32"],
   ["float32", "f32"],
   ["float16", "f16"],
   ["half", "f16"],

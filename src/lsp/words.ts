@@ -29,7 +29,7 @@ export const TYPE_DOCS: ReadonlyMap<string, string> = new Map([
   ["u32", "32-bit integer without a sign"],
   ["bool", "true or false"],
   ["int", "constant: an integer"],
-  ["float", "constant: a number"],
+  ["float", "f32 or f16, as the argument is; constant: a number"],
   ["string", "constant: a text"],
   ["ints", "constant: an integer or a list of them"],
   ["fn", "constant: a function"],

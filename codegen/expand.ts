@@ -174,7 +174,7 @@ class Expander {
         return s.load(e.buffer, this.value(e.index), this.versions.get(e.buffer) ?? 0);
       }
       case "subgroup":
-        return s.subgroup(e.op, e.value && this.value(e.value), e.lane, e.dtype, e.lanes);
+        return s.subgroup(e.op, e.value && this.value(e.value), e.lane, e.from && this.value(e.from), e.dtype, e.lanes);
       case "splat":
         return s.splat(this.value(e.value), e.lanes);
       case "vector":

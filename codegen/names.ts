@@ -22,7 +22,7 @@ countLeadingZeros countOneBits countTrailingZeros cross degrees determinant dist
 firstTrailingBit floor fma fract frexp insertBits inverseSqrt ldexp length log log2 max min mix modf normalize pow quantizeToF16 radians
 reflect refract reverseBits round saturate sign sin sinh smoothstep sqrt step tan tanh transpose trunc workgroupBarrier storageBarrier
 atomicLoad atomicStore atomicAdd atomicSub atomicMax atomicMin atomicAnd atomicOr atomicXor atomicExchange subgroupAdd subgroupMul
-subgroupMin subgroupMax subgroupAnd subgroupOr subgroupAll subgroupAny subgroupBroadcast subgroupShuffleXor main Sizes`.split(
+subgroupMin subgroupMax subgroupAnd subgroupOr subgroupAll subgroupAny subgroupBroadcast subgroupShuffle subgroupShuffleXor main Sizes`.split(
     /\s+/,
   );
 

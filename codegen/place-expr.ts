@@ -26,6 +26,12 @@ export interface PlaceContext {
   readonly subgroups: () => void;
 }
 
+const SHUFFLES = {
+  broadcast: "subgroupBroadcast",
+  shuffle: "subgroupShuffle",
+  shuffleXor: "subgroupShuffleXor",
+} as const;
+
 const LANES = ["x", "y", "z", "w"] as const;
 
 export class ExprPlacer {
@@ -207,9 +213,10 @@ export class ExprPlacer {
     const { dtype, lanes } = v;
     switch (v.op) {
       case "broadcast":
+      case "shuffle":
       case "shuffleXor": {
-        const name = v.op === "broadcast" ? "subgroupBroadcast" : "subgroupShuffleXor";
-        const lane = atom(`${v.lane ?? 0}u`);
+        const name = SHUFFLES[v.op];
+        const lane = v.from ? convert("u32", 1, this.expr(v.from, scope)) : atom(`${v.lane ?? 0}u`);
         if (dtype !== "bool") return call(name, x, lane);
         return binary("!=", call(name, convert("u32", lanes, x), lane), this.filled("u32", lanes, "0u"));
       }

@@ -36,6 +36,7 @@ export type Value = Base &
         readonly op: KSubgroup["op"];
         readonly value: Value | undefined;
         readonly lane: number | undefined;
+        readonly from: Value | undefined;
       }
     | { readonly kind: "splat"; readonly value: Value }
     | { readonly kind: "vector"; readonly args: readonly Value[] }
@@ -158,15 +159,22 @@ export class ValueStore {
       false,
     );
   }
-  subgroup(op: KSubgroup["op"], value: Value | undefined, lane: number | undefined, dtype: DType, lanes: Lanes): Value {
-    const key = `s${op} ${value?.id} ${lane}`;
+  subgroup(
+    op: KSubgroup["op"],
+    value: Value | undefined,
+    lane: number | undefined,
+    from: Value | undefined,
+    dtype: DType,
+    lanes: Lanes,
+  ): Value {
+    const key = `s${op} ${value?.id} ${lane} ${from?.id}`;
     // Whether two subgroup operations meet the same invocations is a matter of control flow: never merged.
     const unique = op === "id" || op === "size" ? "" : ` ${this.next}`;
     const range: Interval = op === "id" ? [0, 127] : op === "size" ? [1, 128] : UNKNOWN;
     return this.make(
       key + unique,
-      { kind: "subgroup", dtype, lanes, op, value, lane },
-      value ? [value] : [],
+      { kind: "subgroup", dtype, lanes, op, value, lane, from },
+      value ? (from ? [value, from] : [value]) : [],
       true,
       range,
     );
@@ -238,7 +246,7 @@ export function valueChildren(v: Value): readonly Value[] {
     case "vector":
       return v.args;
     case "subgroup":
-      return v.value ? [v.value] : [];
+      return v.value ? (v.from ? [v.value, v.from] : [v.value]) : [];
     case "splat":
     case "extract":
       return [v.value];

@@ -97,8 +97,15 @@ export class ExprCompiler {
       if (!meets && (leaf || (uses.get(e) ?? 0) < 2)) continue;
       const at = this.allocate(e.lanes);
       if (meets && e.value) {
-        const operand = this.allocate(e.lanes);
-        out.push({ run: this.into(e.value, operand), meet: { kind: "subgroup", node: e, operand, result: at } });
+        // The lane that `shuffle` names lies behind the value.
+        const operand = this.allocate(e.lanes + 1);
+        const run = this.into(e.value, operand);
+        const lane = e.from && this.into(e.from, operand + e.lanes);
+        const both: Action = (v) => {
+          run(v);
+          lane?.(v);
+        };
+        out.push({ run: lane ? both : run, meet: { kind: "subgroup", node: e, operand, result: at } });
       } else out.push({ run: this.into(e, at), meet: undefined });
       this.ready.set(e, at);
     }

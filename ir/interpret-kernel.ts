@@ -245,11 +245,16 @@ class Dispatch {
     for (let l = 0; l < node.lanes; l++) {
       const from = operand + l;
       const to = result + l;
-      if (node.op === "broadcast" || node.op === "shuffleXor") {
+      if (node.op === "broadcast" || node.op === "shuffle" || node.op === "shuffleXor") {
         const lane = node.lane ?? 0;
         const values = list.slice(start, end).map((v) => v.registers[from]!);
         for (let i = start; i < end; i++) {
-          const source = node.op === "broadcast" ? lane : (i - start) ^ lane;
+          const source =
+            node.op === "shuffle"
+              ? list[i]!.registers[operand + node.lanes]!
+              : node.op === "broadcast"
+                ? lane
+                : (i - start) ^ lane;
           const value = values[source];
           if (value === undefined)
             this.report(

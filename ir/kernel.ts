@@ -69,15 +69,19 @@ export interface KLoad extends Node {
 }
 /**
  * Over the invocations of a subgroup; all of them must be active (uniform control flow). `broadcast` takes the value of a
- * constant lane. `shuffleXor` takes the value of lane (own id xor a constant mask).
+ * constant lane, `shuffle` that of the lane that each invocation names, and `shuffleXor` that of lane (own id xor a constant mask).
  */
 export interface KSubgroup extends Node {
   readonly kind: "subgroup";
-  readonly op: "add" | "mul" | "min" | "max" | "and" | "or" | "broadcast" | "shuffleXor" | "id" | "size";
+  readonly op: "add" | "mul" | "min" | "max" | "and" | "or" | "broadcast" | "shuffle" | "shuffleXor" | "id" | "size";
   readonly value: KernelExpr | undefined;
   /** Lane of `broadcast`, mask of `shuffleXor`. */
   readonly lane: number | undefined;
+  /** Lane of `shuffle`, an i32. */
+  readonly from: KernelExpr | undefined;
 }
+/** Those that need no lane which is only known when the kernel runs. */
+export type SubgroupOp = Exclude<KSubgroup["op"], "shuffle">;
 /** All lanes equal to a scalar. */
 export interface KSplat extends Node {
   readonly kind: "splat";
@@ -224,8 +228,20 @@ export function extract(value: KernelExpr, lane: number): KernelExpr {
 export function load(buffer: Buffer, index: KernelExpr): KLoad {
   return { kind: "load", dtype: buffer.dtype, lanes: buffer.lanes, buffer, index };
 }
-export function subgroup(op: KSubgroup["op"], value?: KernelExpr, lane?: number): KSubgroup {
-  return { kind: "subgroup", dtype: value?.dtype ?? "i32", lanes: value?.lanes ?? 1, op, value, lane };
+export function subgroup(op: SubgroupOp, value?: KernelExpr, lane?: number): KSubgroup {
+  return {
+    kind: "subgroup",
+    dtype: value?.dtype ?? "i32",
+    lanes: value?.lanes ?? 1,
+    op,
+    value,
+    lane,
+    from: undefined,
+  };
+}
+/** The value that lane `from` of the subgroup has; every invocation may name another lane. */
+export function shuffle(value: KernelExpr, from: KernelExpr): KSubgroup {
+  return { kind: "subgroup", dtype: value.dtype, lanes: value.lanes, op: "shuffle", value, lane: undefined, from };
 }
 
 const plain = (a: KernelExpr): number | undefined => (a.kind === "const" && a.dtype === "i32" ? a.value : undefined);

@@ -13,6 +13,8 @@ import {
   kvar,
   kvector,
   load,
+  type SubgroupOp,
+  shuffle,
   splat,
   subgroup,
   type Variable,
@@ -33,6 +35,7 @@ const SUBGROUP_OPS: ReadonlySet<string> = new Set<KSubgroup["op"]>([
   "and",
   "or",
   "broadcast",
+  "shuffle",
   "shuffleXor",
   "id",
   "size",
@@ -159,10 +162,18 @@ export class ExprParser extends KernelReader {
     const op = this.identifier();
     if (!SUBGROUP_OPS.has(op)) this.fail(`unknown subgroup operation ${op}`);
     this.expect("(");
-    if (this.take(")")) return subgroup(op as KSubgroup["op"]);
+    if (op === "shuffle") {
+      const value = this.expr();
+      this.expect(",");
+      const from = this.expr();
+      this.expect(")");
+      return shuffle(value, from);
+    }
+    const fixed = op as SubgroupOp;
+    if (this.take(")")) return subgroup(fixed);
     const value = this.expr();
     const lane = this.take(",") ? this.integer() : undefined;
     this.expect(")");
-    return subgroup(op as KSubgroup["op"], value, lane);
+    return subgroup(fixed, value, lane);
   }
 }

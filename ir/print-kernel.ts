@@ -180,6 +180,7 @@ class Printer {
   subgroup(e: KSubgroup): string {
     const args = e.value ? [this.expr(e.value)] : [];
     if (e.lane !== undefined) args.push(String(e.lane));
+    if (e.from) args.push(this.expr(e.from));
     return `subgroup.${e.op}(${args.join(", ")})`;
   }
 

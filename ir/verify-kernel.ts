@@ -316,9 +316,11 @@ class Verifier {
       (e.lane !== undefined && !(Number.isInteger(e.lane) && e.lane >= 0 && e.lane < 128))
     )
       this.problem(`subgroup.${e.op} with lane ${e.lane}`);
+    if ((e.op === "shuffle") !== (e.from !== undefined) || (e.from && (e.from.dtype !== "i32" || e.from.lanes !== 1)))
+      this.problem(`subgroup.${e.op} from a lane that is no i32`);
     const logic = e.op === "and" || e.op === "or";
     if (logic && (e.dtype === "f32" || e.dtype === "f16")) this.problem(`subgroup.${e.op} of ${e.dtype}`);
-    if (!logic && !laned && !bare && e.dtype === "bool") this.problem(`subgroup.${e.op} of bool`);
+    if (!logic && !laned && !bare && e.op !== "shuffle" && e.dtype === "bool") this.problem(`subgroup.${e.op} of bool`);
   }
 }
 

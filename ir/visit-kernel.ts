@@ -23,7 +23,7 @@ export function exprChildren(e: KernelExpr): readonly KernelExpr[] {
     case "load":
       return [e.index];
     case "subgroup":
-      return e.value ? [e.value] : NONE;
+      return e.value ? (e.from ? [e.value, e.from] : [e.value]) : NONE;
     case "splat":
     case "extract":
       return [e.value];
@@ -53,7 +53,8 @@ export function mapExprChildren(e: KernelExpr, f: (child: KernelExpr) => KernelE
     }
     case "subgroup": {
       const value = e.value && f(e.value);
-      return value === e.value ? e : { ...e, value };
+      const from = e.from && f(e.from);
+      return value === e.value && from === e.from ? e : { ...e, value, from };
     }
     case "splat":
     case "extract": {

@@ -210,6 +210,13 @@ kernel k(y: write i32[2])
     y[t] = subgroup.broadcast(t, 3)
 `),
     ).toEqual(["non-uniform"]);
+    expect(
+      problemsOf(`
+kernel k(y: write i32[2])
+  for t:2 @thread.x
+    y[t] = subgroup.shuffle(t, t + 1)
+`),
+    ).toEqual(["non-uniform"]);
   });
 });
 

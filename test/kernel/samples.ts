@@ -196,6 +196,30 @@ kernel softmax(x: read f32[R*C], y: write f32[R*C]; R,C: uniform)
     roundings: 64,
   },
   {
+    name: "rows turned round within subgroups, and a sum in the order that a table gives",
+    text: `
+kernel turn(x: read f32[R*4], order: read i32[4], y: write f32[R*4], z: write f32[R]; R: uniform)
+  s: private f32[1]
+  for row:R @grid.x
+    for t:4 @thread.x
+      let v = x[row * 4 + t]
+      y[row * 4 + t] = subgroup.shuffle(v, order[t])
+      s[0] = 0.0
+      for j:4 @loop
+        let pair = subgroup.shuffle(vec(v, v * 2.0), order[j])
+        s[0] = s[0] * 0.5 + pair.x + pair.y
+      if t == 0
+        z[row] = s[0]
+`,
+    sizes: { R: 5 },
+    inputs: (r) => ({ x: floats(20, r), order: [2, 0, 3, 1] }),
+    expected: ({ x, order }) => ({
+      y: x!.map((_, at) => x![at - (at % 4) + order![at % 4]!]!),
+      z: range(5).map((row) => order!.reduce((s, o) => s * 0.5 + 3 * x![row * 4 + o]!, 0)),
+    }),
+    roundings: 16,
+  },
+  {
     name: "histogram by atomics",
     text: `
 kernel histogram(v: read i32[N], h: readwrite atomic u32[B], first: readwrite atomic i32[B]; N,B: uniform)

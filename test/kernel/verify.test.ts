@@ -171,6 +171,7 @@ ${body.replace(/^/gm, "      ")}
     ],
     ["a while that ends at different times", "q[0] = t\nwhile q[0] > 0 max {9}\n  q[0] = q[0] - 1\n  barrier"],
     ["a subgroup's result", "if subgroup.add(t) > 3\n  barrier"],
+    ["a shuffle from a lane that differs, in a branch", "if t < 2\n  y[t] = subgroup.shuffle(t, 1 - t)"],
     ["a subgroup's operation in a branch", "if t < 2\n  y[t] = subgroup.add(t)"],
   ])("is missed in %s", (_, body) => {
     expect(problems(body).join()).toMatch(/uniform/);
@@ -204,7 +205,7 @@ kernel "odd name"(a: read f16x4[N div 4], b: readwrite atomic u32[2 * N + 1], c:
           c[i] = vec(bitcast<u32>(p[1]) == 3u, ~t >> 2 == (t & 3 | t ^ 1))
       barrier
       barrier storage
-      let s = subgroup.shuffleXor(t, 3) + subgroup.broadcast(t div 2, 1) + subgroup.id() % subgroup.size()
+      let s = subgroup.shuffleXor(t, 3) + subgroup.broadcast(t div 2, 1) + subgroup.shuffle(t, n4 % 8) + subgroup.id() % subgroup.size()
       p[0] = cast<f32>(s)
 `.trimStart();
     const k = parseKernel(text);

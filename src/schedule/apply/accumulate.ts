@@ -9,12 +9,12 @@ import {
   imod,
   imul,
   type KernelExpr,
-  type KSubgroup,
   kapply,
   kconst,
   kint,
   type Lanes,
   load,
+  type SubgroupOp,
   splat,
   store,
   subgroup,
@@ -171,12 +171,12 @@ export function treeCombine(
 }
 
 /** The subgroup operation that is the monoid's combination, exactly as the monoid defines it. */
-function subgroupOp(m: Monoid): KSubgroup["op"] | undefined {
+function subgroupOp(m: Monoid): SubgroupOp | undefined {
   const body = m.combine[0];
   if (m.slots.length !== 1 || body?.kind !== "apply") return undefined;
   const integer = m.slots[0] === "i32" || m.slots[0] === "u32";
   // Minimum and maximum of floats are left out: the hardware's need not keep NaN.
-  const table: Partial<Record<Prim, KSubgroup["op"]>> = integer
+  const table: Partial<Record<Prim, SubgroupOp>> = integer
     ? { add: "add", mul: "mul", min: "min", max: "max" }
     : { add: "add", mul: "mul" };
   const plain = body.args.length === 2 && body.args.every((a, i) => a.kind === "arg" && a.index === i);

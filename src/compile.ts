@@ -14,12 +14,13 @@ import { settleEpochs } from "./passes/epochs.ts";
 import { normalise } from "./passes/normalise.ts";
 import type { AppliedKernel, Target } from "./schedule/applied.ts";
 import { apply } from "./schedule/apply/index.ts";
-import { choose } from "./schedule/choose.ts";
+import { choose, scheduleText } from "./schedule/choose.ts";
 import { onePassPays } from "./schedule/choose-online.ts";
 import { fuse } from "./schedule/fuse.ts";
 import { printFused } from "./schedule/print.ts";
 import type { FusedProgram, OnlineRegion, Region } from "./schedule/region.ts";
 import type { Schedule } from "./schedule/schedule.ts";
+import { type RegionForm, rebind, regionForm } from "./schedule/share.ts";
 
 export interface CompileOptions {
   readonly target: Target;
@@ -87,10 +88,7 @@ export function compileProgram(program: TensorProgram, o: CompileOptions): Compi
     "schedule",
     o,
     () =>
-      fused.regions.flatMap((region) => {
-        const schedule = o.schedule?.(region, o.target) ?? choose(region, o.target);
-        schedules.set(region.name, schedule);
-        const made = apply(region, schedule, o.target);
+      scheduled(fused.regions, o, schedules).flatMap((made) => {
         counts.push(made.length);
         return made;
       }),
@@ -109,6 +107,27 @@ export function compileProgram(program: TensorProgram, o: CompileOptions): Compi
     (p) => JSON.stringify(p, null, 2),
   );
   return { program: optimised, fused, schedules, applied, kernels, plan };
+}
+
+/** The kernels of each region; those of equal regions are made once. */
+function scheduled(
+  regions: readonly Region[],
+  o: CompileOptions,
+  schedules: Map<string, Schedule>,
+): readonly (readonly AppliedKernel[])[] {
+  const known = new Map<string, { form: RegionForm; schedule: Schedule; kernels: readonly AppliedKernel[] }>();
+  return regions.map((region) => {
+    const asked = o.schedule?.(region, o.target);
+    const form = regionForm(region);
+    const key = `${asked ? scheduleText(asked) : ""}\n${form.text}`;
+    const old = known.get(key);
+    const again = old && rebind(old.kernels, old.form, form);
+    const schedule = again ? old.schedule : (asked ?? choose(region, o.target));
+    const kernels = again ?? apply(region, schedule, o.target);
+    if (!again) known.set(key, { form, schedule, kernels });
+    schedules.set(region.name, schedule);
+    return kernels;
+  });
 }
 
 function timed<T>(name: string, o: CompileOptions, run: () => T, print: (value: T) => string): T {

@@ -1,6 +1,6 @@
 /** From applied kernels to what the plan holds: each kernel is verified, legalised and printed; its buffers get their values. */
 
-import { emitKernel } from "../codegen/emit.ts";
+import { type EmittedWgsl, emitKernel } from "../codegen/emit.ts";
 import {
   elementsOf,
   type PlannedKernel,
@@ -48,8 +48,11 @@ export type PlaceOf = (span: Span) => string;
 
 export function emitKernels(list: readonly AppliedKernel[], target: Target, placeOf?: PlaceOf): EmittedKernel[] {
   const place = (o: Kernel["origin"][number]): string | undefined => (o.span ? placeOf?.(o.span) : undefined);
+  // Equal regions share their kernels.
+  const printed = new Map<Kernel, EmittedWgsl>();
   return list.map((applied) => {
-    const emitted = emitKernel(applied.kernel, target, { place });
+    const emitted = printed.get(applied.kernel) ?? emitKernel(applied.kernel, target, { place });
+    printed.set(applied.kernel, emitted);
     const storage = applied.kernel.buffers.filter((b) => b.space === "storage");
     const values = emitted.bufferOrder.map((b) => {
       const binding = applied.bindings[storage.indexOf(b)];

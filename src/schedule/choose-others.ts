@@ -1,7 +1,8 @@
 /** Candidates for elementwise regions, rows, reductions, scans and scatters, best guess first. */
 import { type Axis, axisRef, type Definition, type Read, substituteAxes } from "../../ir/tensor.ts";
 import { axesIn } from "../passes/rewrite.ts";
-import { fixedAxes } from "./apply/scatter.ts";
+import { fixedAxes } from "./apply/scatter-common.ts";
+import { sortPlan } from "./apply/scatter-sort.ts";
 import { crossing } from "./apply/transpose.ts";
 import { fixedSubgroup, guess, guessAll, movement, powerAtMost, readsIn } from "./measure.ts";
 import type { ElementwiseRegion, RowRegion, ScanRegion, ScatterRegion } from "./region.ts";
@@ -309,12 +310,32 @@ export function scatterCandidates(region: ScatterRegion, target: Target): readon
   const most = target.limits.maxComputeInvocationsPerWorkgroup;
   const searched = guessAll(region.def.domain.filter((a) => !fixedAxes(region).has(a)));
   const own: Schedule[] = [];
+  const sorted: Schedule[] = [];
   for (const vector of VECTORS)
-    for (const threads of [64, 256, 8] as const)
-      if (threads <= most) own.push({ ...COMMON, vector, kind: "scatter", method: "own", threads });
+    for (const threads of [64, 256, 8] as const) {
+      if (threads > most) continue;
+      own.push({ ...COMMON, vector, kind: "scatter", method: "own", threads });
+      sorted.push({ ...COMMON, vector, kind: "scatter", method: "sort", threads });
+    }
   const atomics: Schedule[] = ([64, 256] as const)
     .filter((t) => t <= most)
     .map((threads) => ({ ...COMMON, kind: "scatter", method: "atomic", threads }));
-  out.push(...(searched <= 16 ? [...own, ...atomics] : [...atomics, ...own]));
+  const others = sortingPays(region, searched) ? [...sorted, ...own] : [...own, ...sorted];
+  out.push(...(searched <= 16 ? [...others, ...atomics] : [...atomics, ...others]));
   return out;
+}
+
+/** What a kernel more costs, in loads of one invocation. */
+const KERNEL = 20_000;
+
+/** Do the loads of sorting, at about a dozen a position and digit, come to fewer than those of searching for every result? */
+function sortingPays(region: ScatterRegion, searched: number): boolean {
+  const { def } = region;
+  const plan = sortPlan(region);
+  const positions = guessAll(plan.searched);
+  const all = guessAll(def.axes);
+  const search = all * searched * 2;
+  const kernels = 3 + 5 * plan.digits.length;
+  const sort = positions * plan.digits.length * 12 + guessAll(def.domain) * 4 + all * 4 + kernels * KERNEL;
+  return sort < search;
 }

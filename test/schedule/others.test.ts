@@ -21,7 +21,7 @@ import {
   type TensorExpr,
   type TensorRef,
 } from "./build.ts";
-import { type Case, checkAll, extents, integers, programOf, refOf, TARGETS } from "./support.ts";
+import { type Case, check, checkAll, extents, GPU, integers, programOf, refOf, TARGETS } from "./support.ts";
 
 const clone = (axes: readonly Axis[]): readonly Axis[] => axes.map((a) => axis(a.name, a.extent));
 const refs = (axes: readonly Axis[]): readonly TensorExpr[] => axes.map((a) => axisRef(a));
@@ -160,6 +160,32 @@ describe("scatters", () => {
                 count += checkAll(scatter({ monoid: m(dtype), dtype, into, sym, rows, count: n, width }), target, 3);
       expect(count).toBeGreaterThan(200);
     });
+  test("by sorting: several digits, several blocks, runs of one key, ids outside", () => {
+    let count = 0;
+    for (const monoid of [addMonoid("f32"), "set"] as const)
+      for (const sym of [false, true])
+        for (const [rows, n, width] of [
+          [700, 600, 2],
+          [3, 530, 4],
+          [1, 0, 1],
+        ] as const) {
+          const c = scatter({ monoid, dtype: "f32", into: true, sym, rows, count: n, width });
+          for (const vector of [1, 2] as const) {
+            if (width % vector > 0 || (vector > 1 && sym)) continue;
+            const sort = {
+              kind: "scatter",
+              method: "sort",
+              threads: 64,
+              vector,
+              swizzle: 0,
+              variants: "guarded",
+            } as const;
+            check(c, GPU, () => sort);
+            count++;
+          }
+        }
+    expect(count).toBe(16);
+  });
   test("not a number, infinities and zeros by order-preserving bits", () => {
     for (const target of TARGETS)
       for (const into of [false, true])

@@ -1,20 +1,9 @@
-/** Scatters: each result looks for what falls on it, or the positions add atomically where that gives the same bits. */
-import {
-  ceilDivExtent,
-  divExtent,
-  type Extent,
-  maxExtent,
-  ONE,
-  productExtent,
-  size,
-  ZERO,
-} from "../../../ir/extent.ts";
+/** Scatters: each result looks for what falls on it, the positions are sorted, or they add atomically where that gives the same bits. */
+import { divExtent, maxExtent, ONE, productExtent, size, ZERO } from "../../../ir/extent.ts";
 import {
   type AtomicStatement,
   type Buffer,
-  iadd,
   ilt,
-  imul,
   type KernelExpr,
   kand,
   kapply,
@@ -25,14 +14,13 @@ import {
   kvar,
   load,
   loop,
-  type Statement,
   storageBuffer,
   store,
   variable,
   when,
 } from "../../../ir/kernel.ts";
-import { type Axis, axis, axisRef, constant, type Monoid, read, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
-import { divisible, flatten, inside, linearForm } from "../affine.ts";
+import { type Axis, axisRef, type Monoid, shapeOf } from "../../../ir/tensor.ts";
+import { flatten, inside, linearForm } from "../affine.ts";
 import type { AppliedKernel, BufferSource, Temporary } from "../applied.ts";
 import { lower, storeAt } from "../lower.ts";
 import type { ScatterRegion } from "../region.ts";
@@ -53,6 +41,8 @@ import {
   newPrivate,
   originOf,
 } from "./builder.ts";
+import { fixedAxes, perUnit, startOf, widen } from "./scatter-common.ts";
+import { sorted } from "./scatter-sort.ts";
 import { countOf, laneable, neverEmpty, unflattenAxes } from "./walk.ts";
 
 export function applyScatter(region: ScatterRegion, s: ScatterSchedule, target: Target): readonly AppliedKernel[] {
@@ -63,42 +53,12 @@ export function applyScatter(region: ScatterRegion, s: ScatterSchedule, target: 
     case "atomic":
       return atomic(region, s, target);
     case "sort":
+      return sorted(region, s, target);
     case "cas":
-      throw new ScheduleError("method", `${s.method} is not available`);
+      throw new ScheduleError("method", "compare-and-swap gives other bits every time");
     default:
       return s.method satisfies never;
   }
-}
-
-/** Domain axes that are a plain index of the result: the result's own coordinate says where they are. */
-export function fixedAxes(region: ScatterRegion): ReadonlyMap<Axis, number> {
-  const fixed = new Map<Axis, number>();
-  region.def.at.forEach((x, d) => {
-    if (x.kind === "axis" && region.def.domain.includes(x.axis) && !fixed.has(x.axis)) fixed.set(x.axis, d);
-  });
-  return fixed;
-}
-
-function perUnit(b: Builder, units: Extent, threads: number, body: (unit: TensorExpr) => void): readonly Statement[] {
-  const [g, t] = [variable("g"), variable("t")];
-  const id = iadd(imul(kvar(g), kint(threads)), kvar(t));
-  const whole = divisible(units, threads);
-  const inner = inFrame(b, !whole, () => {
-    const a = axis("e", units);
-    bindAxis(b, a, id);
-    body(axisRef(a));
-  });
-  const guarded = whole ? inner : when(ilt(id, ksize(units)), inner);
-  return [loop(g, ksize(ceilDivExtent(units, size(threads))), [loop(t, kint(threads), guarded, "thread.x")], "grid.x")];
-}
-
-/** What a result is before anything is scattered onto it. */
-function startOf(region: ScatterRegion, point: readonly TensorExpr[], slot: number): TensorExpr {
-  const { def } = region;
-  const into = def.into?.[slot];
-  if (into) return read(into.tensor, into.slot, point);
-  const initial = def.monoid === "set" ? def.initial[slot] : (def.monoid.identity[slot] ?? def.initial[slot]);
-  return initial ?? constant(def.types[slot] ?? "f32", 0);
 }
 
 function own(region: ScatterRegion, s: ScatterSchedule, target: Target): AppliedKernel {
@@ -160,10 +120,6 @@ function own(region: ScatterRegion, s: ScatterSchedule, target: Target): Applied
     }
   });
   return finish(b, body);
-}
-
-function widen(e: KernelExpr, lanes: 1 | 2 | 4): KernelExpr {
-  return e.lanes === lanes ? e : { kind: "splat", dtype: e.dtype, lanes, value: e };
 }
 
 function overDomain(b: Builder, axes: readonly Axis[], body: () => void): void {

@@ -1,6 +1,6 @@
 /** The package as users get it: packed, linted, installed into an empty folder, run there. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { publint } from "publint";
@@ -203,3 +203,81 @@ try {
   );
   node([join(root, "node_modules/typescript/bin/tsc"), ...STRICT, "main.ts"]);
 }, 60_000);
+
+/** Packages of the user's, as if they had been installed. */
+function addPackages(names: readonly string[]): void {
+  for (const name of names) {
+    const at = join(app, "node_modules", name);
+    mkdirSync(join(at, ".."), { recursive: true });
+    if (!existsSync(at)) symlinkSync(join(root, "node_modules", name), at);
+  }
+}
+
+it("the example for Vite builds and type-checks with the package", () => {
+  addPackages(["vite", "@webgpu/types"]);
+  const example = join(app, "vite-app");
+  cpSync(join(root, "examples/vite-app"), example, { recursive: true });
+  run(process.execPath, [join(root, "node_modules/vite/bin/vite.js"), "build", "--logLevel", "error"], example);
+  expect(readFileSync(join(example, "dist/index.html"), "utf8")).toMatch(/src="\/assets\/[^"]+\.js"/);
+  expect(readFileSync(join(example, "src/pipeline.d.ein.ts"), "utf8")).toContain("export declare function blur");
+  run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", example], app);
+}, 120_000);
+
+it("its plugins build one project through Vite, Rollup, webpack and esbuild, and what they make runs", () => {
+  addPeers();
+  addPackages(["vite", "rollup", "webpack", "esbuild"]);
+  const sources = {
+    "plain/lib/scale.ein": "export fn scale(x: f32[...], k: f32) { k * x }\n",
+    "plain/dense.ein": `import { scale } from "./lib/scale"
+export fn dense(x: f32[N, I], w: f32[I, O]) { scale(x @ w, 2.0) }
+export fn other(x: f32[N]) { exp(x) }
+`,
+    "plain/main.js": `export { dense } from "./dense.ein";\n`,
+    "bundle.js": `import { writeFileSync } from "node:fs";
+import { build as esbuild } from "esbuild";
+import { rollup } from "rollup";
+import { build as vite } from "vite";
+import webpack from "webpack";
+import forEsbuild from "fusum/esbuild";
+import forRollup from "fusum/rollup";
+import forVite from "fusum/vite";
+import forWebpack from "fusum/webpack";
+const entry = import.meta.dirname + "/plain/main.js";
+await esbuild({ entryPoints: [entry], bundle: true, format: "esm", outfile: "made/esbuild.mjs", plugins: [forEsbuild()] });
+const bundle = await rollup({ input: entry, plugins: [forRollup()] });
+await bundle.write({ file: "made/rollup.mjs" });
+const [{ output }] = await vite({ configFile: false, logLevel: "error", build: { write: false, lib: { entry, formats: ["es"] } }, plugins: [forVite()] });
+writeFileSync("made/vite.mjs", output[0].code);
+const compiler = webpack({
+  mode: "production", entry, experiments: { outputModule: true },
+  output: { path: import.meta.dirname + "/made", filename: "webpack.mjs", library: { type: "module" }, module: true },
+  plugins: [forWebpack()],
+});
+const stats = await new Promise((done, fail) => compiler.run((error, s) => (error ? fail(error) : done(s))));
+await new Promise((done) => compiler.close(done));
+if (stats.hasErrors()) throw new Error(stats.toString());
+`,
+    "bundled.js": `import { readFileSync } from "node:fs";
+import { openDevice } from "fusum/node";
+const device = await openDevice({ adapter: "software" });
+const x = { data: Float32Array.of(1, 2, 3, 4), shape: [2, 2] };
+const results = [];
+for (const name of ["vite", "rollup", "webpack", "esbuild"]) {
+  const { dense } = await import("./made/" + name + ".mjs");
+  const kernel = await dense(device.gpu);
+  const kernels = readFileSync("made/" + name + ".mjs", "utf8").match(/@compute/g).length;
+  results.push([name, kernels, ...(await kernel.run({ x, w: x })).out]);
+  kernel.dispose();
+}
+device.close();
+console.log(JSON.stringify(results));
+`,
+  };
+  mkdirSync(join(app, "plain/lib"), { recursive: true });
+  for (const [name, text] of Object.entries(sources)) writeFileSync(join(app, name), text);
+  node(["bundle.js"]);
+  const expected = [1, 14, 20, 30, 44];
+  expect(JSON.parse(node(["bundled.js"]))).toEqual(
+    ["vite", "rollup", "webpack", "esbuild"].map((name) => [name, ...expected]),
+  );
+}, 300_000);

@@ -21,5 +21,7 @@ export async function apply(filter: Filter, image: ImageData, sigma: number): Pr
   const { width, height, data } = image;
   const pixels = { data: new Uint32Array(data.buffer), shape: [height, width] } as const;
   const { out } = await filter.run({ pixels, sigma });
-  return new ImageData(new Uint8ClampedArray(out.buffer), width, height);
+  const made = new ImageData(width, height);
+  made.data.set(new Uint8ClampedArray(out.buffer));
+  return made;
 }

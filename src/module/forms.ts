@@ -2,7 +2,7 @@
  * The forms of a function that a module carries: one for each specialisation and each target, and the general one, in the order in
  * which they are tried when a kernel is made.
  */
-import { type Diagnostic, diagnostic } from "../../grammar/diagnostic.ts";
+import type { Diagnostic } from "../../grammar/diagnostic.ts";
 import { CompileError } from "../api/error.ts";
 import type { ConstValue, Program } from "../api/program.ts";
 import type { Compiled } from "../compile.ts";
@@ -32,7 +32,7 @@ export interface FunctionForms {
   readonly forms: readonly Form[];
 }
 
-/** Throws CompileError. Undefined, with a warning, if the function has no form for want of constants or shapes, or loops. */
+/** Throws CompileError. Undefined, with a warning, if the function has no form for want of constants or shapes. */
 export function formsOf(program: Program, f: FunctionSignature, o: ModuleOptions): FunctionForms | undefined {
   const targets = o.targets && o.targets.length > 0 ? o.targets : [DEFAULT_TARGET];
   const special = o.specialise?.[f.name] ?? [];
@@ -41,8 +41,7 @@ export function formsOf(program: Program, f: FunctionSignature, o: ModuleOptions
     try {
       for (const t of targets) forms.push(makeForm(program, f, {}, t, o));
     } catch (error) {
-      const isLeftOut = (d: Diagnostic): boolean => d.code === "EIN1502" || d.code === "EIN1107";
-      const lacking = error instanceof CompileError && error.diagnostics.every(isLeftOut);
+      const lacking = error instanceof CompileError && error.diagnostics.every((d) => d.code === "EIN1502");
       if (!lacking) throw error;
       if (forms.length === 0) {
         for (const d of error.diagnostics) o.onWarning?.(leftOut(d, f));
@@ -57,12 +56,7 @@ function leftOut(d: Diagnostic, f: FunctionSignature): Diagnostic {
   return {
     ...d,
     severity: "warning",
-    notes: [
-      ...d.notes,
-      d.code === "EIN1107"
-        ? `\`${f.name}\` is not in the module; the runtime's \`device.load\` runs it`
-        : `\`${f.name}\` is not in the module; specialise it to have it there`,
-    ],
+    notes: [...d.notes, `\`${f.name}\` is not in the module; specialise it to have it there`],
   };
 }
 
@@ -77,14 +71,6 @@ function makeForm(program: Program, f: FunctionSignature, s: Specialisation, tar
     ...(o.strict ? { strict: true } : {}),
     ...(o.schedules ? { schedule: o.schedules } : {}),
   });
-  // A module's steps are a list that its host walks once.
-  if (compiled.plan.loops) {
-    const d = diagnostic("EIN1107", "loops are not supported yet in emitted modules", {
-      span: f.span,
-      text: "this function iterates",
-    });
-    throw new CompileError([d], program.sources);
-  }
   return { plan: lowerPlan(compiled), extents, consts, needs: needsOf(compiled, target) };
 }
 

@@ -2,7 +2,14 @@
 import type { PlanDType, PlanSize } from "../../runtime/plan.ts";
 import { isNatural, printSizes, sizeText, unused } from "./expression.ts";
 import type { Form, FunctionForms } from "./forms.ts";
-import type { ModuleArray, ModuleKernel, ModulePlan } from "./lower.ts";
+import {
+  dispatchesOf,
+  loopsOf,
+  type ModuleArray,
+  type ModuleKernel,
+  type ModulePlan,
+  type ModuleStep,
+} from "./lower.ts";
 import { type PreludeNeeds, prelude } from "./prelude.ts";
 import type { ModuleSource } from "./source.ts";
 import { MappedText } from "./text.ts";
@@ -43,7 +50,9 @@ function needsOf(plans: readonly ModulePlan[]): PreludeNeeds {
     folded: arrays.some((a) => a.folded),
     sizes: plans.some((p) => p.kernels.some((k) => k.uniforms.length > 0)),
     scratch: plans.some((p) => p.scratch.length > 0),
-    grids: plans.some((p) => p.steps.some((s) => s.grid)),
+    grids: plans.some((p) => dispatchesOf(p.steps).some((s) => s.grid)),
+    loops: plans.some((p) => loopsOf(p.steps).length > 0),
+    rows: plans.some((p) => p.kernels.some((k) => k.rows !== undefined)),
     facts: plans.some((p) => p.facts.length > 0),
     differences: arrays.some((a) => a.shape.some((s) => !isNatural(s))),
   };
@@ -206,7 +215,8 @@ function printForm(f: FunctionForms, form: Form, constants: Constants, needs: Pr
     ...arrays.flatMap((a) => a.shape),
     ...plan.scratch,
     ...plan.kernels.flatMap((k) => k.uniforms),
-    ...plan.steps.flatMap((s) => s.grid ?? s.groups),
+    ...dispatchesOf(plan.steps).flatMap((s) => s.grid ?? s.groups),
+    ...loopsOf(plan.steps).map((l) => l.rounds),
   ];
   const taken = new Set(LOCALS);
   const names = new Map<string, string>();
@@ -229,11 +239,20 @@ function printForm(f: FunctionForms, form: Form, constants: Constants, needs: Pr
   at.push(`shapes: ${record(arrays.map((a) => `${key(a.name)}: ${list(a.shape)}`))},`);
   if (needs.scratch) at.push(`scratch: ${list(plan.scratch)},`);
   if (needs.sizes) at.push(`uniforms: [${plan.kernels.map((k) => list(k.uniforms)).join(", ")}],`);
-  const steps = plan.steps.map(({ kernel, buffers, groups, grid }) => {
-    const sized = (plan.kernels[kernel]?.uniforms.length ?? 0) > 0;
-    return `  [${kernel}, "${[...buffers, ...(sized ? [`#${kernel}`] : [])].join(" ")}", ${grid ? `$grid(${grid.map(printed.text).join(", ")})` : list(groups)}],`;
-  });
-  at.push(steps.length === 0 ? "steps: []," : `steps: [\n${steps.join("\n")}\n],`);
+  const kept = plan.kernels.flatMap((k, i) => (k.rows === undefined ? [] : [`${i}: ${printed.text(k.rows)}`]));
+  if (kept.length > 0) at.push(`rows: ${record(kept)},`);
+  if (plan.places.length > 0) at.push(`places: ${JSON.stringify(plan.places)},`);
+  const step = (s: ModuleStep): string => {
+    if ("steps" in s)
+      return `{ rounds: ${printed.text(s.rounds)}, swaps: ${JSON.stringify(s.swaps)}, steps: ${steps(s.steps)} },`;
+    const { uniforms, rows } = plan.kernels[s.kernel]!;
+    const sizes = uniforms.length === 0 ? [] : [`#${s.kernel}${rows === undefined ? "" : "@"}`];
+    const groups = s.grid ? `$grid(${s.grid.map(printed.text).join(", ")})` : list(s.groups);
+    return `[${s.kernel}, "${[...s.buffers, ...sizes].join(" ")}", ${groups}],`;
+  };
+  const steps = (of: readonly ModuleStep[]): string =>
+    of.length === 0 ? "[]" : `[\n${of.map((s) => indent(step(s), 2, true)).join("\n")}\n]`;
+  at.push(`steps: ${steps(plan.steps)},`);
   const used = [...names].map(([s, n]) => {
     const shown = s === LEAD ? '"..."' : s;
     return shown === n ? n : `${shown}: ${n}`;

@@ -1,11 +1,11 @@
 /**
  * A plan as an emitted module holds it: buffers by name, fills and copies as kernels of their own, results that are another array copied
- * to memory of their own, temporaries as sizes of scratch buffers.
+ * to memory of their own, temporaries as sizes of scratch buffers, loops as steps that have steps.
  */
 import { dispatchOf } from "../../codegen/launch.ts";
 import { planSize } from "../../codegen/plan.ts";
 import type { Span } from "../../grammar/span.ts";
-import type { Plan, PlanArray, PlanDType, PlanFact, PlanSize } from "../../runtime/plan.ts";
+import type { Plan, PlanArray, PlanDType, PlanFact, PlanLoop, PlanSize, PlanStep } from "../../runtime/plan.ts";
 import type { Compiled } from "../compile.ts";
 
 export interface ModuleArray {
@@ -24,17 +24,28 @@ export interface ModuleKernel {
   readonly readable: string;
   readonly helpers: readonly string[];
   readonly uniforms: readonly PlanSize[];
+  /** Has its uniform so many times, each with the number of its row behind what `uniforms` says: for what rounds of a loop keep. */
+  readonly rows: PlanSize | undefined;
   readonly origin: readonly { readonly name: string; readonly span: Span | undefined }[];
 }
 
-export interface ModuleStep {
+export interface ModuleDispatch {
   readonly kernel: number;
-  /** Names of parameters and results, `0`, `1`, … for scratch buffers. */
+  /** Names of parameters and results, `0`, `1`, … for scratch buffers, `~0`, `~1`, … for `places`. */
   readonly buffers: readonly string[];
   readonly groups: readonly PlanSize[];
   /** The kernel's own grid, where the host folds it into what a dispatch can hold (codegen/launch.ts); `groups` says the same at length. */
   readonly grid: readonly PlanSize[] | undefined;
 }
+
+/** Steps that are repeated. After each round the two places of each pair have changed their contents. */
+export interface ModuleLoop {
+  readonly rounds: PlanSize;
+  readonly swaps: readonly (readonly [number, number])[];
+  readonly steps: readonly ModuleStep[];
+}
+
+export type ModuleStep = ModuleDispatch | ModuleLoop;
 
 export interface ModulePlan {
   readonly params: readonly ModuleArray[];
@@ -43,7 +54,18 @@ export interface ModulePlan {
   /** Bytes of the scratch buffers. */
   readonly scratch: readonly PlanSize[];
   readonly kernels: readonly ModuleKernel[];
+  /** Names of the buffers that rounds of loops exchange, as they are at the start. */
+  readonly places: readonly string[];
   readonly steps: readonly ModuleStep[];
+}
+
+/** Those of all loops too. */
+export function dispatchesOf(steps: readonly ModuleStep[]): readonly ModuleDispatch[] {
+  return steps.flatMap((s) => ("steps" in s ? dispatchesOf(s.steps) : [s]));
+}
+
+export function loopsOf(steps: readonly ModuleStep[]): readonly ModuleLoop[] {
+  return steps.flatMap((s) => ("steps" in s ? [s, ...loopsOf(s.steps)] : []));
 }
 
 /** A single result is `out`; one that has a parameter's name is `out_NAME`, for both are bound in one call. */
@@ -80,36 +102,83 @@ export function lowerPlan(compiled: Compiled): ModulePlan {
     else names.set(r.buffer, called[i]!);
     return array(r, called[i]!);
   });
-  const { scratch, nameOf } = scratchOf(plan, names);
+  const { scratch, nameOf: fixedName } = scratchOf(plan, names);
+  const swapped = [...new Set((plan.loops ?? []).flatMap((l) => l.swaps.flat()))];
+  const nameOf = (buffer: number): string => {
+    const place = swapped.indexOf(buffer);
+    return place < 0 ? fixedName(buffer) : `~${place}`;
+  };
 
   const kernels: ModuleKernel[] = plan.kernels.map((k) => {
     const made = compiled.kernels.find((e) => e.planned.kernel === k);
     if (!made) throw new RangeError(`${plan.name} has a kernel ${k.name} that nobody emitted`);
     const { name, origin } = made.applied.kernel;
     const readable = [made.own.trimEnd(), ...made.helpers].join("\n\n");
-    return { name, wgsl: hostText(made.own), readable, helpers: made.helpers.map(tight), uniforms: k.uniforms, origin };
+    const helpers = made.helpers.map(tight);
+    return { name, wgsl: hostText(made.own), readable, helpers, uniforms: k.uniforms, rows: undefined, origin };
   });
-  const builtin = (name: "fill" | "copy", wgsl: string, uniforms: readonly PlanSize[]): number => {
-    const key = JSON.stringify(uniforms);
-    const old = kernels.findIndex((k) => k.readable === wgsl && JSON.stringify(k.uniforms) === key);
+  const builtin = (wgsl: string, uniforms: readonly PlanSize[], rows?: PlanSize): number => {
+    const key = JSON.stringify([uniforms, rows]);
+    const old = kernels.findIndex((k) => k.readable === wgsl && JSON.stringify([k.uniforms, k.rows]) === key);
     if (old >= 0) return old;
-    return kernels.push({ name, wgsl: tight(wgsl), readable: wgsl, helpers: [], uniforms, origin: [] }) - 1;
+    const name = wgsl === FILL ? "fill" : wgsl === COPY ? "copy" : "keep";
+    return kernels.push({ name, wgsl: tight(wgsl), readable: wgsl, helpers: [], uniforms, rows, origin: [] }) - 1;
   };
-  const copy = (from: number, to: string): ModuleStep => {
+  const copy = (from: number, to: string): ModuleDispatch => {
     const words = wordsOf(plan, from);
-    const kernel = builtin("copy", COPY, [words]);
+    const kernel = builtin(COPY, [words]);
     return { kernel, buffers: [nameOf(from), to], groups: builtinGroups(words), grid: undefined };
   };
-  const steps = plan.steps.map((s): ModuleStep => {
+  const keep = (rounds: PlanSize, value: number, stack: number): ModuleDispatch => {
+    const words = wordsOf(plan, value);
+    const kernel = builtin(KEEP, [words], rounds);
+    return { kernel, buffers: [nameOf(value), nameOf(stack)], groups: builtinGroups(words), grid: undefined };
+  };
+  const dispatch = (s: PlanStep): ModuleDispatch => {
     if ("kernel" in s)
       return { kernel: s.kernel, buffers: s.buffers.map(nameOf), groups: s.groups, grid: gridOf(compiled, s.groups) };
     if ("copyFrom" in s) return copy(s.copyFrom, nameOf(s.copyTo));
     const words = wordsOf(plan, s.fill);
-    const kernel = builtin("fill", FILL, [words, s.pattern | 0]);
+    const kernel = builtin(FILL, [words, s.pattern | 0]);
     return { kernel, buffers: [nameOf(s.fill)], groups: builtinGroups(words), grid: undefined };
-  });
-  for (const a of aliases) steps.push(copy(a.from, a.to));
-  return { params, results, facts: plan.facts, scratch, kernels, steps };
+  };
+  const repeat = (l: PlanLoop, inner: readonly PlanLoop[]): ModuleLoop => {
+    const steps = [
+      ...nested(plan, l.first, l.end, inner, dispatch, repeat),
+      ...l.stacks.map((s) => keep(l.rounds, s.value, s.stack)),
+    ];
+    const swaps = l.swaps.map(([a, b]) => [swapped.indexOf(a), swapped.indexOf(b)] as const);
+    return { rounds: l.rounds, swaps, steps };
+  };
+  const steps = [
+    ...nested(plan, 0, plan.steps.length, plan.loops ?? [], dispatch, repeat),
+    ...aliases.map((a) => copy(a.from, a.to)),
+  ];
+  return { params, results, facts: plan.facts, scratch, kernels, places: swapped.map(fixedName), steps };
+}
+
+/** The plan's steps from `first` to `end`, those of a loop as one. `loops` are all within, an outer one before those in it. */
+function nested(
+  plan: Plan,
+  first: number,
+  end: number,
+  loops: readonly PlanLoop[],
+  dispatch: (step: PlanStep) => ModuleDispatch,
+  repeat: (loop: PlanLoop, inner: readonly PlanLoop[]) => ModuleLoop,
+): readonly ModuleStep[] {
+  const out: ModuleStep[] = [];
+  let [i, rest] = [first, loops];
+  while (i < end) {
+    const [loop, ...others] = rest;
+    if (loop?.first !== i) out.push(dispatch(plan.steps[i++]!));
+    else {
+      const inner = others.filter((l) => l.first < loop.end);
+      out.push(repeat(loop, inner));
+      rest = others.slice(inner.length);
+      i = loop.end;
+    }
+  }
+  return out;
 }
 
 /**
@@ -209,6 +278,19 @@ const COPY = `struct Sizes {
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
 ${WALK}   target_words[i] = source_words[i];
+ }
+}
+`;
+/** A round's value becomes a row. */
+const KEEP = `struct Sizes {
+ words: i32,
+ row: i32,
+}
+@group(0) @binding(0) var<storage, read> source_words: array<u32>;
+@group(0) @binding(1) var<storage, read_write> target_words: array<u32>;
+@group(0) @binding(2) var<uniform> sizes: Sizes;
+
+${WALK}   target_words[sizes.row * sizes.words + i] = source_words[i];
  }
 }
 `;

@@ -14,6 +14,10 @@ export interface PreludeNeeds {
   readonly scratch: boolean;
   /** Some kernel's grid may be larger than a dispatch. */
   readonly grids: boolean;
+  /** Some function has loops. */
+  readonly loops: boolean;
+  /** Some loop keeps what its rounds compute. */
+  readonly rows: boolean;
   /** Some function has conditions on its extents. */
   readonly facts: boolean;
   /** Some extent of a shape could come out negative, or divided by zero. */
@@ -101,6 +105,7 @@ ${part(
 ${part(needs.scratch, "  const scratch = [];\n")}\
   let disposed;
 
+${part(needs.loops, UNROLL)}\
   /** All numbers for some extents, checked; kept for the next call. */
   const prepare = (given = {}, found = {}) => {
     if (disposed) $fail("disposed", name + " was disposed");
@@ -120,13 +125,15 @@ ${part(
   `    for (const n in types) p.shapes[n].every((e) => e >= 0) || reject(n, \`would be [\${p.shapes[n]}]\`);\n`,
 )}\
     p.sizes = sizes;
+${part(needs.loops, "    p.steps = unroll(p);\n")}\
 ${part(
   needs.sizes,
   `\
-    p.uniforms = p.uniforms.map((values) => {
-      const words = new Int32Array(values);
+    p.uniforms = p.uniforms.map((values${part(needs.rows, ", k")}) => {
+      ${part(needs.rows, "let", "const")} words = new Int32Array(values);
       if (\`\${words}\` != \`\${values}\`) reject(values, "are no 32-bit sizes");
-      const uniform = buffer(4 * values.length, 72);
+${part(needs.rows, KEPT_SIZES)}\
+      const uniform = buffer(4 * words.length, 72);
       device.queue.writeBuffer(uniform, 0, words);
       return uniform;
     });
@@ -171,9 +178,11 @@ ${part(
       const same = (a, b = {}) => a.buffer == b.buffer && a.offset == b.offset && a.size == b.size;
       if (!Object.keys(bound).every((n) => same(bound[n], old[n]))) {
         p.bound = bound;
+${part(needs.rows, KEPT_RESOURCE)}\
+${part(needs.loops, "        const made = {};\n")}\
         p.groups = p.steps.map(([k, names]) => {
-          const entries = names.split(" ").map((n, binding) => ({ binding, resource: bound[n] }));
-          return device.createBindGroup({ layout: kernels[k].getBindGroupLayout(0), entries });
+          const entries = names.split(" ").map((n, binding) => ({ binding, resource: ${part(needs.rows, "resource(n)", "bound[n]")} }));
+          return ${part(needs.loops, "(made[[k, names]] ??= ")}device.createBindGroup({ layout: kernels[k].getBindGroupLayout(0), entries })${part(needs.loops, ")")};
         });
       }
       const pass = target.beginComputePass?.() ?? target;
@@ -281,6 +290,44 @@ const $halves = (a) => {
   return bits;
 };
 
+`;
+
+const UNROLL = `\
+  /** The steps of all rounds. ~0, ~1, … become the buffers that are at these places in a round, @ the number of the round. */
+  const unroll = ({ steps, places }) => {
+    const flat = [];
+    const walk = (some, round) => {
+      for (const s of some) {
+        if (flat.length + (s.rounds ?? 1) > 2 ** 20) $fail("shape", name + ": its loops take more than 1048576 dispatches");
+        for (let n = 0; n < s.rounds; n++) {
+          walk(s.steps, n);
+          for (const [a, b] of s.swaps) [places[a], places[b]] = [places[b], places[a]];
+        }
+        if (s.steps) continue;
+        const [k, names, groups] = s;
+        const here = names.replace(/~(\\d+)/g, (_, i) => places[i]).replace("@", "@" + round);
+        flat.push([k, here, groups]);
+      }
+    };
+    walk(steps);
+    return flat;
+  };
+
+`;
+
+const KEPT_SIZES = `\
+      const rows = p.rows?.[k];
+      if (rows >= 0) {
+        words = new Int32Array(64 * rows);
+        for (let n = 0; n < rows; n++) words.set([...values, n], 64 * n);
+      }
+`;
+
+const KEPT_RESOURCE = `\
+        const resource = (n) => {
+          const [name, row] = n.split("@");
+          return row ? { ...bound[name], offset: 256 * row, size: 16 } : bound[n];
+        };
 `;
 
 /** Bytes of an array on the device. */

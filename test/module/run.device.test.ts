@@ -9,6 +9,8 @@ import {
   type Data,
   type EmittedKernel,
   emit,
+  type Filled,
+  floats,
   LINEAR_GELU,
   load,
   loadFunction,
@@ -33,15 +35,6 @@ afterAll(() => {
   finish?.();
   device?.close();
 });
-
-/** An array for the runtime and for modules alike. */
-type Filled = HostArray & { readonly data: Data };
-
-function floats(shape: readonly number[], seed = 1): Filled {
-  const count = shape.reduce((a, b) => a * b, 1);
-  const data = Float32Array.from({ length: count }, (_, i) => Math.sin(seed * 12.9898 + i * 78.233));
-  return { dtype: "f32", shape, data };
-}
 
 const LOSS = `fn errors(w: f32[N], x: f32[M, N], y: f32[M]) { (sum(x * w, axis: 1) - y) ** 2 }
 fn loss(w: f32[N], x: f32[M, N], y: f32[M]) -> f32 { mean(errors(w, x, y)) }

@@ -1,5 +1,5 @@
 /** Modules for tests: emitted from text, imported from memory. */
-import { compile } from "../../src/index.ts";
+import { compile, type HostArray } from "../../src/index.ts";
 import { emitModule, type ModuleOptions, type OutputFile } from "../../src/module/index.ts";
 
 export type Range = GPUBuffer | { readonly buffer: GPUBuffer; readonly offset?: number; readonly size?: number };
@@ -22,6 +22,15 @@ export interface EmittedKernel {
   dispose(): void;
 }
 export type EmittedFunction = (device: GPUDevice, fixed?: Readonly<Record<string, unknown>>) => Promise<EmittedKernel>;
+
+/** An array for the runtime and for modules alike. */
+export type Filled = HostArray & { readonly data: Data };
+
+export function floats(shape: readonly number[], seed = 1): Filled {
+  const count = shape.reduce((a, b) => a * b, 1);
+  const data = Float32Array.from({ length: count }, (_, i) => Math.sin(seed * 12.9898 + i * 78.233));
+  return { dtype: "f32", shape, data };
+}
 
 export function emit(source: string, options: ModuleOptions = {}, fileName = "test.ein"): readonly OutputFile[] {
   return emitModule({ fileName, source, program: compile(source, { fileName }) }, options);

@@ -93,10 +93,11 @@ async function compilerScript(): Promise<string> {
   );
   const made = await build({
     stdin: {
-      contents: `import { registerStd } from "./src/std/index.ts";
-registerStd(${JSON.stringify(std)});
-export { compile, CompileError } from "./src/index.ts";
-export { openDevice } from "./runtime/browser.ts";`,
+      contents: `
+        import { registerStd } from "./src/std/index.ts";
+        registerStd(${JSON.stringify(std)});
+        export { compile, CompileError } from "./src/index.ts";
+        export { openDevice } from "./runtime/browser.ts";`,
       resolveDir: root,
     },
     bundle: true,

@@ -286,7 +286,11 @@ function spread(x: Box, y: Box, out: Box, s: Signature, nan: boolean): void {
     divImage(x, y, out);
     // The quotient's own rounding may carry it over an integer.
     const e = (v: number): number => (Number.isFinite(v) ? Math.abs(v) * 2 ** -20 : 0);
-    setBox(out, Math.floor(out.low - e(out.low)), Math.ceil(out.high + e(out.high)), out.nan || nan);
+    // An infinite dividend has no remainder, so no quotient either; by an infinite divisor of the other sign it is -1.
+    const endless = x.low === -INF || x.high === INF;
+    const minus = (y.high === INF && x.low < 0) || (y.low === -INF && x.high > 0);
+    const low = Math.floor(out.low - e(out.low));
+    setBox(out, minus ? Math.min(low, -1) : low, Math.ceil(out.high + e(out.high)), out.nan || nan || endless);
     return;
   }
   const most = Math.max(Math.abs(y.low), Math.abs(y.high));

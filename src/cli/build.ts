@@ -34,6 +34,7 @@ export interface BuildOptions extends BindingOptions {
   readonly emit?: Stage | "module" | "plans";
   readonly printAfter?: string;
   readonly timePasses?: boolean;
+  readonly repeat?: string;
 }
 
 export async function build(files: readonly string[], o: BuildOptions): Promise<void> {
@@ -41,9 +42,11 @@ export async function build(files: readonly string[], o: BuildOptions): Promise<
   if (files.length > 0 && o.project !== undefined) throw usageError("--project and files exclude each other");
   const stage = o.emit === "module" || o.emit === "plans" ? undefined : o.emit;
   if (stage !== undefined || o.printAfter !== undefined || o.timePasses) {
+    if (o.repeat !== undefined && !o.timePasses) throw usageError("--repeat goes with --time-passes");
     const { list } = await import("./listing.ts");
     return await list(files.length > 0 ? findSources(files) : await projectFiles(o), { ...o, stage });
   }
+  if (o.repeat !== undefined) throw usageError("--repeat goes with --time-passes");
   if (o.function.length > 0) throw usageError("--function goes with --emit STAGE, --print-after or --time-passes");
   const open = (): Promise<Project> => openProject(files, o);
   if (o.watch) return await (await import("./watch.ts")).watch(open, o, threadsOf(o));

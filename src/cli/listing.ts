@@ -25,23 +25,30 @@ export interface ListingOptions extends BindingOptions {
   readonly stage: Stage | undefined;
   readonly printAfter?: string;
   readonly timePasses?: boolean;
+  /** How often each function is compiled, in one process. */
+  readonly repeat?: string;
 }
 
 interface PassTime {
   readonly pass: string;
   readonly ms: number;
 }
+/** Of the first run and, where there are several, the median of the later half, when the code is warm. */
+interface PassTimes extends PassTime {
+  readonly warm?: number;
+}
 
 interface FunctionTimes {
   readonly file: string;
   readonly function: string;
-  readonly passes: readonly PassTime[];
+  readonly passes: readonly PassTimes[];
 }
 
 /** Writes no files. Ends with exit code 1 if a module has errors. */
 export async function list(files: readonly string[], o: ListingOptions): Promise<void> {
   const failures: CompileError[] = [];
   const times: FunctionTimes[] = [];
+  const runs = runsOf(o.repeat);
   for (const file of files) {
     try {
       if (o.stage === "ast") {
@@ -50,8 +57,14 @@ export async function list(files: readonly string[], o: ListingOptions): Promise
       }
       const program = await compileFile(file);
       if (program.diagnostics.length > 0) printDiagnostics(program.diagnostics, program.sources, o);
-      for (const f of selected(program, o.function))
-        times.push({ file, function: f.name, passes: listFunction(program, f, o) });
+      for (const f of selected(program, o.function)) {
+        const first = listFunction(program, f, o);
+        times.push({
+          file,
+          function: f.name,
+          passes: runs === 1 ? first : await warmTimes(file, f.name, first, runs, o),
+        });
+      }
     } catch (error) {
       if (!(error instanceof CompileError)) throw error;
       failures.push(error);
@@ -70,12 +83,47 @@ export async function list(files: readonly string[], o: ListingOptions): Promise
   else for (const t of times) process.stderr.write(passTable(t.function, t.passes));
 }
 
-function passTable(name: string, passes: readonly PassTime[]): string {
-  const total = passes.reduce((a, p) => a + p.ms, 0);
-  const lines = [...passes, { pass: "total", ms: total }].map(
-    (p) => `  ${p.pass.padEnd(12)} ${p.ms.toFixed(2).padStart(9)} ms`,
-  );
-  return `${name}\n${lines.join("\n")}\n`;
+const MOST_RUNS = 1000;
+
+function runsOf(given: string | undefined): number {
+  if (given === undefined) return 1;
+  const runs = Number(given);
+  if (!Number.isInteger(runs) || runs < 1 || runs > MOST_RUNS)
+    throw usageError(`--repeat: ${given} is not a number of runs from 1 to ${MOST_RUNS}`);
+  return runs;
+}
+
+/** Compiles from the text again and again; nothing that a run made is used by the next. */
+async function warmTimes(
+  file: string,
+  name: string,
+  first: readonly PassTime[],
+  runs: number,
+  o: ListingOptions,
+): Promise<readonly PassTimes[]> {
+  const { printAfter: _printed, ...quiet } = o;
+  const all: (readonly PassTime[])[] = [];
+  for (let i = 1; i < runs; i++) {
+    const program = await compileFile(file);
+    const [f] = selected(program, [name]);
+    if (f) all.push(listFunction(program, f, { ...quiet, stage: undefined }));
+  }
+  const later = all.slice(Math.floor(all.length / 2));
+  const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] ?? 0;
+  return first.map((p, i) => ({ ...p, warm: median(later.map((run) => run[i]?.ms ?? 0)) }));
+}
+
+function passTable(name: string, passes: readonly PassTimes[]): string {
+  const ms = (value: number): string => `${value.toFixed(2).padStart(9)} ms`;
+  const warm = passes.some((p) => p.warm !== undefined);
+  const total: PassTimes = {
+    pass: "total",
+    ms: passes.reduce((a, p) => a + p.ms, 0),
+    warm: passes.reduce((a, p) => a + (p.warm ?? 0), 0),
+  };
+  const head = warm ? `  ${"".padEnd(12)} ${"first".padStart(12)} ${"warm".padStart(12)}\n` : "";
+  const lines = [...passes, total].map((p) => `  ${p.pass.padEnd(12)} ${ms(p.ms)}${warm ? ` ${ms(p.warm ?? 0)}` : ""}`);
+  return `${name}\n${head}${lines.join("\n")}\n`;
 }
 
 function listTree(file: string): void {

@@ -70,6 +70,7 @@ export function makeCommand(): Command {
     )
     .option("--print-after <pass>", "print the program after a pass (`all` for every one)")
     .option("--time-passes", "print how long each pass took")
+    .option("--repeat <n>", "with --time-passes: compile so often, and print the times when the code is warm too")
     .action(async (files: string[], _o: unknown, c: Command) => {
       const { build } = await import("./build.ts");
       await build(files, c.optsWithGlobals());

@@ -93,3 +93,16 @@ test("stages are printed, of a project as well", async () => {
   expect((await fusum(folder, "build", "a.ein", "--emit", "wgsl", "--function", "total")).out).toContain("@compute");
   expect([...folder.outputs().keys()]).toEqual([]);
 });
+
+test("times of passes: once, or also when the code is warm", async () => {
+  const folder = makeFolder({ "a.ein": FINE });
+  const once = await fusum(folder, "build", "a.ein", "--time-passes");
+  expect(once).toMatchObject({ code: 0, out: "", err: expect.stringMatching(/^total\n {2}elaborate +[\d.]+ ms\n/) });
+  const { code, out } = await fusum(folder, "build", "a.ein", "--time-passes", "--repeat", "5", "--json");
+  expect(code).toBe(0);
+  const { times } = JSON.parse(out);
+  expect(times[0].passes.map((p: { pass: string }) => p.pass)).toContain("emit");
+  for (const p of times[0].passes) expect(p.warm).toBeGreaterThanOrEqual(0);
+  expect(await fusum(folder, "build", "a.ein", "--repeat", "5")).toMatchObject({ code: 2 });
+  expect(await fusum(folder, "build", "a.ein", "--time-passes", "--repeat", "0")).toMatchObject({ code: 2 });
+});

@@ -66,8 +66,10 @@ export async function readSettings(options: FusumOptions, home: Home): Promise<P
     { ...file, config, diagnostics: [...file.diagnostics, ...wrong] },
     { outDir: dirname(file.path), emit: ["module"], sourceMap: true },
   );
-  const schedule = unit.schedules === undefined ? [] : [join(unit.root, unit.schedules)];
-  return { unit, diagnostics, files: [...(home.config ? [home.config] : []), ...schedule] };
+  if (unit.schedules === undefined) return { unit, diagnostics, files: home.config ? [home.config] : [] };
+  const { scheduleWarnings } = await import("../project/schedules.ts");
+  const files = [...(home.config ? [home.config] : []), join(unit.root, unit.schedules)];
+  return { unit, diagnostics: [...diagnostics, ...scheduleWarnings(unit)], files };
 }
 
 /** A value that tells whether settings read before are those of now. */

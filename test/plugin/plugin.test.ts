@@ -81,6 +81,14 @@ describe("the configuration", () => {
     expect((await compiler.compile(path)).module?.code).toContain("fixed.D === 16");
   });
 
+  test("names schedules, of which what cannot be used is said", async () => {
+    const folder = makeFolder({ "scale.ein": SCALE, "tuned.json": "{" }, { schedules: "tuned.json" });
+    const made = await compileIn(folder, "scale.ein");
+    expect(made.module?.code).toContain("@compute");
+    expect(made.messages).toMatchObject([{ severity: "warning" }]);
+    expect(made.files).toContain(join(folder.path, "tuned.json"));
+  });
+
   test("options are checked as it is", async () => {
     const folder = makeFolder({ "scale.ein": SCALE });
     const wrong = await compileIn(folder, "scale.ein", { extents: { D: -1 } });

@@ -78,6 +78,8 @@ export interface ScatterSchedule extends Common {
   readonly kind: "scatter";
   readonly method: "own" | "sort" | "atomic" | "cas";
   readonly threads: Threads;
+  /** With `sort`: invocations that share the run of a result; 1 without it. */
+  readonly parts?: number;
 }
 /**
  * Weighted sums in one pass. An invocation has a tile of `reg` scores and `columns` elements of the sum for each of its rows. `subgroup`:

@@ -100,6 +100,7 @@ function stepsFrom(s: Schedule): readonly Schedule[] {
         vector,
         threads: threadsAround(s.threads),
         method: others(["own", "sort", "atomic", "cas"] as const, s.method),
+        ...(s.method === "sort" ? { parts: around(s.parts ?? 1, 64) } : {}),
       });
     default:
       return s satisfies never;

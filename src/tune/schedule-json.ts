@@ -90,13 +90,19 @@ const FIELDS = {
   } satisfies Fields<ReductionSchedule>,
   scan: { ...COMMON, threads, each: count, form: oneOf("carry", "blocks") } satisfies Fields<ScanSchedule>,
   transpose: { ...COMMON, tile: oneOf(8, 16, 32), each: count, pad: oneOf(0, 1) } satisfies Fields<TransposeSchedule>,
-  scatter: { ...COMMON, method: oneOf("own", "sort", "atomic", "cas"), threads } satisfies Fields<ScatterSchedule>,
+  scatter: {
+    ...COMMON,
+    method: oneOf("own", "sort", "atomic", "cas"),
+    threads,
+    parts: count,
+  } satisfies Fields<ScatterSchedule>,
 } satisfies Record<Schedule["kind"], Readonly<Record<string, Read>>>;
 
 /** Fields that a schedule may lack, by kind. */
 const OPTIONAL: Readonly<Partial<Record<Schedule["kind"], readonly string[]>>> = {
   contraction: ["config", "along", "epilogue"] satisfies readonly (keyof ContractionSchedule)[],
   row: ["combine", "across", "each"] satisfies readonly (keyof RowSchedule)[],
+  scatter: ["parts"] satisfies readonly (keyof ScatterSchedule)[],
 };
 
 /**

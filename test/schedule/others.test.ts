@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { addMonoid, maxMonoid } from "../../ir/monoid.ts";
+import { apply as applySchedule } from "../../src/schedule/apply/index.ts";
 import type { PlacedMap } from "../../src/schedule/region.ts";
 import {
   type Axis,
@@ -182,9 +183,15 @@ describe("scatters", () => {
             } as const;
             check(c, GPU, () => sort);
             count++;
+            if (monoid === "set") {
+              expect(() => applySchedule(c.regions[0]!, { ...sort, parts: 4 }, GPU)).toThrow(/parts/);
+              continue;
+            }
+            check(c, GPU, () => ({ ...sort, parts: 4 }));
+            count++;
           }
         }
-    expect(count).toBe(16);
+    expect(count).toBe(24);
   });
   test("not a number, infinities and zeros by order-preserving bits", () => {
     for (const target of TARGETS)

@@ -1,22 +1,11 @@
 /**
  * A scatter by sorting: the positions are brought into the order of the results that they fall on, by a stable radix sort of their keys,
  * and each result then combines a run of them. The order within a run is the domain's, so the bits are those of one after the other.
- * Kernels: keys; for each digit counts by blocks, their running sum and the move; where each run begins; the results.
+ * Kernels: keys; for each digit counts by blocks, their running sum and the move; where each run begins; the results, from `parts` slices of each run where runs are long and
+ * results few.
  */
+import { addExtent, ceilDivExtent, type Extent, mulExtent, ONE, size } from "../../../ir/extent.ts";
 import {
-  addExtent,
-  ceilDivExtent,
-  divExtent,
-  type Extent,
-  maxExtent,
-  mulExtent,
-  ONE,
-  productExtent,
-  size,
-  ZERO,
-} from "../../../ir/extent.ts";
-import {
-  type Buffer,
   iadd,
   ilt,
   imul,
@@ -29,75 +18,27 @@ import {
   kvar,
   load,
   loop,
-  storageBuffer,
   store,
   variable,
   when,
 } from "../../../ir/kernel.ts";
 import { addMonoid } from "../../../ir/monoid.ts";
-import { type Axis, axis, axisRef, type Definition, input, read, scanDef, shapeOf } from "../../../ir/tensor.ts";
-import { axesIn } from "../../passes/rewrite.ts";
+import { axis, axisRef, type Definition, input, read, scanDef } from "../../../ir/tensor.ts";
 import { flatten, inside, linearForm } from "../affine.ts";
 import type { AppliedKernel, BufferSource, Temporary } from "../applied.ts";
-import { lower, storeAt } from "../lower.ts";
+import { lower } from "../lower.ts";
 import type { ScatterRegion } from "../region.ts";
 import { type ScatterSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
-import { combine } from "./accumulate.ts";
-import {
-  aliasAxis,
-  type Builder,
-  bindAxis,
-  emit,
-  finish,
-  freshName,
-  inFrame,
-  name,
-  newBuilder,
-  newPrivate,
-  originOf,
-} from "./builder.ts";
+import { emit, finish, inFrame, name, newBuilder, newPrivate, originOf } from "./builder.ts";
 import { applyScan } from "./scan.ts";
-import { fixedAxes, perUnit, startOf, widen } from "./scatter-common.ts";
-import { laneable, neverEmpty, unflattenAxes } from "./walk.ts";
+import { perUnit } from "./scatter-common.ts";
+import { bound, type SortPlan, sortPlan } from "./scatter-plan.ts";
+import { results } from "./scatter-runs.ts";
+import { unflattenAxes } from "./walk.ts";
 
 /** Positions that one invocation counts and moves, in order. */
 const BLOCK = 256;
-/** The widest digit. */
-const DIGIT = 8;
-
-/** What is sorted: positions over some axes of the domain, by the flat index along some axes of the result. */
-export interface SortPlan {
-  /** Axes of the domain that say where a value falls, or that no index of the result fixes. */
-  readonly searched: readonly Axis[];
-  /** The result's axes that the key stands for, by number; along the others a result has its own axis of the domain. */
-  readonly keyed: readonly number[];
-  readonly positions: Extent;
-  readonly keys: Extent;
-  /** Bits of the digits, lowest first. */
-  readonly digits: readonly number[];
-}
-
-export function sortPlan(region: ScatterRegion): SortPlan {
-  const { def } = region;
-  const fixed = fixedAxes(region);
-  const deciding = new Set(
-    def.at.flatMap((x, d) => (x.kind === "axis" && fixed.get(x.axis) === d ? [] : [...axesIn(x)])),
-  );
-  const searched = def.domain.filter((a) => !fixed.has(a) || deciding.has(a));
-  const keyed = def.axes.flatMap((_, d) => {
-    const own = [...fixed].find(([, at]) => at === d)?.[0];
-    return own && !searched.includes(own) ? [] : [d];
-  });
-  const keys = productExtent(keyed.map((d) => def.axes[d]?.extent ?? ONE));
-  // One key more stands for what falls on no result.
-  const bits = keys.value === undefined ? 31 : Math.max(1, Math.ceil(Math.log2(keys.value + 1)));
-  const passes = Math.ceil(bits / DIGIT);
-  const digit = Math.ceil(bits / passes);
-  const digits = Array.from({ length: passes }, (_, p) => Math.min(digit, bits - p * digit));
-  return { searched, keyed, positions: productExtent(searched.map((a) => a.extent)), keys, digits };
-}
-
 export function sorted(region: ScatterRegion, s: ScatterSchedule, target: Target): readonly AppliedKernel[] {
   const plan = sortPlan(region);
   if (plan.searched.length === 0) throw new ScheduleError("method", "every position has its result already");
@@ -126,15 +67,8 @@ export function sorted(region: ScatterRegion, s: ScatterSchedule, target: Target
   }
   const starts = temporary("starts", addExtent(plan.keys, ONE));
   made.push(begun(region, plan, s, target, keys, starts));
-  if (order) made.push(results(region, plan, s, target, starts, order));
+  if (order) made.push(...results(region, plan, s, target, starts, order));
   return made;
-}
-
-function bound(b: Builder, source: Temporary, access: Buffer["access"]): Buffer {
-  const room = neverEmpty(source.size) ? source.size : maxExtent(source.size, ONE);
-  const buffer = storageBuffer(freshName(b, source.name), access, source.dtype, room);
-  b.storage.push({ buffer, source });
-  return buffer;
 }
 
 /** The key of each position: the flat index of its result along the keyed axes, or their number if it falls outside. */
@@ -294,70 +228,6 @@ function begun(
     const first = name(b, "first", iadd(load(before, kint(0)), kint(1)));
     const last = name(b, "last", iadd(load(here, kint(0)), kint(1)));
     emit(b, loop(v, last, [store(to, kvar(v), at)], "loop", first));
-  });
-  return finish(b, body);
-}
-
-/** Each result from its run. */
-function results(
-  region: ScatterRegion,
-  plan: SortPlan,
-  s: ScatterSchedule,
-  target: Target,
-  starts: Temporary,
-  order: Temporary,
-): AppliedKernel {
-  const { def } = region;
-  const last = def.axes.length - 1;
-  if (s.vector > 1 && (!laneable(def.axes, s.vector) || plan.keyed.includes(last)))
-    throw new ScheduleError("vector", "the lanes of a vector would have different runs", def.axes[last]?.name);
-  const b = newBuilder(region.name, target, s.vector);
-  originOf(b, region);
-  const [begin, sequence] = [bound(b, starts, "read"), bound(b, order, "read")];
-  const units = divExtent(productExtent(shapeOf(def)), size(s.vector));
-  const body = perUnit(b, units, s.threads, (unit) => {
-    unflattenAxes(b, def.axes, unit, s.vector);
-    const point = def.axes.map((a) => axisRef(a));
-    const acc = def.types.map((d) => newPrivate(b, "acc", d, 1, s.vector));
-    acc.forEach((p, i) => {
-      emit(b, store(p, kint(0), widen(lower(b, startOf(region, point, i)), s.vector)));
-    });
-    // A shorter axis of the domain leaves the results behind its end as they are.
-    let inDomain: KernelExpr | undefined;
-    for (const [a, d] of fixedAxes(region)) {
-      const p = point[d];
-      if (!p || plan.keyed.includes(d)) continue;
-      aliasAxis(b, a, p);
-      if (a.extent === def.axes[d]?.extent) continue;
-      if (inside(linearForm(p), a.extent).high && a.extent !== ZERO && neverEmpty(a.extent)) continue;
-      const test = ilt(lower(b, p), ksize(a.extent));
-      inDomain = inDomain ? kand(inDomain, test) : test;
-    }
-    const run = (): void => {
-      const keyPoint = plan.keyed.map((d) => point[d] ?? axisRef(def.axes[d]!));
-      const keyShape = plan.keyed.map((d) => def.axes[d]?.extent ?? ONE);
-      const key = name(b, "key", lower(b, flatten(keyPoint, keyShape)));
-      const v = variable("j");
-      const statements = inFrame(b, true, () => {
-        const position = axis("p", plan.positions);
-        bindAxis(b, position, name(b, "p", load(sequence, kvar(v))));
-        unflattenAxes(b, plan.searched, axisRef(position), 1);
-        const values = def.values.map((x) => name(b, "v", widen(lower(b, x), s.vector)));
-        const old = acc.map((p) => load(p, kint(0)));
-        const made = def.monoid === "set" ? values : combine(b, def.monoid, old, values).map((x) => name(b, "n", x));
-        acc.forEach((p, i) => {
-          const x = made[i];
-          if (x) emit(b, store(p, kint(0), widen(x, s.vector)));
-        });
-      });
-      emit(b, loop(v, load(begin, iadd(key, kint(1))), statements, "loop", load(begin, key)));
-    };
-    if (inDomain) emit(b, ...when(inDomain, inFrame(b, true, run)));
-    else run();
-    for (const ref of region.stores) {
-      const p = acc[ref.slot];
-      if (p) storeAt(b, ref, point, name(b, "r", load(p, kint(0))));
-    }
   });
   return finish(b, body);
 }

@@ -47,6 +47,7 @@ import { countOf, laneable, neverEmpty, unflattenAxes } from "./walk.ts";
 
 export function applyScatter(region: ScatterRegion, s: ScatterSchedule, target: Target): readonly AppliedKernel[] {
   checkGroup(target, s.threads);
+  if (s.parts !== undefined && s.method !== "sort") throw new ScheduleError("parts", "only sorted runs have parts");
   switch (s.method) {
     case "own":
       return [own(region, s, target)];

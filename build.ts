@@ -1,6 +1,6 @@
 /**
- * Builds the package into dist/: JavaScript and declarations by tsc, and the standard library's sources beside the module that
- * reads them. Plain Node programs only, so that it runs as `node build.ts` with nothing built before.
+ * Builds the package into dist/: JavaScript and declarations by tsc, the standard library's sources beside the module that reads them,
+ * and the compiler for pages. Plain Node programs only, so that it runs as `node build.ts` with nothing built before.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, globSync, readFileSync, rmSync } from "node:fs";
@@ -26,4 +26,6 @@ function compile(): void {
 rmSync(dist, { recursive: true, force: true });
 compile();
 for (const file of globSync("src/std/*.ein", { cwd: root })) cpSync(join(root, file), join(dist, file));
+const page = spawnSync(process.execPath, [join(root, "build-page.ts")], { cwd: root, stdio: "inherit" });
+if (page.status !== 0) throw page.error ?? new Error(`build-page.ts ended with ${page.status}`);
 chmodSync(join(dist, "src/cli/main.js"), 0o755);

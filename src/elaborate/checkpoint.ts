@@ -30,6 +30,7 @@ function checkpointed(cx: Context, f: FunctionValue): FunctionValue {
     ...f,
     name,
     base: f,
+    callFromOutside: undefined,
     call: (args, span): Value => {
       const parameters = f.parameters.map((p) => ({ name: p.name, optional: p.optional }));
       const { byName } = bindArguments(name, parameters, args, span);

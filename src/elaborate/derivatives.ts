@@ -13,7 +13,7 @@ import { dropRules } from "../passes/loops.ts";
 import { bindArguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { describe, fail, toItems, toTensor } from "./convert.ts";
-import type { BuiltinParameter, CallArgument, FunctionValue, TensorValue, Value } from "./value.ts";
+import type { BuiltinParameter, CallArgument, FunctionValue, InputLike, TensorValue, Value } from "./value.ts";
 
 export type DerivativeKind = "grad" | "value_and_grad" | "vjp" | "jvp" | "jacobian" | "hessian";
 const KINDS: ReadonlySet<DerivativeKind> = new Set(["grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian"]);
@@ -96,21 +96,36 @@ function derived(
   if (kind === "hessian")
     return named(derived(cx, "jacobian", derived(cx, "grad", f, wrt, span), wrt, span), `hessian(${f.name})`);
   const extra = extraParameters(kind, wrt);
+  const clash = extra.find((name) => f.parameters.some((p) => p.name === name));
+  if (clash !== undefined) refuseName(kind, f, clash, span);
+  const call = (args: readonly CallArgument[], at: Span, input?: InputLike): Value => {
+    const parameters: BuiltinParameter[] = [
+      ...f.parameters.map((p) => ({ name: p.name, optional: p.optional })),
+      ...extra.map((name) => ({ name, optional: input !== undefined })),
+    ];
+    // An extra argument may follow the required ones positionally only if nothing optional stands between.
+    const { byName } = bindArguments(`${kind}(${f.name})`, parameters, args, at);
+    return differentiate(cx, { kind, f, wrt, byName, input, span: at });
+  };
   return {
     kind: "function",
     name: `${kind}(${f.name})`,
     span: f.span,
     parameters: [...f.parameters, ...extra.map((name) => ({ name, isConst: false, optional: false }))],
-    call: (args, at) => {
-      const parameters: BuiltinParameter[] = [
-        ...f.parameters.map((p) => ({ name: p.name, optional: p.optional })),
-        ...extra.map((name) => ({ name })),
-      ];
-      // An extra argument may follow the required ones positionally only if nothing optional stands between.
-      const { byName } = bindArguments(`${kind}(${f.name})`, parameters, args, at);
-      return differentiate(cx, { kind, f, wrt, extra, byName, span: at });
-    },
+    call: (args, at) => call(args, at),
+    callFromOutside: extra.length > 0 ? call : undefined,
   };
+}
+
+function refuseName(kind: DerivativeKind, f: FunctionValue, name: string, span: Span): never {
+  throw new DiagnosticError(
+    diagnostic(
+      "EIN1601",
+      `\`${kind}\` cannot take \`${f.name}\`, whose parameter \`${name}\` has a name that \`${kind}\` needs`,
+      [{ span, text: "two arguments would have one name" }],
+      { notes: [`call \`${f.name}\` in a function whose parameters are called otherwise`] },
+    ),
+  );
 }
 
 function named(f: FunctionValue, name: string): FunctionValue {
@@ -121,8 +136,9 @@ interface Request {
   readonly kind: DerivativeKind;
   readonly f: FunctionValue;
   readonly wrt: readonly string[];
-  readonly extra: readonly string[];
   readonly byName: ReadonlyMap<string, CallArgument>;
+  /** Makes the cotangent or the tangents where `byName` lacks them. */
+  readonly input: InputLike | undefined;
   readonly span: Span;
 }
 
@@ -176,6 +192,8 @@ function differentiate(cx: Context, r: Request): Value {
       const one = r.kind === "grad" || r.kind === "value_and_grad";
       const made =
         r.kind === "jvp" ? forward(p, r.wrt) : reverse(p, { wrt: r.wrt, seed: () => (one ? "one" : "input") });
+      const clash = made.inputs.find((d, i) => made.inputs.findIndex((e) => e.name === d.name) < i);
+      if (clash) refuseName(r.kind, r.f, clash.name, r.span);
       // The derivative that is around this one needs the rules still.
       return cx.differentiating > 0 ? made : dropRules(made);
     });
@@ -276,7 +294,8 @@ function requireScalar(o: Outcome, r: Request): void {
 
 /** A cotangent or tangent argument, of the dtype and shape of what it belongs to. */
 function extraTensor(cx: Context, r: Request, parameter: string, like: TensorValue, field?: string): TensorValue {
-  const a = r.byName.get(parameter)!;
+  const a = r.byName.get(parameter);
+  if (!a) return r.input!(field === undefined ? parameter : `${parameter}_${field}`, like);
   const given = field !== undefined && a.value.kind === "record" ? a.value.fields.get(field) : a.value;
   if (!given) return fail("EIN1501", `the cotangent lacks the field \`${field}\``, a.span, "one field a result");
   const value = toTensor(given, a.span, like.dtype);

@@ -13,7 +13,7 @@ import { bindConstants, instantiate, isConst } from "./function.ts";
 import { declare, lookup, makeScope, type Scope } from "./scope.ts";
 import { extentNames, LEAD, RESULT } from "./signature.ts";
 import { dimExtent, dtypeOf, plainName } from "./types.ts";
-import type { CallArgument, FunctionValue, Value } from "./value.ts";
+import type { CallArgument, FunctionValue, InputLike, Value } from "./value.ts";
 
 export type ConstInput = number | boolean | string | readonly number[];
 
@@ -35,6 +35,8 @@ export interface Entry {
   readonly where: readonly string[];
   /** `const` parameters that stood for themselves, as extents, for want of a value. */
   readonly symbolic: readonly string[];
+  /** Inputs that are no parameters of the declared function: a cotangent, tangents. */
+  readonly derived: ReadonlySet<string>;
 }
 
 /** What is elaborated: a declared function, or one that has its parameters (`call`). */
@@ -57,7 +59,9 @@ export function elaborateEntry(
   const shapes = new Map(Object.entries(o.shapes ?? {}));
   const extents = new Map(Object.entries(o.extents ?? {}));
   const provided = new Set([...(o.provided ?? []), ...shapes.keys()]);
-  checkNames(item, o, provided);
+  const outside = target.call?.callFromOutside;
+  checkNames(item, o);
+  if (!outside) checkProvided(item, provided, []);
   const symbolic: string[] = [];
   for (const p of item.params) {
     if (!isConst(p)) continue;
@@ -100,7 +104,20 @@ export function elaborateEntry(
   }
 
   const named = (): CallArgument[] => [...given].map(([name, a]) => ({ ...a, name }));
-  const value = target.call ? target.call.call(named(), item.name.span) : instantiate(cx, m, item, given);
+  const derived = new Set<string>();
+  const input: InputLike = (name, like) => {
+    derived.add(name);
+    if (plainSymbol(like.shape[0] ?? size(0)) === LEAD) folded.add(name);
+    requireShape(cx, name, like.shape, shapes.get(name), item.name.span);
+    const names = like.shape.map((e, k) => plainSymbol(e)?.toLowerCase() ?? `i${k}`);
+    return cx.builder.input(name, like.dtype, like.shape, names, item.name.span);
+  };
+  const value = outside
+    ? outside(named(), item.name.span, input)
+    : target.call
+      ? target.call.call(named(), item.name.span)
+      : instantiate(cx, m, item, given);
+  if (outside) checkProvided(item, provided, [...derived]);
   const results = resultsOf(value, item);
   for (const r of results) if (plainSymbol(r.value.shape[0] ?? size(0)) === LEAD && folded.size > 0) folded.add(r.name);
   return {
@@ -108,30 +125,56 @@ export function elaborateEntry(
     folded,
     where: cx.builder.constraints.where(),
     symbolic,
+    derived,
   };
 }
 
-function checkNames(item: FnItem, o: EntryOptions, provided: ReadonlySet<string>): void {
-  const check = (names: Iterable<string>, known: readonly string[], what: string): void => {
-    for (const n of names) {
-      if (known.includes(n)) continue;
-      const near = suggest(n, known);
-      fail(
-        "EIN1501",
-        `\`${item.name.text}\` has no ${what} \`${n}\`${near ? `; did you mean \`${near}\`?` : ""}`,
-        item.name.span,
-        "declared here",
-        {
-          notes: [known.length > 0 ? `it has ${known.join(", ")}` : "it has none"],
-        },
-      );
-    }
-  };
-  const names = (wanted: boolean): readonly string[] =>
-    item.params.filter((p) => isConst(p) === wanted).map((p) => p.name.text);
-  check(Object.keys(o.consts ?? {}), names(true), "constant");
-  check(provided, names(false), "parameter");
-  check(Object.keys(o.extents ?? {}), [...extentNames(item).keys()], "extent");
+/** Throws EIN1202 unless the shape that the caller says fits. */
+function requireShape(
+  cx: Context,
+  name: string,
+  shape: readonly Extent[],
+  actual: readonly number[] | undefined,
+  span: Span,
+): void {
+  if (actual && actual.length !== shape.length)
+    fail(
+      "EIN1202",
+      `\`${name}\` has ${shape.length === 1 ? "1 axis" : `${shape.length} axes`}, but the shape [${actual.join(", ")}] is given`,
+      span,
+      "declared here",
+    );
+  for (const [k, n] of (actual ?? []).entries())
+    cx.builder.requireEqual(size(n), shape[k]!, span, span, `axis ${k} of \`${name}\``);
+}
+
+function checkKnown(item: FnItem, names: Iterable<string>, known: readonly string[], what: string): void {
+  for (const n of names) {
+    if (known.includes(n)) continue;
+    const near = suggest(n, known);
+    fail(
+      "EIN1501",
+      `\`${item.name.text}\` has no ${what} \`${n}\`${near ? `; did you mean \`${near}\`?` : ""}`,
+      item.name.span,
+      "declared here",
+      {
+        notes: [known.length > 0 ? `it has ${known.join(", ")}` : "it has none"],
+      },
+    );
+  }
+}
+
+function namesOf(item: FnItem, constants: boolean): readonly string[] {
+  return item.params.filter((p) => isConst(p) === constants).map((p) => p.name.text);
+}
+
+function checkProvided(item: FnItem, provided: ReadonlySet<string>, derived: readonly string[]): void {
+  checkKnown(item, provided, [...namesOf(item, false), ...derived], "parameter");
+}
+
+function checkNames(item: FnItem, o: EntryOptions): void {
+  checkKnown(item, Object.keys(o.consts ?? {}), namesOf(item, true), "constant");
+  checkKnown(item, Object.keys(o.extents ?? {}), [...extentNames(item).keys()], "extent");
   for (const [name, value] of Object.entries(o.extents ?? {}))
     if (!Number.isInteger(value) || value < 0)
       fail(
@@ -248,10 +291,17 @@ export function foldingProblem(item: FnItem, one: Entry, two: Entry | undefined)
     if (one.folded.has(p.name.text) && p.type?.kind === "tensorType" && p.type.dims?.[0]?.kind !== "ellipsis")
       return `\`...\` of \`${p.name.text}\` is not in front`;
   if (!two) return "it does not work for more leading axes";
-  for (const [k, r] of one.program.results.entries()) {
-    const texts = r.tensor.axes.map((a) => a.extent.text);
+  const arrays = (e: Entry): readonly { readonly name: string; readonly texts: readonly string[] }[] => [
+    ...e.program.results.map((r) => ({ name: r.name, texts: r.tensor.axes.map((a) => a.extent.text) })),
+    ...e.program.inputs
+      .filter((d) => e.derived.has(d.name))
+      .map((d) => ({ name: d.name, texts: d.axes.map((a) => a.extent.text) })),
+  ];
+  const others = arrays(two);
+  for (const [k, r] of arrays(one).entries()) {
+    const { texts } = r;
     const expected = texts[0] === LEAD ? [`${LEAD}0`, `${LEAD}1`, ...texts.slice(1)] : texts;
-    const found = two.program.results[k]?.tensor.axes.map((a) => a.extent.text) ?? [];
+    const found = others[k]?.texts ?? [];
     const alone =
       texts.every((t, a) => a === 0 || !t.includes(LEAD)) && (texts[0] === LEAD || !texts[0]?.includes(LEAD));
     if (!alone || expected.join() !== found.join()) return `\`${r.name}\` depends on how many there are`;

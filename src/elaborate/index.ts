@@ -2,7 +2,7 @@
 import type { FnItem, LetItem, Param } from "../../grammar/ast.ts";
 import { type Diagnostic, diagnostic } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
-import type { Program } from "../../ir/tensor.ts";
+import type { Input, Program } from "../../ir/tensor.ts";
 import type { LoadedModule, ModuleGraph, NamedItem } from "../modules.ts";
 import type { Context, Observer } from "./context.ts";
 import { makeContext } from "./create.ts";
@@ -16,6 +16,7 @@ import {
   type FunctionSignature,
   LEAD,
   parametersOf,
+  type SignatureParameter,
   type SignatureResult,
 } from "./signature.ts";
 
@@ -100,17 +101,24 @@ function signatureOf(m: LoadedModule, item: FnItem, entry: Entry | undefined, de
     if (found?.length !== r.shape.length) return r;
     return { ...r, shape: r.shape.map((t, a) => (/^\w+$/.test(t) && !/^\d/.test(t) && !known.has(t) ? found[a]! : t)) };
   });
+  const derived = (entry?.program.inputs ?? []).filter((d) => entry?.derived.has(d.name));
   return {
     name: item.name.text,
     doc: item.doc,
     exported: item.exported,
-    parameters: parametersOf(m, item),
+    parameters: [...parametersOf(m, item), ...derived.map(derivedParameter)],
     results: results ?? made ?? [],
     extents,
     where: entry?.where.filter((w) => !w.includes(LEAD)) ?? [],
     folded: (entry?.folded.size ?? 0) > 0,
     span: item.name.span,
   };
+}
+
+/** A cotangent or tangent. */
+function derivedParameter(d: Input): SignatureParameter {
+  const shape = d.axes.map((a) => (a.extent.text === LEAD ? "..." : a.extent.text));
+  return { name: d.name, dtype: d.types[0], shape, isConst: false, constType: undefined, default: undefined };
 }
 
 /** `export let f = g`, `export let step = grad(loss)`: a function under another name; other values are only evaluated. */

@@ -71,7 +71,14 @@ export interface FunctionValue {
   readonly quotes?: readonly string[];
   /** The function whose parameters it has, perhaps with more behind them: what was differentiated. */
   readonly base?: FunctionValue;
+  /**
+   * The call of an exported function, whose arguments are inputs of a program: parameters that are like something that only the call
+   * knows, as a cotangent is like the result, are left out of `args` and made by `input`.
+   */
+  readonly callFromOutside?: ((args: readonly CallArgument[], span: Span, input: InputLike) => Value) | undefined;
 }
+/** Makes an input of the dtype and shape of `like`. */
+export type InputLike = (name: string, like: TensorValue) => TensorValue;
 export interface ParameterInfo {
   readonly name: string;
   readonly isConst: boolean;

@@ -39,6 +39,8 @@ afterAll(() => {
 const LOSS = `fn errors(w: f32[N], x: f32[M, N], y: f32[M]) { (sum(x * w, axis: 1) - y) ** 2 }
 fn loss(w: f32[N], x: f32[M, N], y: f32[M]) -> f32 { mean(errors(w, x, y)) }
 export let step = value_and_grad(loss, wrt: [w])
+export let back = vjp(errors, wrt: [w, x])
+export let push = jvp(errors, wrt: [w, x])
 export fn pull(w: f32[N], x: f32[M, N], y: f32[M], d: f32[M]) { vjp(errors, wrt: [w, x])(w, x, y, d) }
 `;
 
@@ -128,6 +130,12 @@ describe("run", () => {
     await same(LOSS, "pull", pull, { ...arrays, d: floats([3], 4) });
     // A gradient by a parameter has the parameter's name, which its own buffer needs: it is out_NAME.
     const results = await pull.run({ ...arrays, d: floats([3], 4) });
+    // An exported vjp takes the cotangent beside the function's arguments.
+    const back = await module["back"]!(gpu);
+    expect(await back.run({ ...arrays, cotangent: floats([3], 4) })).toEqual(results);
+    await expect(back.run({ ...arrays, cotangent: floats([4], 4) })).rejects.toThrow(/cotangent is f32\[M\] = \[3\]/);
+    const tangents = { tangent_w: floats([5], 5), tangent_x: floats([3, 5], 6) };
+    await same(LOSS, "push", await module["push"]!(gpu), { ...arrays, ...tangents });
     expect(Object.entries(results).map(([n, a]) => [n, ...a.shape])).toEqual([
       ["out_w", 5],
       ["out_x", 3, 5],

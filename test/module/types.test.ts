@@ -17,9 +17,10 @@ export fn largest(x: f32[..., N]) -> (value: f32[...], index: i32[...]) {
 export fn mix(x: f16[4, N], m: bool[N], t: f32, k: const int = 2) { where(m, x, x * (t as f16) * k) }
 export fn delete(x: u32[2 * 3]) { x }
 export fn power(w: f32[N, N], v: f32[N], rounds: f32[T]) { iterate t in 0..T from v as u { w @ u * rounds[t] } }
+export let back = vjp(power, wrt: [v])
 `;
 
-const CONSUMER = `import { attention, delete as remove, type EinError, type Kernel, largest, mix, power } from "./test.ein.js";
+const CONSUMER = `import { attention, back, delete as remove, type EinError, type Kernel, largest, mix, power } from "./test.ein.js";
 import type * as bare from "./test.ein";
 
 export async function use(device: GPUDevice, buffer: GPUBuffer, target: GPUCommandEncoder, pass: GPUComputePassEncoder) {
@@ -45,6 +46,7 @@ export async function use(device: GPUDevice, buffer: GPUBuffer, target: GPUComma
   await (await remove(device)).run({ x: new Uint32Array(6) });
   const eigen = await (await power(device, { T: 9 })).run({ w: { data: a, shape: [2, 2] }, v: a, rounds: a });
   const two: readonly [N: number] = eigen.out.shape;
+  const { out: pulled } = await (await back(device)).run({ w: { data: a, shape: [2, 2] }, v: a, rounds: a, cotangent: eigen.out });
   const error: EinError = Object.assign(new Error(""), { name: "EinError" as const, kind: "shape" as const });
 
   // WRONG: no such extent
@@ -71,9 +73,11 @@ export async function use(device: GPUDevice, buffer: GPUBuffer, target: GPUComma
   await k.run({ q: a, k: a });
   // WRONG: a constant extent
   await (await mix(device)).run({ x: { data: new Uint16Array(6), shape: [3, 2] }, m: new Uint8Array(2), t: 1 });
+  // WRONG: no cotangent
+  await (await back(device)).run({ w: { data: a, shape: [2, 2] }, v: a, rounds: a });
   // WRONG: the results are integers
   const wrong: Float32Array<ArrayBuffer> & { readonly shape: readonly [1, 2] } = index;
-  return { first, b, h, bytes, again, free, value, i, h16, four, two, error, wrong };
+  return { first, b, h, bytes, again, free, value, i, h16, four, two, pulled, error, wrong };
 }
 export type Same = bare.attention.Inputs;
 `;

@@ -28,6 +28,7 @@ import { anchorsOf, axesIn, countNodes, readersOf, readsIn } from "../passes/rew
 import { type Computed, directReads, type FuseLimits, MOST_NODES } from "./fuse-graph.ts";
 import { operandsOf, swapOperands } from "./fuse-operands.ts";
 import { axesOf, solvePoint } from "./fuse-point.ts";
+import { isMaximum, scalesBy } from "./online-rules.ts";
 import type { OnlineParts, OnlineScore, OnlineState } from "./region.ts";
 
 export interface OnlineCluster extends OnlineParts {
@@ -104,15 +105,7 @@ function bindingsOf(o: OnlineCluster, s: Scope): number {
 
 function isPeak(d: Definition): d is MapDef {
   const root = reductionOf(d);
-  const c = root?.monoid.combine[0];
-  return (
-    root !== undefined &&
-    root.monoid.slots.length === 1 &&
-    isFloat(root.dtype) &&
-    c?.kind === "apply" &&
-    c.prim === "max" &&
-    c.args.every((a, i) => a.kind === "arg" && a.index === i)
-  );
+  return root !== undefined && isMaximum(root);
 }
 
 function contractionOf(d: Definition): { readonly def: MapDef; readonly root: Reduce } | undefined {
@@ -153,29 +146,15 @@ function opened(e: TensorExpr, through: (r: Read) => boolean): TensorExpr {
   return go(e);
 }
 
-/** Does it grow by exp(h - h′), and by nothing else, when `h` becomes h′? */
-function scalesBy(e: TensorExpr, h: TensorExpr, u: TensorExpr): boolean {
-  const free = (x: TensorExpr): boolean => x !== h && !readsIn(x).includes(h as Read);
-  const go = (x: TensorExpr): boolean => {
-    if (x.kind === "const") return x.value === 0 && !Object.is(x.value, -0);
-    if (x.kind !== "apply") return false;
-    const [a, b, c] = x.args;
-    switch (x.prim) {
-      case "exp":
-        return a?.kind === "apply" && a.prim === "sub" && a.args[0] === u && a.args[1] === h;
-      case "neg":
-        return a !== undefined && go(a);
-      case "mul":
-        return a !== undefined && b !== undefined && ((go(a) && free(b)) || (free(a) && go(b)));
-      case "div":
-        return a !== undefined && b !== undefined && go(a) && free(b);
-      case "select":
-        return a !== undefined && b !== undefined && c !== undefined && free(a) && go(b) && go(c);
-      default:
-        return false;
-    }
-  };
-  return go(e);
+/** Does it grow by exp(h - h′), and by nothing else, when the maximum `h` becomes h′? */
+function growsWith(e: TensorExpr, h: TensorExpr, u: TensorExpr): boolean {
+  return scalesBy(
+    e,
+    u,
+    (g) => g === h,
+    (x) => x !== h && !readsIn(x).includes(h as Read),
+    true,
+  );
 }
 
 // ---- One cluster ----------------------------------------------------------------------------------------------------
@@ -198,7 +177,7 @@ function clusterOf(d: MapDef, s: Scope): OnlineCluster | undefined {
   const peak = stateAt(h.tensor, h, root, s, (v) => v);
   const u = peak?.reduce.values[0];
   if (!peak || !u || !isRow(peak, rows)) return undefined;
-  if (!scalesBy(sides.a, h, u)) return undefined;
+  if (!growsWith(sides.a, h, u)) return undefined;
   const parts: OnlineParts = {
     def: d,
     reduce: reduce(root.monoid, root.axes, whole, 0),
@@ -279,7 +258,7 @@ function sumsOf(
     if (!at.every((x) => x !== undefined)) continue;
     const state = stateAt(t, { at }, root, s, open);
     const term = state?.reduce.values[0];
-    if (!state || !term || !isRow(state, rows) || !within([term], [...rows, ...root.axes]) || !scalesBy(term, h, u))
+    if (!state || !term || !isRow(state, rows) || !within([term], [...rows, ...root.axes]) || !growsWith(term, h, u))
       continue;
     found.push(state);
   }

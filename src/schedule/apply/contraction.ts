@@ -330,6 +330,7 @@ function secondStage(region: ContractionRegion, split: Split, target: Target): A
       vectorOn: "row",
       unroll: 1,
       combine: "workgroup",
+      online: false,
       hold: 0,
       parts: 1,
     },

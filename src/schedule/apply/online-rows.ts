@@ -65,7 +65,7 @@ export function larger(s: RowStates, x: KernelExpr, y: KernelExpr): KernelExpr {
 }
 
 /** Infinite or NaN: one test of the exponent's bits, as comparisons lose NaN and `||` would branch. */
-function unbounded(h: KernelExpr): KernelExpr {
+export function unbounded(h: KernelExpr): KernelExpr {
   const exponent = kconst("u32", 0x7f800000);
   return kapply("eq", kapply("bitand", kapplyTyped("bitcast", [to(h, "f32")], "u32"), exponent), exponent);
 }

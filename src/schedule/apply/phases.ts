@@ -48,6 +48,8 @@ export interface RowTile {
   readonly vectorOn: "row" | "points";
   readonly unroll: number;
   readonly combine: "workgroup" | "subgroup";
+  /** Reductions relative to one before them are computed in its pass (row-online.ts). */
+  readonly online: boolean;
   /** More than 0: a row's elements stay in registers, this many units an invocation. */
   readonly hold: number;
   /** Only a part of each row, and partial results are stored instead of results. */
@@ -92,7 +94,7 @@ export function pointsOf(job: RowJob): readonly { at: readonly TensorExpr[]; sha
 // ---- Phases -------------------------------------------------------------------------------------------------------
 
 /** Runs `body` with the parallel axes standing for the e-th row of the invocation. */
-function inRow<T>(r: Rows, e: number, body: () => T): T {
+export function inRow<T>(r: Rows, e: number, body: () => T): T {
   const a = r.rowAxes[e];
   if (!a) throw new Error(`no row ${e}`);
   return inCopy(r.b, () => {
@@ -112,13 +114,6 @@ function inRow<T>(r: Rows, e: number, body: () => T): T {
     const made = body();
     r.b.flats.length = flats;
     return made;
-  });
-}
-
-export function runPhases(r: Rows): void {
-  r.job.phases.forEach((p) => {
-    if (p.kind === "reduce") reducePhase(r, p.def, p.reduce);
-    else storePhase(r, p);
   });
 }
 
@@ -179,7 +174,7 @@ function walkPhase(
 }
 
 /** No more units together than an invocation has. */
-function unrollOf(tile: RowTile, count: Extent): number {
+export function unrollOf(tile: RowTile, count: Extent): number {
   const own = count.value === undefined ? tile.unroll : Math.floor(count.value / tile.parts / tile.threads);
   return Math.max(1, Math.min(tile.unroll, own));
 }
@@ -212,7 +207,7 @@ function heldUnits(r: Rows, axes: readonly Axis[], lanes: number): readonly Held
   return made;
 }
 
-function reducePhase(r: Rows, def: MapDef, reduceOf: Reduce): void {
+export function reducePhase(r: Rows, def: MapDef, reduceOf: Reduce): void {
   const { b, tile } = r;
   const m = reduceOf.monoid;
   const ordered = !m.commutative && (tile.threads > 1 || tile.parts > 1);
@@ -226,32 +221,33 @@ function reducePhase(r: Rows, def: MapDef, reduceOf: Reduce): void {
       });
   });
   const results = Array.from({ length: tile.each }, (_, e) => resultOf(r, acc, e, unroll, ordered));
+  if (r.part) storePartials(r, def, results);
+  else holdReduced(r, def, results);
+}
+
+/** Later phases read these values of the rows' reduction, by row and slot; stored where that is asked for. */
+export function holdReduced(r: Rows, def: MapDef, results: readonly (readonly KernelExpr[])[]): void {
+  const { b } = r;
   results.forEach((values, e) => {
-    if (r.part) return;
     inRow(r, e, () => {
-      const nodes = m.slots.map((_, s) =>
-        resolve(
-          b,
-          read(
-            def,
-            s,
-            r.job.axes.map((a) => axisRef(a)),
-          ),
-        ),
-      );
+      const point = r.job.axes.map((a) => axisRef(a));
       values.forEach((v, s) => {
-        const node = nodes[s];
-        const frame = b.frames[r.at];
-        if (node && frame) frame.memo.set(node, { expr: v, level: r.at });
+        const node = resolve(b, read(def, s, point));
+        b.frames[r.at]?.memo.set(node, { expr: v, level: r.at });
       });
     });
   });
-  if (r.part) storePartials(r, def, results);
-  else storeReduced(r, def, results);
+  storeReduced(r, def, results);
 }
 
 /** The reduction of one row, known to all of its invocations. */
-function resultOf(r: Rows, acc: Accumulator, e: number, unroll: number, ordered: boolean): readonly KernelExpr[] {
+export function resultOf(
+  r: Rows,
+  acc: Accumulator,
+  e: number,
+  unroll: number,
+  ordered: boolean,
+): readonly KernelExpr[] {
   const { b, tile } = r;
   const keep = tile.vectorOn === "points";
   const own = gather(
@@ -309,7 +305,7 @@ function storeReduced(r: Rows, def: MapDef, results: readonly (readonly KernelEx
   });
 }
 
-function storePhase(r: Rows, p: Extract<RowPhase, { kind: "store" }>): void {
+export function storePhase(r: Rows, p: Extract<RowPhase, { kind: "store" }>): void {
   const { b, tile } = r;
   const stored = r.job.stores.filter((s) => s.tensor === p.def);
   if (stored.length === 0) return;

@@ -1,5 +1,6 @@
 /** The row and reduction templates: what their schedules mean for the engine in rows.ts. */
 import type { AppliedKernel } from "../applied.ts";
+import { onlineRows } from "../online-rules.ts";
 import type { ContractionRegion, ElementwiseRegion, RowPhase, RowRegion } from "../region.ts";
 import { type ReductionSchedule, type RowSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
@@ -37,7 +38,10 @@ export function applyRow(
   inRange("rows", s.rows, 1, 1024);
   inRange("block", s.block, 1, 128);
   inRange("each", s.each ?? 1, 1, 16);
-  if (s.pass === "online") throw new ScheduleError("pass", "no rule makes one pass of this row");
+  const job = rowsOf(region);
+  const online = s.pass === "online";
+  if (online && !job.phases.some((_, i) => onlineRows(job.phases, i)))
+    throw new ScheduleError("pass", "no rule makes one pass of this row");
   if (s.pass === "held" && s.hold < 1)
     throw new ScheduleError("hold", "a held row needs at least one unit an invocation");
   if (s.pass === "held") inRange("hold", s.hold, 1, 128);
@@ -50,10 +54,11 @@ export function applyRow(
     vectorOn: s.across === true ? "points" : "row",
     unroll: s.block,
     combine: s.combine ?? "workgroup",
+    online,
     hold: s.pass === "held" ? s.hold : 0,
     parts: 1,
   };
-  return [rowKernel(rowsOf(region), tile, target, (b) => originOf(b, region))];
+  return [rowKernel(job, tile, target, (b) => originOf(b, region))];
 }
 
 export function applyReduction(
@@ -74,6 +79,7 @@ export function applyReduction(
     vectorOn: columns ? "points" : "row",
     unroll: s.each,
     combine: s.combine,
+    online: false,
     hold: 0,
     parts: s.parts,
   };

@@ -25,7 +25,8 @@ import type { RowPhase } from "../region.ts";
 import { ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { type Builder, bindAxis, checkGroup, emit, finish, inFrame, level, name, newBuilder } from "./builder.ts";
-import { expressionsOfPhase, partialOf, pointsOf, type RowJob, type RowTile, rowLanes, runPhases } from "./phases.ts";
+import { expressionsOfPhase, partialOf, pointsOf, type RowJob, type RowTile, rowLanes } from "./phases.ts";
+import { runPhases } from "./row-online.ts";
 import { collapse, unitsOf } from "./walk.ts";
 export function rowKernel(job: RowJob, tile: RowTile, target: Target, prepare: (b: Builder) => void): AppliedKernel {
   const b = newBuilder(job.name, target, tile.vector);

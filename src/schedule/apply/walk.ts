@@ -144,8 +144,8 @@ export function laneable(axes: readonly Axis[], lanes: number): boolean {
   return lanes === 1 || (last !== undefined && divisible(last.extent, lanes) && last.extent !== ZERO);
 }
 
-/** Called for the u-th of the units done together; `unit` is the index of the unit along the innermost run. */
-export type WalkBody = (u: number, unit: TensorExpr, run: readonly Axis[]) => void;
+/** Called for the u-th of `together` units done together; `unit` is the index of the unit along the innermost run. */
+export type WalkBody = (u: number, unit: TensorExpr, run: readonly Axis[], together: number) => void;
 
 export interface Walk {
   /** First unit and how far apart an invocation's units are. */
@@ -204,7 +204,7 @@ function walkRun(b: Builder, run: readonly Axis[], w: Walk, body: WalkBody): voi
     if (literal === span && w.step === 1 && literal === count.value) {
       // The whole run at once: no loop, every position is known.
       const statements = inFrame(b, false, () => {
-        for (let u = 0; u < w.unroll; u++) inUnit(b, run, i32(u), w.lanes, () => body(u, i32(u), run));
+        for (let u = 0; u < w.unroll; u++) inUnit(b, run, i32(u), w.lanes, () => body(u, i32(u), run, w.unroll));
       });
       emit(b, ...statements);
       b.flats.length = flats;
@@ -219,7 +219,7 @@ function walkRun(b: Builder, run: readonly Axis[], w: Walk, body: WalkBody): voi
         for (let u = 0; u < w.unroll; u++) {
           const a = axis("k", count);
           bindAxis(b, a, iadd(iadd(kvar(v), w.start), kint(u * w.step)));
-          inUnit(b, run, axisRef(a), w.lanes, () => body(u, axisRef(a), run));
+          inUnit(b, run, axisRef(a), w.lanes, () => body(u, axisRef(a), run, w.unroll));
         }
       });
       emit(b, loop(v, until, statements, "loop", from, span));
@@ -231,7 +231,7 @@ function walkRun(b: Builder, run: readonly Axis[], w: Walk, body: WalkBody): voi
   const statements = inFrame(b, w.step > 1 || w.range !== undefined || !neverEmpty(count) || w.unroll > 1, () => {
     const a = axis("k", count);
     bindAxis(b, a, kvar(v));
-    inUnit(b, run, axisRef(a), w.lanes, () => body(0, axisRef(a), run));
+    inUnit(b, run, axisRef(a), w.lanes, () => body(0, axisRef(a), run, 1));
   });
   emit(b, loop(v, to, statements, "loop", iadd(rest, w.start), w.step));
 }
@@ -249,7 +249,7 @@ function inUnit(b: Builder, run: readonly Axis[], unit: TensorExpr, lanes: numbe
 
 function single(b: Builder, run: readonly Axis[], w: Walk, body: WalkBody): void {
   const go = (): void => {
-    inUnit(b, run, i32(0), w.lanes, () => body(0, i32(0), run));
+    inUnit(b, run, i32(0), w.lanes, () => body(0, i32(0), run, 1));
   };
   if (w.step === 1 && !w.range) {
     const statements = inFrame(b, false, go);

@@ -83,14 +83,14 @@ async function bundled(): Promise<string> {
     write: false,
     legalComments: "none",
     charset: "utf8",
-    // The tuner is not for pages.
-    external: ["./rest.js", "./std/*.js", "*/tune/tune.ts", "*/tune/load.ts"],
+    external: ["./rest.js", "./std/*.js"],
     plugins: [
       {
         name: "page",
         setup(b) {
           b.onResolve({ filter: /^chevrotain$/ }, () => ({ path: at("src/page/chevrotain.ts") }));
           b.onResolve({ filter: /\/verify-kernel\.ts$/ }, () => ({ path: at("src/page/verify-kernel.ts") }));
+          b.onResolve({ filter: /\/tune\/(?:tune|load)\.ts$/ }, () => ({ path: at("src/page/tuner.ts") }));
           b.onResolve({ filter: /^\.\/rest\.ts$/ }, () => ({ path: "./rest.js", external: true }));
           b.onLoad({ filter: /src\/page\/std\.ts$/ }, ({ path }) => ({
             contents: readFileSync(path, "utf8").replace("= {};", `= {\n${table.join("")}};`),

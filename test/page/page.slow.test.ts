@@ -114,6 +114,15 @@ describe("the compiler for pages", () => {
     expect(index?.text).toContain('import("./rest.js")');
   });
 
+  test("imports nothing but its own files", () => {
+    const paths = new Set(files.map((f) => `./${f.path}`));
+    const imported = files.flatMap(({ text }) =>
+      [...text.matchAll(/\bimport\((["'`][^)]*)\)|\bfrom *("[^"]*")/g)].map((m) => (m[1] ?? m[2] ?? "").slice(1, -1)),
+    );
+    expect(imported.length).toBeGreaterThan(2);
+    expect(imported.filter((path) => path.startsWith(".") && !paths.has(path))).toEqual([]);
+  });
+
   test("compiles matmul with gelu and attention with nothing else loaded, to the same plans", async () => {
     const poisoned = files.map((f) => (f.path === "index.js" ? f : { ...f, text: 'throw new Error("loaded")' }));
     const plans = await inPage(poisoned, USUAL, HARNESS.replace(/const x = [\s\S]*?(?=process\.stdout)/, ""));

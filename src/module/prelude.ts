@@ -131,7 +131,7 @@ ${part(
   `\
     p.uniforms = p.uniforms.map((values${part(needs.rows, ", k")}) => {
       ${part(needs.rows, "let", "const")} words = new Int32Array(values);
-      if (\`\${words}\` != \`\${values}\`) reject(values, "are no 32-bit sizes");
+      if (\`\${words}\` != \`\${values}\`) reject(values, "exceed 32 bits");
 ${part(needs.rows, KEPT_SIZES)}\
       const uniform = buffer(4 * words.length, 72);
       device.queue.writeBuffer(uniform, 0, words);
@@ -174,9 +174,8 @@ ${part(
       });
 `,
 )}\
-      const old = p.bound ?? {};
       const same = (a, b = {}) => a.buffer == b.buffer && a.offset == b.offset && a.size == b.size;
-      if (!Object.keys(bound).every((n) => same(bound[n], old[n]))) {
+      if (!Object.keys(bound).every((n) => same(bound[n], p.bound?.[n]))) {
         p.bound = bound;
 ${part(needs.rows, KEPT_RESOURCE)}\
 ${part(needs.loops, "        const made = {};\n")}\

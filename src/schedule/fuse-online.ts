@@ -153,7 +153,6 @@ function growsWith(e: TensorExpr, h: TensorExpr, u: TensorExpr): boolean {
     u,
     (g) => g === h,
     (x) => x !== h && !readsIn(x).includes(h as Read),
-    true,
   );
 }
 

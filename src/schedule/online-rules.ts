@@ -32,18 +32,16 @@ export function isMaximum(r: Reduce): boolean {
 }
 
 /**
- * Does it grow by exp(h - h′), and by nothing else, when h becomes h′? `shift` tells what stands for h under exp. Where `masked`,
- * terms may be left out by a condition: right but where h is -∞ and all that are left are masked, which two passes make 0 and one NaN.
+ * Does it grow by exp(h - h′), and by nothing else, when h becomes h′? `shift` tells what stands for h under exp. Terms that a condition
+ * makes 0 do not: where h is -∞ and all that are left are such, two passes give 0 and one NaN.
  */
 export function scalesBy(
   e: TensorExpr,
   u: TensorExpr,
   shift: (g: TensorExpr) => boolean,
   free: (x: TensorExpr) => boolean,
-  masked: boolean,
 ): boolean {
   const go = (x: TensorExpr): boolean => {
-    if (x.kind === "const") return masked && x.value === 0 && !Object.is(x.value, -0);
     if (x.kind !== "apply") return false;
     const [a, b, c] = x.args;
     switch (x.prim) {
@@ -143,7 +141,7 @@ function followerOf(
     found = g;
     return true;
   };
-  if (!isAddition(reduce) || !scalesBy(term, u, shift, free, false) || !found) return undefined;
+  if (!isAddition(reduce) || !scalesBy(term, u, shift, free) || !found) return undefined;
   return { def: q.def, term, g: found, kind: "scaled" };
 }
 

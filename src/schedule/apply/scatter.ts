@@ -20,6 +20,7 @@ import {
   when,
 } from "../../../ir/kernel.ts";
 import { type Axis, axisRef, type Monoid, shapeOf } from "../../../ir/tensor.ts";
+import { axesIn } from "../../passes/rewrite.ts";
 import { flatten, inside, linearForm } from "../affine.ts";
 import type { AppliedKernel, BufferSource, Temporary } from "../applied.ts";
 import { lower, storeAt } from "../lower.ts";
@@ -71,6 +72,8 @@ function own(region: ScatterRegion, s: ScatterSchedule, target: Target): Applied
   const lastFixed = [...fixed].find(([, d]) => d === last)?.[0];
   if (s.vector > 1 && (!lastFixed || lastFixed.extent !== def.axes[last]?.extent))
     throw new ScheduleError("vector", "the lanes of a vector would look for different positions", def.axes[last]?.name);
+  if (s.vector > 1 && lastFixed && def.at.some((x, d) => d !== last && axesIn(x).has(lastFixed)))
+    throw new ScheduleError("vector", "each lane of a vector goes to a place of its own", lastFixed.name);
   const b = newBuilder(region.name, target, s.vector);
   originOf(b, region);
   const units = divExtent(productExtent(shapeOf(def)), size(s.vector));

@@ -10,9 +10,9 @@ import type { Device } from "../runtime/device.ts";
 import { openDevice } from "../runtime/node.ts";
 import type { HostArray } from "../runtime/plan.ts";
 import { type CheckedResult, checkResults } from "../src/check.ts";
-import { randomArray } from "../src/io/random.ts";
 import { type ConstValue, type Program, shapesOf } from "../src/index.ts";
 import { writeArray } from "../src/io/files.ts";
+import { randomArray } from "../src/io/random.ts";
 import { compileFile } from "../src/node/compile-file.ts";
 import { loadDigits, SIDE } from "./digits.ts";
 

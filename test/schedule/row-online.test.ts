@@ -134,7 +134,7 @@ describe("kernels beside the interpreter, with infinities and NaN", () => {
           [3, 40],
         ] as const)
           done += compare(title, target, n, d, d);
-        expect(done).toBeGreaterThan(12);
+        expect(done).toBeGreaterThanOrEqual(12);
       }
     });
 });

@@ -82,6 +82,7 @@ export async function checkCase(c: Case, o: CheckOptions, tally: Tally): Promise
     within("the interpreter", bounds, expected);
 
     const space = spaceOf(o.target);
+    let longest = 0;
     for (trial = 0; trial <= o.trials; trial++) {
       stage = "kernels";
       if (trial > 0 && fused.regions.every((r) => space(r).length === 1)) break;
@@ -94,6 +95,9 @@ export async function checkCase(c: Case, o: CheckOptions, tally: Tally): Promise
       stage = "device";
       if (!o.device || trial > 2) continue;
       const { plan } = compileProgram(c.program, { ...options, verify: false, schedule });
+      const code = Math.max(0, ...plan.kernels.map((k) => k.wgsl.length));
+      if (trial === 0) longest = LONGER * Math.max(LONG, code);
+      else if (code > longest && o.target.kind === "software") continue;
       const kernel = await o.device.loadPlan(plan);
       const results = await kernel.run(hostArrays(c));
       tally.deviceRuns++;
@@ -118,6 +122,13 @@ export async function checkCase(c: Case, o: CheckOptions, tally: Tally): Promise
     };
   }
 }
+
+/**
+ * A software adapter's compiler can take minutes and gigabytes for code that a random schedule unrolls. As in the tuner, such code runs on
+ * the kernel interpreter only: characters that do, and how much more than the default's.
+ */
+const LONG = 6000;
+const LONGER = 1.5;
 
 /** Legal schedules of a program's regions, listed once. */
 type Space = (region: Region) => readonly Schedule[];

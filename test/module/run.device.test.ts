@@ -1,5 +1,5 @@
 /** Emitted modules on a device: what they compute, on whose memory, for which extents, and what they refuse. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Device } from "../../runtime/node.ts";
 import { politeWait } from "../../runtime/polite.ts";
 import { compile, type HostArray } from "../../src/index.ts";
@@ -17,6 +17,9 @@ import {
   type Sizes,
   textOf,
 } from "./support.ts";
+
+// A machine with other work compiles attention slowly.
+vi.setConfig({ testTimeout: 180_000 });
 
 let device: Device;
 let gpu: GPUDevice;

@@ -1,5 +1,5 @@
 /** Measured costs: of a device, in the cache folder, and in the model. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -25,7 +25,11 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-const files = (): string[] => readdirSync(join(folder, "fusum")).filter((f) => f.startsWith("costs-"));
+/** An adapter of the machine's own has no folder before something is kept for it. */
+const files = (): string[] => {
+  const cache = join(folder, "fusum");
+  return existsSync(cache) ? readdirSync(cache).filter((f) => f.startsWith("costs-")) : [];
+};
 
 test("a device is measured when asked, once; what the cache holds is taken the next time", async () => {
   const plain = await openTestDevice();

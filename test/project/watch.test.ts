@@ -1,10 +1,14 @@
 /** Watching: what is built again after which change, and that nothing ends it. */
 import { renameSync } from "node:fs";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import type { BuildReport } from "../../src/project/build.ts";
+// The compiler is loaded with the first build; on a busy machine that takes a test's whole time.
+import "../../src/project/unit.ts";
 import { watchProject } from "../../src/project/watch.ts";
 import { type Folder, makeFolder, openProject, said } from "./folder.ts";
+
+vi.setConfig({ testTimeout: 180_000 });
 
 const SHARED = "export fn scale(x: f32[N], k: f32) { k * x }\n";
 const USER = 'import { scale } from "./shared"\nexport fn twice(x: f32[N]) { scale(x, 2.0) }\n';
@@ -60,6 +64,15 @@ function startWatching(folder: Folder): Watched {
     errors,
     stop: end,
   };
+}
+
+/** The next report of a kind; every other before it has failed to open the project. */
+async function firstOf(w: Watched, is: (report: BuildReport) => boolean): Promise<BuildReport> {
+  for (;;) {
+    const report = await w.next();
+    if (is(report)) return report;
+    expect(report).toMatchObject({ compiled: 0, written: [] });
+  }
 }
 
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
@@ -120,7 +133,9 @@ test("the configuration is read again when it changes, and may be wrong for a wh
   folder.put("fusum.config.json", '{ "includes": ["lib"] }');
   expect(said(await w.next())).toEqual(["EIN2102 fusum.config.json: there is no option `includes`"]);
   folder.put("fusum.config.json", JSON.stringify({ include: ["lib"], outDir: "out2" }));
-  expect((await w.next()).written).toContain(join(folder.path, "out2/lib/other.ein.js"));
+  // One write can come as two changes: then the wrong configuration is told twice.
+  const { written } = await firstOf(w, (report) => report.diagnostics.length === 0);
+  expect(written).toContain(join(folder.path, "out2/lib/other.ein.js"));
   folder.put("lib/other.ein", ALONE.replace("sum", "mean"));
   expect(await w.next()).toMatchObject({ compiled: 1 });
 });

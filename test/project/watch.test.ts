@@ -3,11 +3,10 @@ import { renameSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { BuildReport } from "../../src/project/build.ts";
-// The compiler is loaded with the first build; on a busy machine that takes a test's whole time.
-import "../../src/project/unit.ts";
 import { watchProject } from "../../src/project/watch.ts";
 import { type Folder, makeFolder, openProject, said } from "./folder.ts";
 
+// The compiler is loaded with the first build, which takes long on a busy machine.
 vi.setConfig({ testTimeout: 180_000 });
 
 const SHARED = "export fn scale(x: f32[N], k: f32) { k * x }\n";

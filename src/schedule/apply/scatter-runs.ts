@@ -131,6 +131,9 @@ export function results(
   const last = def.axes.length - 1;
   if (s.vector > 1 && (!laneable(def.axes, s.vector) || plan.keyed.includes(last)))
     throw new ScheduleError("vector", "the lanes of a vector would have different runs", def.axes[last]?.name);
+  const shorter = [...fixedAxes(region)].some(([a, d]) => d === last && a.extent !== def.axes[last]?.extent);
+  if (s.vector > 1 && shorter)
+    throw new ScheduleError("vector", "some lanes of a vector would lie outside the domain", def.axes[last]?.name);
   const parts = s.parts ?? 1;
   const monoid = parts > 1 ? def.monoid : undefined;
   if (monoid === "set") throw new ScheduleError("parts", "the last of the values counts, not a sum of them");

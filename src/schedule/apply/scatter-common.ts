@@ -1,10 +1,11 @@
 /** What the methods of a scatter share. */
-import { ceilDivExtent, type Extent, size } from "../../../ir/extent.ts";
+import { ceilDivExtent, type Extent, size, ZERO } from "../../../ir/extent.ts";
 import {
   iadd,
   ilt,
   imul,
   type KernelExpr,
+  kand,
   kint,
   ksize,
   kvar,
@@ -14,9 +15,11 @@ import {
   when,
 } from "../../../ir/kernel.ts";
 import { type Axis, axis, axisRef, constant, read, type TensorExpr } from "../../../ir/tensor.ts";
-import { divisible } from "../affine.ts";
+import { divisible, inside, linearForm } from "../affine.ts";
+import { lower } from "../lower.ts";
 import type { ScatterRegion } from "../region.ts";
-import { type Builder, bindAxis, inFrame } from "./builder.ts";
+import { aliasAxis, type Builder, bindAxis, emit, inFrame } from "./builder.ts";
+import { neverEmpty } from "./walk.ts";
 
 /** Domain axes that are a plain index of the result: the result's own coordinate says where they are. */
 export function fixedAxes(region: ScatterRegion): ReadonlyMap<Axis, number> {
@@ -25,6 +28,31 @@ export function fixedAxes(region: ScatterRegion): ReadonlyMap<Axis, number> {
     if (x.kind === "axis" && region.def.domain.includes(x.axis) && !fixed.has(x.axis)) fixed.set(x.axis, d);
   });
   return fixed;
+}
+
+/**
+ * Runs `body` with the fixed axes at the result's coordinates, where the result may have positions at all: a shorter axis of the domain
+ * leaves those behind its end as they are. Axes of the result in `keyed` are told by keys instead.
+ */
+export function withinDomain(
+  b: Builder,
+  region: ScatterRegion,
+  point: readonly TensorExpr[],
+  keyed: readonly number[],
+  body: () => void,
+): void {
+  let test: KernelExpr | undefined;
+  for (const [a, d] of fixedAxes(region)) {
+    const p = point[d];
+    if (!p || keyed.includes(d)) continue;
+    aliasAxis(b, a, p);
+    if (a.extent === region.def.axes[d]?.extent) continue;
+    if (inside(linearForm(p), a.extent).high && a.extent !== ZERO && neverEmpty(a.extent)) continue;
+    const here = ilt(lower(b, p), ksize(a.extent));
+    test = test ? kand(test, here) : here;
+  }
+  if (test) emit(b, ...when(test, inFrame(b, true, body)));
+  else body();
 }
 
 /** An invocation for each of `units`, along x. */

@@ -1,5 +1,5 @@
 /** The last kernels of a scatter by sorting: each result combines the run of positions that fall on it. */
-import { divExtent, mulExtent, productExtent, size, ZERO } from "../../../ir/extent.ts";
+import { divExtent, mulExtent, productExtent, size } from "../../../ir/extent.ts";
 import {
   type Buffer,
   iadd,
@@ -8,10 +8,8 @@ import {
   imul,
   isub,
   type KernelExpr,
-  kand,
   kapply,
   kint,
-  ksize,
   kvar,
   load,
   loop,
@@ -20,28 +18,17 @@ import {
   when,
 } from "../../../ir/kernel.ts";
 import { axis, axisRef, constant, type Definition, input, read, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
-import { flatten, inside, linearForm } from "../affine.ts";
+import { flatten } from "../affine.ts";
 import type { AppliedKernel, Temporary } from "../applied.ts";
 import { lower, storeAt } from "../lower.ts";
 import type { ScatterRegion } from "../region.ts";
 import { type ScatterSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { combine } from "./accumulate.ts";
-import {
-  aliasAxis,
-  type Builder,
-  bindAxis,
-  emit,
-  finish,
-  inFrame,
-  name,
-  newBuilder,
-  newPrivate,
-  originOf,
-} from "./builder.ts";
-import { fixedAxes, perUnit, startOf, widen } from "./scatter-common.ts";
+import { type Builder, bindAxis, emit, finish, inFrame, name, newBuilder, newPrivate, originOf } from "./builder.ts";
+import { fixedAxes, perUnit, startOf, widen, withinDomain } from "./scatter-common.ts";
 import { bound, type SortPlan } from "./scatter-plan.ts";
-import { laneable, neverEmpty, unflattenAxes } from "./walk.ts";
+import { laneable, unflattenAxes } from "./walk.ts";
 
 /** What the kernels that walk runs have in common. */
 interface Runs {
@@ -49,22 +36,6 @@ interface Runs {
   readonly region: ScatterRegion;
   readonly plan: SortPlan;
   readonly point: readonly TensorExpr[];
-}
-
-/** Runs `body` where the result may have positions at all: a shorter axis of the domain leaves those behind its end as they are. */
-function withinDomain({ b, region, plan, point }: Runs, body: () => void): void {
-  let test: KernelExpr | undefined;
-  for (const [a, d] of fixedAxes(region)) {
-    const p = point[d];
-    if (!p || plan.keyed.includes(d)) continue;
-    aliasAxis(b, a, p);
-    if (a.extent === region.def.axes[d]?.extent) continue;
-    if (inside(linearForm(p), a.extent).high && a.extent !== ZERO && neverEmpty(a.extent)) continue;
-    const here = ilt(lower(b, p), ksize(a.extent));
-    test = test ? kand(test, here) : here;
-  }
-  if (test) emit(b, ...when(test, inFrame(b, true, body)));
-  else body();
 }
 
 /** Where the run of the result at the point begins and ends. */
@@ -161,7 +132,7 @@ export function results(
       unflattenAxes(b, [partAxis, ...def.axes], unit, s.vector);
       const r: Runs = { b, region, plan, point };
       const totals = newTotals(r, (i) => monoid.identity[i] ?? constant(def.types[i] ?? "f32", 0));
-      withinDomain(r, () => {
+      withinDomain(r.b, r.region, r.point, r.plan.keyed, () => {
         const run = boundsOf(r, from);
         walk(r, totals, sequence, sliceOf(b, run, lower(b, axisRef(partAxis)), parts));
       });
@@ -180,7 +151,7 @@ export function results(
     unflattenAxes(b, def.axes, unit, s.vector);
     const r: Runs = { b, region, plan, point };
     const totals = newTotals(r, (i) => startOf(region, point, i));
-    withinDomain(r, () => {
+    withinDomain(r.b, r.region, r.point, r.plan.keyed, () => {
       const run = boundsOf(r, from);
       if (sequence) {
         walk(r, totals, sequence, run);

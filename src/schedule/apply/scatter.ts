@@ -1,9 +1,8 @@
 /** Scatters: each result looks for what falls on it, the positions are sorted, or they add atomically where that gives the same bits. */
-import { divExtent, maxExtent, ONE, productExtent, size, ZERO } from "../../../ir/extent.ts";
+import { divExtent, maxExtent, ONE, productExtent, size } from "../../../ir/extent.ts";
 import {
   type AtomicStatement,
   type Buffer,
-  ilt,
   type KernelExpr,
   kand,
   kapply,
@@ -29,7 +28,6 @@ import { type ScatterSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { combine } from "./accumulate.ts";
 import {
-  aliasAxis,
   type Builder,
   bindAxis,
   checkGroup,
@@ -42,7 +40,7 @@ import {
   newPrivate,
   originOf,
 } from "./builder.ts";
-import { fixedAxes, perUnit, startOf, widen } from "./scatter-common.ts";
+import { fixedAxes, perUnit, startOf, widen, withinDomain } from "./scatter-common.ts";
 import { sorted } from "./scatter-sort.ts";
 import { countOf, laneable, neverEmpty, unflattenAxes } from "./walk.ts";
 
@@ -84,16 +82,6 @@ function own(region: ScatterRegion, s: ScatterSchedule, target: Target): Applied
     acc.forEach((p, i) => {
       emit(b, store(p, kint(0), widen(lower(b, startOf(region, point, i)), s.vector)));
     });
-    let inDomain: KernelExpr | undefined;
-    for (const [a, d] of fixed) {
-      const p = point[d];
-      if (!p) continue;
-      aliasAxis(b, a, p);
-      if (a.extent === def.axes[d]?.extent) continue;
-      if (inside(linearForm(p), a.extent).high && a.extent !== ZERO && neverEmpty(a.extent)) continue;
-      const test = ilt(lower(b, p), ksize(a.extent));
-      inDomain = inDomain ? kand(inDomain, test) : test;
-    }
     const rest = def.domain.filter((a) => !fixed.has(a));
     const search = (): void =>
       overDomain(b, rest, () => {
@@ -116,8 +104,7 @@ function own(region: ScatterRegion, s: ScatterSchedule, target: Target): Applied
         if (here) emit(b, ...when(here, inFrame(b, true, add)));
         else add();
       });
-    if (inDomain) emit(b, ...when(inDomain, inFrame(b, true, search)));
-    else search();
+    withinDomain(b, region, point, [], search);
     for (const ref of region.stores) {
       const p = acc[ref.slot];
       if (p) storeAt(b, ref, point, name(b, "r", load(p, kint(0))));

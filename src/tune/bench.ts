@@ -39,9 +39,13 @@ export interface Failure {
 const PASS_NS = { timestamps: 100_000, clock: 3_000_000 } as const;
 const MOST_INNER = 64;
 
-/** Code may be so much longer than the default schedule's, or than so many characters. */
-const LONGER = 1.5;
-const LONG = 6000;
+/**
+ * How long a schedule's code may be where the default schedule's has so many characters: a software adapter's compiler can take minutes and
+ * gigabytes for what a schedule unrolls.
+ */
+export function longestCode(characters: number): number {
+  return 1.5 * Math.max(6000, characters);
+}
 
 /** What an element of a result holds until a kernel writes it: a NaN, and an unlikely integer. */
 const POISON = 0x7fc0dead;
@@ -102,7 +106,7 @@ export class RegionBench {
     const code = kernels.map((k) => k.planned.kernel.wgsl).join("\n");
     const grids = JSON.stringify(kernels.map((k) => [k.planned.groups, k.planned.kernel.uniforms]));
     if (this.#codes.has(code + grids)) return undefined;
-    this.#longest ||= LONGER * Math.max(LONG, code.length);
+    this.#longest ||= longestCode(code.length);
     if (this.target.kind === "software" && code.length > this.#longest) return undefined;
     this.#codes.add(code + grids);
     const array = (prefix: string) => (ref: TensorRef, i: number) => planArray(`${prefix}${i}`, ref);

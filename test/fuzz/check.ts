@@ -18,6 +18,7 @@ import type { Schedule } from "../../src/schedule/schedule.ts";
 import { runFused } from "../../src/schedule/simulate.ts";
 import type { Target } from "../../src/schedule/target.ts";
 import { verifyRegions } from "../../src/schedule/verify-regions.ts";
+import { longestCode } from "../../src/tune/bench.ts";
 import { neighbours } from "../../src/tune/mutate.ts";
 import { random } from "../generate/random.ts";
 import { type Case, type Failure, hostArrays, messageOf, type Stage } from "./case.ts";
@@ -96,7 +97,8 @@ export async function checkCase(c: Case, o: CheckOptions, tally: Tally): Promise
       if (!o.device || trial > 2) continue;
       const { plan } = compileProgram(c.program, { ...options, verify: false, schedule });
       const code = Math.max(0, ...plan.kernels.map((k) => k.wgsl.length));
-      if (trial === 0) longest = LONGER * Math.max(LONG, code);
+      if (trial === 0) longest = longestCode(code);
+      // As in the tuner: such code runs on the kernel interpreter only.
       else if (code > longest && o.target.kind === "software") continue;
       const kernel = await o.device.loadPlan(plan);
       const results = await kernel.run(hostArrays(c));
@@ -122,13 +124,6 @@ export async function checkCase(c: Case, o: CheckOptions, tally: Tally): Promise
     };
   }
 }
-
-/**
- * A software adapter's compiler can take minutes and gigabytes for code that a random schedule unrolls. As in the tuner, such code runs on
- * the kernel interpreter only: characters that do, and how much more than the default's.
- */
-const LONG = 6000;
-const LONGER = 1.5;
 
 /** Legal schedules of a program's regions, listed once. */
 type Space = (region: Region) => readonly Schedule[];

@@ -43,11 +43,17 @@ interface Counts {
   passed: number;
   failed: number;
   skipped: number;
+  /** What failed, a line each: a log of which only the end is kept says so too. */
+  readonly failures: string[];
 }
 
 /** What did not come to an end, or could not even be collected, has failed. */
 async function run(files: readonly string[]): Promise<Counts> {
-  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const fail = (what: string, error?: { readonly message: string }): void => {
+    counts.failed++;
+    counts.failures.push([what, error?.message.split("\n", 1)[0]].filter(Boolean).join(": "));
+  };
   const vitest = await startVitest(
     "test",
     files.map((file) => join(root, file)),
@@ -59,28 +65,27 @@ async function run(files: readonly string[]): Promise<Counts> {
   );
   const ran = new Set<string>();
   for (const module of vitest.state.getTestModules()) {
-    ran.add(relative(root, module.moduleId));
+    const file = relative(root, module.moduleId);
+    ran.add(file);
     const tests = [...module.children.allTests()];
     // Errors of the file itself, or of a suite's hooks, of which no test knows.
     const around = [...module.errors(), ...[...module.children.allSuites()].flatMap((suite) => suite.errors())];
-    counts.failed += around.length;
-    if (tests.length === 0 && around.length === 0) counts.failed++;
+    for (const error of around) fail(file, error);
+    if (tests.length === 0 && around.length === 0) fail(`${file} has no tests`);
     for (const test of tests) {
-      const { state } = test.result();
-      counts[state === "pending" ? "failed" : state]++;
+      const { state, errors } = test.result();
+      if (state === "passed" || state === "skipped") counts[state]++;
+      else fail(`${file} > ${test.fullName}`, errors?.[0]);
     }
   }
-  counts.failed += vitest.state.getUnhandledErrors().length;
-  for (const file of files) {
-    if (ran.has(file)) continue;
-    process.stdout.write(`${file} did not run\n`);
-    counts.failed++;
-  }
+  for (const error of vitest.state.getUnhandledErrors()) fail("unhandled", error as Error);
+  for (const file of files) if (!ran.has(file)) fail(`${file} did not run`);
   await vitest.close();
   return counts;
 }
 
 const files = selected();
-const counts = files.length > 0 ? await run(files) : { passed: 0, failed: 0, skipped: 0 };
+const counts = files.length > 0 ? await run(files) : { passed: 0, failed: 0, skipped: 0, failures: [] };
+for (const failure of counts.failures) process.stdout.write(`failed: ${failure}\n`);
 process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`);
 process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;

@@ -42,10 +42,21 @@ export async function watchProject(
     // Editors that replace a file would make it wait for 100 ms otherwise; what is missing for a moment is found again.
     atomic: false,
   });
-  watcher.on("all", (_event, path) => {
+  const note = (path: string): void => {
     const name = within(root, path);
     if (name !== undefined) changes.add(name);
     wake();
+  };
+  watcher.on("all", (_event, path) => note(path));
+  // Of two changes of a file within 50 ms (of two deletions within 100) chokidar tells only the first, but a formatter writes again
+  // what was just saved.
+  watcher.on("raw", (_event, path, about) => {
+    const { watchedPath } = about as { readonly watchedPath: string };
+    if (!path) return;
+    for (const file of [watchedPath, join(watchedPath, path)]) {
+      const name = within(root, file);
+      if (name?.endsWith(".ein") || (name && watched.has(name))) note(file);
+    }
   });
   const ready = new Promise<void>((done) => watcher.once("ready", () => done()));
   stop.addEventListener("abort", () => wake());

@@ -7,7 +7,7 @@ import { watchProject } from "../../src/project/watch.ts";
 import { type Folder, makeFolder, openProject, said } from "./folder.ts";
 
 // The compiler is loaded with the first build, which takes long on a busy machine.
-vi.setConfig({ testTimeout: 180_000 });
+vi.setConfig({ testTimeout: 60_000 });
 
 const SHARED = "export fn scale(x: f32[N], k: f32) { k * x }\n";
 const USER = 'import { scale } from "./shared"\nexport fn twice(x: f32[N]) { scale(x, 2.0) }\n';
@@ -123,6 +123,25 @@ test("a touch is no change, nor is a file that is no source", async () => {
   expect(w.waiting()).toBe(0);
   folder.put("src/alone.ein", ALONE.replace("sum", "mean"));
   expect(await w.next()).toMatchObject({ compiled: 1 });
+});
+
+test("no write is missed, however soon after another it comes", async () => {
+  const folder = makeFolder(FILES, CONFIG);
+  const w = startWatching(folder);
+  await w.next();
+  for (let i = 0; i < 20; i++) {
+    // A formatter: the second write comes when the first is being built.
+    folder.put("src/alone.ein", ALONE.replace("sum(x)", `sum(x) + ${2 * i}.0`));
+    expect(await w.next()).toMatchObject({ compiled: 1 });
+    folder.put("src/alone.ein", ALONE.replace("sum(x)", `sum(x) + ${2 * i + 1}.0`));
+    expect(await w.next()).toMatchObject({ compiled: 1 });
+  }
+  for (let i = 0; i < 5; i++) {
+    folder.remove("src/alone.ein");
+    expect((await w.next()).removed).toContain(join(folder.path, "out/alone.ein.js"));
+    folder.put("src/alone.ein", ALONE);
+    expect(await w.next()).toMatchObject({ compiled: 1 });
+  }
 });
 
 test("the configuration is read again when it changes, and may be wrong for a while", async () => {

@@ -3,13 +3,13 @@
  * together, from `explain`, over what must be there (arguments, results, and the activations that the backward pass reads). Time: the
  * gradient's over the forward pass's, and jax-js's `grad` beside it.
  */
-import { parseArgs } from "node:util";
 import type { Array as JaxArray } from "@jax-js/jax";
 import type { TensorRef } from "../ir/tensor.ts";
+import { oneOf, readArguments, wholeNumber } from "../src/cli/script.ts";
 import { explain } from "../src/explain.ts";
 import { compile, shapesOf } from "../src/index.ts";
 import type { FusedProgram, Region } from "../src/schedule/region.ts";
-import { ADAPTERS, type AdapterName, openArena } from "./adapter.ts";
+import { ADAPTERS, openArena } from "./adapter.ts";
 import { type ClockOptions, median, race } from "./clock.ts";
 import { prepareOurs } from "./ours.ts";
 import { openJax } from "./peers/jax.ts";
@@ -122,18 +122,17 @@ function memoryOf(fused: FusedProgram): Memory {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const usage = `usage: node bench/gradients.ts [--adapter ${ADAPTERS.join("|")}] [--rounds N] [--no-time]`;
+  const { values } = readArguments(usage, {
     options: {
       adapter: { type: "string", default: "software" },
       rounds: { type: "string", default: "5" },
       "no-time": { type: "boolean", default: false },
     },
   });
-  if (!ADAPTERS.includes(values.adapter as AdapterName) || !/^[1-9]\d*$/.test(values.rounds)) {
-    process.stderr.write(`usage: node bench/gradients.ts [--adapter ${ADAPTERS.join("|")}] [--rounds N] [--no-time]\n`);
-    return 2;
-  }
-  const arena = values["no-time"] ? undefined : await openArena(values.adapter as AdapterName);
+  const adapter = oneOf(usage, "--adapter", values.adapter, ADAPTERS);
+  const rounds = wholeNumber(usage, "--rounds", values.rounds, 1);
+  const arena = values["no-time"] ? undefined : await openArena(adapter);
   const kib = (n: number): string => `${(n / 1024).toFixed(0)} KiB`;
   for (const w of [SQUARES, transformer()]) {
     const inputs = makeInputs(w);
@@ -149,7 +148,7 @@ async function main(): Promise<number> {
     const both = await prepareOurs({ ...w, fn: "step" }, inputs, arena.device);
     const peer = w.jax ? await (await openJax(arena.wait)).prepare(w, inputs) : undefined;
     const clock: ClockOptions = {
-      rounds: Number(values.rounds),
+      rounds,
       sampleMs: 4,
       slowMs: 1000,
       wait: arena.wait,

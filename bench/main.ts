@@ -4,8 +4,8 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
-import { ADAPTERS, type AdapterName, openArena } from "./adapter.ts";
+import { misuse, oneOf, readArguments, wholeNumber } from "../src/cli/script.ts";
+import { ADAPTERS, openArena } from "./adapter.ts";
 import type { ClockOptions } from "./clock.ts";
 import { type Field, measure, oneLine } from "./measure.ts";
 import type { Peer } from "./peers/peer.ts";
@@ -39,7 +39,7 @@ const OPENERS: Readonly<
 };
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const { values } = readArguments(HELP, {
     options: {
       adapter: { type: "string", default: "software" },
       only: { type: "string" },
@@ -54,16 +54,14 @@ async function main(): Promise<number> {
       render: { type: "string" },
       compiler: { type: "boolean", default: false },
       list: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
     },
   });
   const against = values.against === "none" ? [] : values.against.split(",");
-  const rounds = values.quick ? 3 : Number(values.rounds);
+  const adapter = oneOf(HELP, "--adapter", values.adapter, ADAPTERS);
+  const source = oneOf(HELP, "--clock", values.clock, ["wall", "cpu"]);
+  const rounds = values.quick ? 3 : wholeNumber(HELP, "--rounds", values.rounds, 1);
   const unknown = against.find((p) => !(p in OPENERS));
-  if (values.help || unknown || !ADAPTERS.includes(values.adapter as AdapterName) || !(rounds >= 1)) {
-    process.stderr.write(`${unknown ? `no such peer: ${unknown}\n` : ""}${HELP}\n`);
-    return values.help ? 0 : 2;
-  }
+  if (unknown) misuse(HELP, `no such peer: ${unknown}`);
   if (values.compiler) {
     (await import("./compiler.ts")).benchCompiler((text) => process.stdout.write(text));
     return 0;
@@ -81,7 +79,7 @@ async function main(): Promise<number> {
     process.stdout.write(`${chosen.map((w) => w.name).join("\n")}\n`);
     return 0;
   }
-  const arena = await openArena(values.adapter as AdapterName);
+  const arena = await openArena(adapter);
   const { info } = arena.device;
   const peers: Peer[] = [];
   for (const name of against) peers.push(await OPENERS[name]!(arena.wait));
@@ -90,7 +88,7 @@ async function main(): Promise<number> {
     sampleMs: info.kind === "software" ? 4 : 20,
     slowMs: 400,
     wait: arena.wait,
-    source: values.clock === "cpu" ? "cpu" : "wall",
+    source,
   };
   const lab = values.lab ? await (await import("./peers/lab.ts")).openLab(values.lab, clock) : undefined;
   const field: Field = { arena, peers, ...(lab ? { lab } : {}), clock };

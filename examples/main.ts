@@ -5,11 +5,11 @@
 import { mkdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import type { Device } from "../runtime/device.ts";
 import { openDevice } from "../runtime/node.ts";
 import type { HostArray } from "../runtime/plan.ts";
 import { type CheckedResult, checkResults } from "../src/check.ts";
+import { oneOf, readArguments } from "../src/cli/script.ts";
 import { type ConstValue, type Program, shapesOf } from "../src/index.ts";
 import { writeArray } from "../src/io/files.ts";
 import { randomArray } from "../src/io/random.ts";
@@ -18,6 +18,8 @@ import { loadDigits, SIDE } from "./digits.ts";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const OUT = fileURLToPath(new URL("../out/", import.meta.url));
+const USAGE = `usage: npm start -- [options]
+  --adapter A     auto, gpu or software (default: auto)`;
 /** Interpreter steps a result may cost before only samples of it are checked. */
 const BUDGET = 1e7;
 
@@ -101,10 +103,10 @@ async function digits(device: Device): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { adapter: { type: "string", default: "auto" } } });
-  if (!["auto", "gpu", "software"].includes(values.adapter)) throw new TypeError("--adapter is auto, gpu or software");
+  const { values } = readArguments(USAGE, { options: { adapter: { type: "string", default: "auto" } } });
+  const adapter = oneOf(USAGE, "--adapter", values.adapter, ["auto", "gpu", "software"]);
   mkdirSync(OUT, { recursive: true });
-  const device = await openDevice({ adapter: values.adapter as "auto" | "gpu" | "software" });
+  const device = await openDevice({ adapter });
   try {
     const attention = await compileFile(join(HERE, "attention.ein"));
     const qkv = { q: random([1, 4, 128, 64], 0), k: random([1, 4, 128, 64], 1), v: random([1, 4, 128, 64], 2) };

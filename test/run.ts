@@ -1,18 +1,17 @@
-/**
- * Runs the tests and says in one plain last line how many passed, failed and were skipped.
- *
- *   node test/run.ts [--fast] [--device] [--name PATTERN] [FILTER ...]
- *
- * --fast leaves out the files named *.slow.test.ts, --device all but those that open a device (FUSUM_ADAPTER says which one);
- * a filter is a part of a file's path, the pattern of a test's name. Exit code 1 if anything failed or nothing ran.
- */
+/** `npm test`: runs the tests and says in one plain last line how many passed, failed and were skipped. */
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { startVitest } from "vitest/node";
+import { readArguments } from "../src/cli/script.ts";
+
+const USAGE = `usage: npm test -- [options] [PART OF A PATH ...]
+  --fast            leave out the files named *.slow.test.ts
+  --device          only files that open a device, but not the slow ones (FUSUM_ADAPTER says which device)
+  --name PATTERN    only tests whose name matches
+Exit code 1 if anything failed or nothing ran.`;
 
 const root = resolve(import.meta.dirname, "..");
-const { values, positionals } = parseArgs({
+const { values, positionals } = readArguments(USAGE, {
   options: { fast: { type: "boolean" }, device: { type: "boolean" }, name: { type: "string" } },
   allowPositionals: true,
 });

@@ -5,9 +5,9 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { SingleBar } from "cli-progress";
 import type { Device } from "../../runtime/device.ts";
+import { oneOf, readArguments, wholeNumber } from "../../src/cli/script.ts";
 import type { Program } from "../../src/index.ts";
 import { readArrays, writeArrays, writePng } from "../../src/io/index.ts";
 import { compileFile } from "../../src/node/compile-file.ts";
@@ -33,6 +33,7 @@ const RECIPES: Readonly<Record<"mlp" | "conv", Recipe>> = {
   mlp: { steps: 900, rate: 0.1, batch: 50, goal: 0.95 },
   conv: { steps: 800, rate: 0.003, batch: 50, goal: 0.97 },
 };
+const NAMES = ["mlp", "conv", "lsq"] as const;
 const TRAINING = 7500;
 const HELD_OUT = 1000;
 
@@ -165,7 +166,7 @@ function progress(name: string, total: number, start: number): (at: number | und
 const shown = (file: string): string => relative(process.cwd(), file);
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readArguments(HELP, {
     allowPositionals: true,
     options: {
       steps: { type: "string" },
@@ -176,26 +177,19 @@ async function main(): Promise<number> {
       adapter: { type: "string", default: "auto" },
       checkpoint: { type: "string" },
       resume: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
     },
   });
-  const counts = [values.steps ?? "1", values.parts, values.every, values.seed, values.verify];
-  const known = ["mlp", "conv", "lsq"] as const;
-  const names = positionals.length === 0 ? known : known.filter((n) => positionals.includes(n));
-  const bad =
-    positionals.some((p) => !(known as readonly string[]).includes(p)) ||
-    counts.some((c) => !/^\d{1,9}$/.test(c)) ||
-    values.every === "0" || values.parts === "0" || !["auto", "gpu", "software"].includes(values.adapter); // biome-ignore format: one condition
-  if (values.help || bad) {
-    process.stderr.write(`${HELP}\n`);
-    return values.help ? 0 : 2;
-  }
+  const chosen = positionals.map((name) => oneOf(HELP, "the recipe", name, NAMES));
+  const names = chosen.length === 0 ? NAMES : NAMES.filter((n) => chosen.includes(n));
+  const adapter = oneOf(HELP, "--adapter", values.adapter, ["auto", "gpu", "software"]);
+  const count = (name: "seed" | "parts" | "every" | "verify", least: number): number =>
+    wholeNumber(HELP, `--${name}`, values[name], least);
   const o: Options = {
-    steps: values.steps === undefined ? undefined : Number(values.steps),
-    seed: Number(values.seed), parts: Number(values.parts), every: Number(values.every), verify: Number(values.verify),
+    steps: values.steps === undefined ? undefined : wholeNumber(HELP, "--steps", values.steps),
+    seed: count("seed", 0), parts: count("parts", 1), every: count("every", 1), verify: count("verify", 0),
     resume: values.resume, checkpoint: values.checkpoint,
   }; // biome-ignore format: one record
-  const device = await openDevice({ adapter: values.adapter as "auto" | "gpu" | "software" });
+  const device = await openDevice({ adapter });
   let isFine = true;
   try {
     for (const name of names)

@@ -6,8 +6,8 @@
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { parseArgs } from "node:util";
 import { openDevice } from "../../runtime/node.ts";
+import { misuse, oneOf, readArguments } from "../../src/cli/script.ts";
 import { derivativeCoverage, renderCoverage, type TierCoverage } from "./derivatives/check.ts";
 import type { Job } from "./job.ts";
 import { type Outcome, oneLine, runJob, type Where } from "./run-job.ts";
@@ -35,7 +35,7 @@ const HELP = `usage: npm run -s conformance -- FOLDER [options]
   --list          list every failed and unsupported case (default: the first 20 failures)`;
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readArguments(HELP, {
     allowPositionals: true,
     options: {
       only: { type: "string" },
@@ -45,22 +45,16 @@ async function main(): Promise<number> {
       case: { type: "string" },
       json: { type: "string" },
       list: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
     },
   });
   const folder = positionals[0];
-  const on = values.on ?? (values.through === "module" ? "device" : "interpreter");
-  if (
-    values.help ||
-    folder === undefined ||
-    !["interpreter", "device", "both"].includes(on) ||
-    !["plan", "module"].includes(values.through) ||
-    (values.through === "module" && on === "interpreter") ||
-    !["auto", "gpu", "software"].includes(values.adapter)
-  ) {
-    process.stderr.write(`${HELP}\n`);
-    return values.help ? 0 : 2;
-  }
+  if (folder === undefined || !existsSync(folder))
+    return misuse(HELP, folder ? `no folder ${folder}` : "which folder?");
+  const through = oneOf(HELP, "--through", values.through, ["plan", "module"]);
+  const default_ = through === "module" ? "device" : "interpreter";
+  const on = oneOf(HELP, "--on", values.on ?? default_, ["interpreter", "device", "both"]);
+  if (through === "module" && on === "interpreter") misuse(HELP, "--through module needs --on device or both");
+  const adapter = oneOf(HELP, "--adapter", values.adapter, ["auto", "gpu", "software"]);
   const only = values.only?.split(",");
   const files = readdirSync(folder)
     .filter((f) => f.endsWith(".json"))
@@ -74,9 +68,8 @@ async function main(): Promise<number> {
     process.stderr.write(`no case files in ${folder}\n`);
     return 2;
   }
-  const device =
-    on === "interpreter" ? undefined : await openDevice({ adapter: values.adapter as "auto" | "gpu" | "software" });
-  const where: Where = { interpreter: on !== "device", device, throughModule: values.through === "module" };
+  const device = on === "interpreter" ? undefined : await openDevice({ adapter });
+  const where: Where = { interpreter: on !== "device", device, throughModule: through === "module" };
   const results: FileResult[] = [];
   for (const file of files) {
     const r = await runFile(folder, file, where, values.case);

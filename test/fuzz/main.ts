@@ -1,14 +1,19 @@
 /**
- * npm run fuzz -- --seconds N --seed S [--adapter software|gpu|auto] [--no-device]
- *
- * Random tensor programs on both interpreters, in any legal schedule, and on the device; derivatives in both modes. The last line
- * is a summary; exit code 1 if anything failed.
+ * `npm run fuzz`: random tensor programs on both interpreters, in any legal schedule, and on the device; derivatives in both modes.
+ * The last line is a summary; exit code 1 if anything failed.
  */
-import { parseArgs } from "node:util";
-import { type Device, openDevice } from "../../runtime/node.ts";
+import { openDevice } from "../../runtime/node.ts";
+import { oneOf, readArguments, wholeNumber } from "../../src/cli/script.ts";
 import { fuzz } from "./fuzz.ts";
 
-const { values } = parseArgs({
+const USAGE = `usage: npm run fuzz -- [options]
+  --seconds N     how long to go on; the program that is being tried is brought to its end (default: 60)
+  --seed S        of the first program; the next has the next seed (default: 1)
+  --adapter A     auto, gpu or software (default: software)
+  --no-device     both interpreters only
+  --trials N      random schedules a program (default: 3)`;
+
+const { values } = readArguments(USAGE, {
   options: {
     seconds: { type: "string", default: "60" },
     seed: { type: "string", default: "1" },
@@ -18,23 +23,11 @@ const { values } = parseArgs({
   },
 });
 
-async function open(adapter: string): Promise<Device> {
-  if (adapter !== "software" && adapter !== "gpu" && adapter !== "auto") {
-    process.stderr.write(`--adapter is software, gpu or auto, not ${adapter}\n`);
-    process.exit(2);
-  }
-  return openDevice({ adapter });
-}
-
-function number(name: "seconds" | "seed" | "trials"): number {
-  const n = Number(values[name]);
-  if (values[name] !== "" && Number.isFinite(n) && n >= 0) return n;
-  process.stderr.write(`--${name} wants a number, not ${values[name]}\n`);
-  process.exit(2);
-}
-
-const [seconds, seed, trials] = [number("seconds"), number("seed"), number("trials")];
-const device = values["no-device"] ? undefined : await open(values.adapter);
+const [seconds, seed, trials] = (["seconds", "seed", "trials"] as const).map((name) =>
+  wholeNumber(USAGE, `--${name}`, values[name]),
+) as [number, number, number];
+const adapter = oneOf(USAGE, "--adapter", values.adapter, ["auto", "gpu", "software"]);
+const device = values["no-device"] ? undefined : await openDevice({ adapter });
 let told = 0;
 const { tally, reports } = await fuzz({
   seconds,

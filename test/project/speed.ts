@@ -1,24 +1,25 @@
 /**
  * How long builds take: cold, with nothing changed, and after an edit while watching, in wall time and in processor time (all threads),
  * which other processes on the machine disturb less.
- *
- *   node test/project/speed.ts [--main dist/src/cli/main.js] [--sources 300]
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { readArguments, wholeNumber } from "../../src/cli/script.ts";
 import { manySources, writeProject } from "./generate.ts";
 
-const { values } = parseArgs({
+const USAGE = `usage: node test/project/speed.ts [options]
+  --main FILE     the command's entry, for instance dist/src/cli/main.js (default: the sources')
+  --sources N     how many (default: 300)`;
+const { values } = readArguments(USAGE, {
   options: {
     main: { type: "string", default: resolve(import.meta.dirname, "../../src/cli/main.ts") },
     sources: { type: "string", default: "300" },
   },
 });
 const main = resolve(values.main);
-const sources = Number(values.sources);
+const sources = wholeNumber(USAGE, "--sources", values.sources, 1);
 const folder = mkdtempSync(join(tmpdir(), "fusum-speed-"));
 
 interface Time {

@@ -11,7 +11,7 @@ import { axesIn } from "./passes/rewrite.ts";
 import { opsOf, sizeOfType } from "./schedule/cost.ts";
 import { fuse } from "./schedule/fuse.ts";
 import { expressionsOfRegion, heldBy, keyOf } from "./schedule/fuse-build.ts";
-import type { Decision, FusedProgram, Region } from "./schedule/region.ts";
+import { type Decision, type FusedProgram, type Region, statesOf } from "./schedule/region.ts";
 
 export interface ExplainedTensor {
   readonly name: string;
@@ -174,7 +174,7 @@ function workOf(r: Region, count: Count): { readonly flops: number; readonly ele
         (sum, s) => sum + count(s.d) * (opsOf([s.body]) + opsOf(s.reduce.monoid.combine)),
         0,
       );
-      const terms = [r.weight, ...[r.peak, ...r.sums].flatMap((s) => s.reduce.values)];
+      const terms = [r.weight, ...statesOf(r).flatMap((s) => s.reduce.values)];
       return {
         flops: batch * m * k * (scored + 1 + r.sums.length + 2 * n),
         elementwise: batch * m * (k * opsOf(terms) + n * opsOf(r.epilogue.flatMap((e) => e.results))),

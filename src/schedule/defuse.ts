@@ -20,7 +20,7 @@ import { substitute } from "../passes/inline.ts";
 import { freshAxes, mapExpressions, mapReads } from "../passes/rewrite.ts";
 import { axesOf, solvePoint } from "./fuse-point.ts";
 import { type Nested, nested } from "./fused-loop.ts";
-import type { FusedProgram, PlacedMap, Region } from "./region.ts";
+import { type FusedProgram, type PlacedMap, type Region, statesOf } from "./region.ts";
 
 export function defuse(f: FusedProgram): Program {
   let steps: Step[] = [];
@@ -97,7 +97,7 @@ export function defuse(f: FusedProgram): Program {
           // Scores are reduced over axes of their own, the states over positions that their expressions name.
           add(s.def, mapDef(axes, [reduce(root.monoid, root.axes, values)], o));
         };
-        for (const s of [...r.scores, r.peak, ...r.sums]) at(s, s.reduce);
+        for (const s of [...r.scores, ...statesOf(r)]) at(s, s.reduce);
         at({ def: r.def, point: r.def.axes.map(axisRef) }, r.reduce);
         for (const m of r.epilogue) place(m, r.def.axes);
         return;

@@ -19,9 +19,9 @@ import {
 import { normalIndices, readThrough, substitute } from "../passes/inline.ts";
 import { countNodes, hasRead, readsIn } from "../passes/rewrite.ts";
 import type { Group, Grouping, Member } from "./fuse-graph.ts";
-import { expressionsOfParts } from "./fuse-online.ts";
 import { swapOperands } from "./fuse-operands.ts";
-import type { OnlineParts, PlacedMap, Region, RowPhase } from "./region.ts";
+import { expressionsOfParts } from "./fuse-scores.ts";
+import { type OnlineParts, type PlacedMap, type Region, type RowPhase, statesOf } from "./region.ts";
 
 export type RefKey = string;
 export function keyOf(r: TensorRef): RefKey {
@@ -128,7 +128,7 @@ function bodyOf(group: Group, members: readonly Member[], stored: ReadonlySet<De
 /** At which point of the region its own reductions are read. */
 function pointOf(o: OnlineParts, t: Definition): readonly TensorExpr[] | undefined {
   if (t === o.def) return t.axes.map(axisRef);
-  return [o.peak, ...o.sums, ...o.scores].find((s) => s.def === t)?.point;
+  return [...statesOf(o), ...o.scores].find((s) => s.def === t)?.point;
 }
 
 function onlineBody(
@@ -153,7 +153,7 @@ function onlineBody(
   return {
     kind: "online", def: o.def, reduce: again(o.reduce), batch: o.batch, m: o.m, n: o.n, k: o.k,
     scores: o.scores.map((s) => ({ ...s, a: x(s.a, none), b: x(s.b, none), reduce: again(s.reduce) })),
-    peak: { ...o.peak, reduce: again(o.peak.reduce) },
+    peak: o.peak && { ...o.peak, reduce: again(o.peak.reduce) },
     sums: o.sums.filter((s) => used.has(s.def)).map((s) => ({ ...s, reduce: again(s.reduce) })),
     weight: x(o.weight, none), value: x(o.value, none), epilogue,
   }; // biome-ignore format: one record
@@ -264,8 +264,7 @@ export function expressionsOfRegion(r: Body<Region> | Region): readonly TensorEx
 /** The reductions and scans whose values a region holds on chip. */
 export function heldBy(r: Body<Region> | Region): ReadonlySet<Definition> {
   if (r.kind === "row") return new Set(r.phases.flatMap((p) => (p.kind === "reduce" ? [p.def] : [])));
-  if (r.kind === "online")
-    return new Set([r.def, r.peak.def, ...r.sums.map((s) => s.def), ...r.scores.map((s) => s.def)]);
+  if (r.kind === "online") return new Set([r.def, ...[...statesOf(r), ...r.scores].map((s) => s.def)]);
   if (r.kind === "contraction" || r.kind === "scan") return new Set<Definition>([r.def]);
   return new Set();
 }

@@ -17,9 +17,9 @@ import {
   isMember,
   outside,
 } from "./fuse-graph.ts";
-import { type OnlineCluster, readsOfParts } from "./fuse-online.ts";
 import { identityPlacement, type Placement, solvePoint } from "./fuse-point.ts";
-import type { OnlineRegion } from "./region.ts";
+import { type OnlineCluster, readsOfParts } from "./fuse-scores.ts";
+import { type OnlineRegion, statesOf } from "./region.ts";
 
 /** The kernel of a cluster as it would be alone: what a target is asked about. */
 export function regionOfCluster(c: OnlineCluster): OnlineRegion {
@@ -67,15 +67,16 @@ export function claim(g: Grouping, d: Computed, c: OnlineCluster): boolean {
   group.nodes += countNodes(expressionsOf(d));
   group.last = Math.max(group.last, at);
   if (d === c.def) {
-    for (const s of c.scores) decide(g, s.def, d, "online", "fused", bytesOf({ tensor: s.def, slot: 0 }));
-    for (const s of [c.peak, ...c.sums]) decide(g, s.def, d, "online", "fused", bytesOf({ tensor: s.def, slot: 0 }));
+    const kind = c.peak ? "online" : "chain";
+    for (const s of [...c.scores, ...statesOf(c)])
+      decide(g, s.def, d, kind, "fused", bytesOf({ tensor: s.def, slot: 0 }));
   }
   return true;
 }
 
 /** Values a row are read at their row; what is computed tile by tile is read by nobody else. */
 function placementOf(d: Definition, c: OnlineCluster): Placement {
-  const state = [c.peak, ...c.sums].find((s) => s.def === d);
+  const state = statesOf(c).find((s) => s.def === d);
   if (!state) return identityPlacement(d.axes);
   const own = solvePoint(state.point, [...c.batch, ...c.m], d.axes);
   const coords = c.def.axes.map((a) => {

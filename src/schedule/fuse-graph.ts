@@ -16,9 +16,9 @@ import { simplifyIndex } from "../passes/affine.ts";
 import { substitute } from "../passes/inline.ts";
 import { readsIn } from "../passes/rewrite.ts";
 import { points } from "./cost.ts";
-import type { OnlineCluster } from "./fuse-online.ts";
 import type { Operands } from "./fuse-operands.ts";
 import type { Placement } from "./fuse-point.ts";
+import type { OnlineCluster } from "./fuse-scores.ts";
 import type { Decision } from "./region.ts";
 
 export interface FuseLimits {

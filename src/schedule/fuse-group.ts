@@ -37,9 +37,9 @@ import {
   sameCoords,
 } from "./fuse-graph.ts";
 import { mergeRows } from "./fuse-merge.ts";
-import type { OnlineCluster } from "./fuse-online.ts";
 import { type Operands, operandsOf } from "./fuse-operands.ts";
 import { identityPlacement, type Placement, place } from "./fuse-point.ts";
+import type { OnlineCluster } from "./fuse-scores.ts";
 import type { Decision } from "./region.ts";
 
 /** Groups the definitions of a program; `clusters` are computed together, unless that would make a cycle. */
@@ -58,7 +58,8 @@ export function groupDefinitions(
     strict,
     clusters.filter((c) => c !== refused),
   );
-  decide(again, refused.peak.def, refused.def, "online", "cycle", 0);
+  const from = refused.peak ?? refused.scores[0];
+  if (from) decide(again, from.def, refused.def, refused.peak ? "online" : "chain", "cycle", 0);
   return again;
 }
 

@@ -12,138 +12,47 @@ import {
   type Definition,
   i32,
   type MapDef,
-  mapChildren,
   type Program,
   type Read,
   type Reduce,
   reduce,
-  substituteArgs,
   type TensorExpr,
-  type TensorRef,
 } from "../../ir/tensor.ts";
 import { isAddition } from "../passes/hoist.ts";
-import { normalIndices, readThrough, substitute } from "../passes/inline.ts";
+import { substitute } from "../passes/inline.ts";
 import { reductionOf } from "../passes/lift.ts";
-import { anchorsOf, axesIn, countNodes, readersOf, readsIn } from "../passes/rewrite.ts";
-import { type Computed, directReads, type FuseLimits, MOST_NODES } from "./fuse-graph.ts";
+import { readsIn } from "../passes/rewrite.ts";
+import { directReads, type FuseLimits } from "./fuse-graph.ts";
 import { operandsOf, swapOperands } from "./fuse-operands.ts";
-import { axesOf, solvePoint } from "./fuse-point.ts";
+import { solvePoint } from "./fuse-point.ts";
+import { type OnlineCluster, opened, reaching, type Scope, scopeOf, takes, within, withScores } from "./fuse-scores.ts";
 import { isMaximum, scalesBy } from "./online-rules.ts";
-import type { OnlineParts, OnlineScore, OnlineState } from "./region.ts";
+import type { OnlineParts, OnlineState } from "./region.ts";
 
-export interface OnlineCluster extends OnlineParts {
-  /** What the kernel computes, maps that nothing else reads included, in the program's order. */
-  readonly members: readonly MapDef[];
+interface OnlineScope extends Scope {
+  /** Elementwise maps that a maximum reaches through elementwise maps alone. */
+  readonly peaked: ReadonlySet<Definition>;
 }
 
 /** Weighted sums whose maximum, sums and scores one kernel may compute; no definition is in two of them. */
 export function findOnline(p: Program, limits: FuseLimits, strict: boolean): readonly OnlineCluster[] {
   // One pass adds in another order, and rescales: the licence to reassociate.
   if (strict) return [];
-  const definitions = p.steps.filter(
-    (s): s is Computed => s.kind === "map" || s.kind === "scan" || s.kind === "scatter",
-  );
-  const peaks = definitions.filter(isPeak);
-  if (peaks.length === 0) return [];
-  const scope: Scope = {
-    definitions,
-    readers: readersOf(definitions),
-    anchors: anchorsOf(p),
-    peaked: reaching(definitions, isPeak),
-    contracted: reaching(definitions, (d) => contractionOf(d) !== undefined),
-    taken: new Set(),
-  };
+  if (!p.steps.some((s) => s.kind === "map" && isPeak(s))) return [];
+  const around = scopeOf(p);
+  const scope: OnlineScope = { ...around, peaked: reaching(around.definitions, isPeak) };
   const found: OnlineCluster[] = [];
-  for (const d of definitions) {
+  for (const d of scope.definitions) {
     const made =
       d.kind === "map" && [...directReads(d)].some((r) => scope.peaked.has(r) || isPeak(r)) && clusterOf(d, scope);
-    if (!made || bindingsOf(made, scope) > limits.maxStorageBuffers) continue;
-    if (countNodes(expressionsOfParts(made)) > MOST_NODES || !isConvex(made.members, scope)) continue;
-    // What is computed again for a derivative stays apart from what was computed first.
-    if (made.members.some((m) => m.epoch !== made.def.epoch)) continue;
-    for (const m of made.members) scope.taken.add(m);
-    found.push(made);
+    if (made && takes(scope, made, limits)) found.push(made);
   }
   return found;
-}
-
-interface Scope {
-  readonly definitions: readonly Computed[];
-  readonly readers: ReadonlyMap<Definition, readonly Definition[]>;
-  readonly anchors: ReadonlyMap<Definition, ReadonlySet<number>>;
-  /** Elementwise maps that a maximum reaches through elementwise maps alone; and those that a contraction does. */
-  readonly peaked: ReadonlySet<Definition>;
-  readonly contracted: ReadonlySet<Definition>;
-  readonly taken: Set<Definition>;
-}
-
-export function expressionsOfParts(o: OnlineParts): readonly TensorExpr[] {
-  return [
-    ...o.scores.flatMap((s) => [s.a, s.b, s.body]),
-    ...[o.peak, ...o.sums].flatMap((s) => s.reduce.values),
-    o.weight,
-    o.value,
-  ];
-}
-
-/** Each result that its expressions read, once. */
-export function readsOfParts(o: OnlineParts): readonly TensorRef[] {
-  const found = new Map<string, TensorRef>();
-  for (const e of expressionsOfParts(o))
-    for (const { tensor, slot } of readsIn(e)) found.set(`${tensor.id}.${slot}`, { tensor, slot });
-  return [...found.values()];
-}
-
-function bindingsOf(o: OnlineCluster, s: Scope): number {
-  const own = new Set<Definition>(o.members);
-  // The sum, or what its epilogue makes of it, and what others read of the states.
-  const stored = [o.peak, ...o.sums].filter(
-    (x) => s.anchors.has(x.def) || s.readers.get(x.def)?.some((r) => !own.has(r)),
-  );
-  return readsOfParts(o).filter((r) => !own.has(r.tensor)).length + 1 + stored.length;
 }
 
 function isPeak(d: Definition): d is MapDef {
   const root = reductionOf(d);
   return root !== undefined && isMaximum(root);
-}
-
-function contractionOf(d: Definition): { readonly def: MapDef; readonly root: Reduce } | undefined {
-  const root = reductionOf(d);
-  return root && d.kind === "map" && isAddition(root) && isFloat(root.dtype) && operandsOf(d, root, false)
-    ? { def: d, root }
-    : undefined;
-}
-
-function isElementwise(d: Definition): d is MapDef {
-  return d.kind === "map" && !reductionOf(d);
-}
-
-function reaching(definitions: readonly Definition[], is: (d: Definition) => boolean): ReadonlySet<Definition> {
-  const found = new Set<Definition>();
-  for (const d of definitions)
-    if (isElementwise(d) && [...directReads(d)].some((r) => found.has(r) || is(r))) found.add(d);
-  return found;
-}
-
-/** `e` with the elementwise maps that `through` names substituted, all the way down. */
-function opened(e: TensorExpr, through: (r: Read) => boolean): TensorExpr {
-  const memo = new Map<TensorExpr, TensorExpr>();
-  const go = (x: TensorExpr): TensorExpr => {
-    const old = memo.get(x);
-    if (old) return old;
-    const inner = mapChildren(x, go);
-    let made = inner;
-    if (inner.kind === "read") {
-      const r = normalIndices(inner);
-      const t = r.tensor;
-      const body = t.kind === "map" ? t.results[r.slot] : undefined;
-      made = body && isElementwise(t) && through(r) ? go(readThrough(body, t.axes, r.at, r.fill)) : r;
-    }
-    memo.set(x, made);
-    return made;
-  };
-  return go(e);
 }
 
 /** Does it grow by exp(h - h′), and by nothing else, when the maximum `h` becomes h′? */
@@ -159,7 +68,7 @@ function growsWith(e: TensorExpr, h: TensorExpr, u: TensorExpr): boolean {
 // ---- One cluster ----------------------------------------------------------------------------------------------------
 
 /** The cluster around a weighted sum, or undefined where `d` is none. */
-function clusterOf(d: MapDef, s: Scope): OnlineCluster | undefined {
+function clusterOf(d: MapDef, s: OnlineScope): OnlineCluster | undefined {
   const root = reductionOf(d);
   if (!root || s.taken.has(d) || root.monoid.slots.length !== 1 || !isAddition(root) || !isFloat(root.dtype))
     return undefined;
@@ -193,10 +102,6 @@ function clusterOf(d: MapDef, s: Scope): OnlineCluster | undefined {
   return withScores(parts, s);
 }
 
-function within(list: readonly TensorExpr[], axes: readonly Axis[]): boolean {
-  return list.every((e) => [...axesIn(e)].every((a) => axes.includes(a)));
-}
-
 /** One value for each row, at its own point: its indices are the rows' axes, or put together of them as digits. */
 function isRow(state: OnlineState, rows: readonly Axis[]): boolean {
   return within(state.point, rows) && solvePoint(state.point, rows, state.def.axes) !== undefined;
@@ -210,7 +115,7 @@ function stateAt(
   t: Definition,
   r: { readonly at: readonly TensorExpr[] },
   root: Reduce,
-  s: Scope,
+  s: OnlineScope,
   open: (e: TensorExpr) => TensorExpr,
 ): OnlineState | undefined {
   const own = reductionOf(t);
@@ -236,7 +141,7 @@ function sumsOf(
   u: TensorExpr,
   root: Reduce,
   rows: readonly Axis[],
-  s: Scope,
+  s: OnlineScope,
 ): readonly OnlineState[] {
   const found: OnlineState[] = [];
   const open = (v: TensorExpr): TensorExpr => opened(v, (r) => s.peaked.has(r.tensor));
@@ -262,88 +167,4 @@ function sumsOf(
     found.push(state);
   }
   return found;
-}
-
-/** Opens what lies between the weights and the contractions that they are made of, and takes those in that nothing else reads. */
-function withScores(o: OnlineParts, s: Scope): OnlineCluster {
-  const across = (r: Read): boolean => {
-    const axes = new Set(r.at.flatMap((x) => [...axesIn(x)]));
-    return o.m.some((a) => axes.has(a)) && o.k.some((a) => axes.has(a));
-  };
-  const open = (e: TensorExpr): TensorExpr => opened(e, (r) => s.contracted.has(r.tensor) && across(r));
-  const deep = withExpressions(o, open);
-  const points = new Map<Definition, readonly TensorExpr[] | undefined>();
-  for (const e of [deep.weight, ...[deep.peak, ...deep.sums].flatMap((x) => x.reduce.values)])
-    for (const r of readsIn(e)) {
-      if (s.taken.has(r.tensor) || r.fill || !contractionOf(r.tensor) || !across(r)) continue;
-      const old = points.has(r.tensor) ? points.get(r.tensor) : r.at;
-      points.set(r.tensor, old?.every((x, i) => x === r.at[i]) ? old : undefined);
-    }
-  const scores: OnlineScore[] = [];
-  for (const [t, at] of points) {
-    const score = at && scoreAt(t, at, o);
-    if (score) scores.push(score);
-  }
-  const made = claimed({ ...deep, scores }, s);
-  // A score that others read too is stored, and what was made of it there is read.
-  if (scores.length === points.size && scores.every((x) => made.members.includes(x.def))) return made;
-  return claimed(o, s);
-}
-
-function withExpressions(o: OnlineParts, f: (e: TensorExpr) => TensorExpr): OnlineParts {
-  const state = (x: OnlineState): OnlineState => ({
-    ...x,
-    reduce: reduce(x.reduce.monoid, x.reduce.axes, x.reduce.values.map(f), 0),
-  });
-  return { ...o, peak: state(o.peak), sums: o.sums.map(state), weight: f(o.weight) };
-}
-
-/** A contraction with its axes as the weights read it: one operand of rows, one of reduced positions. */
-function scoreAt(t: Definition, at: readonly TensorExpr[], o: OnlineParts): OnlineScore | undefined {
-  const c = contractionOf(t);
-  const operands = c && operandsOf(c.def, c.root, false);
-  if (!c || !operands || axesIn(operands.body).size > 0 || !solvePoint(at, axesOf(at), t.axes)) return undefined;
-  const bind = new Map<Axis, TensorExpr>();
-  c.def.axes.forEach((a, i) => {
-    bind.set(a, a.extent === ONE ? i32(0) : (at[i] ?? axisRef(a)));
-  });
-  const sides = [operands, swapOperands(operands)];
-  for (const x of sides) {
-    const [a, b] = [substitute(x.a, bind), substitute(x.b, bind)];
-    if (!within([a], [...o.batch, ...o.m, ...c.root.axes]) || !within([b], [...o.batch, ...o.k, ...c.root.axes]))
-      continue;
-    const whole = reduce(c.root.monoid, c.root.axes, [substituteArgs(x.body, [a, b])], 0);
-    return { def: c.def, reduce: whole, d: c.root.axes, a, b, body: x.body, point: at };
-  }
-  return undefined;
-}
-
-/** The cluster's own definitions and the maps between them, without any that something else reads. */
-function claimed(o: OnlineParts, s: Scope): OnlineCluster {
-  const own = new Set<Definition>([o.def, o.peak.def, ...o.sums.map((x) => x.def)]);
-  const candidates = new Set<Definition>(o.scores.map((x) => x.def));
-  // Maps that lead from a score or the maximum to one of the reductions.
-  for (const d of s.definitions)
-    if (isElementwise(d) && [...directReads(d)].some((r) => candidates.has(r) || r === o.peak.def)) candidates.add(d);
-  // From the last: a candidate stays if all that reads it is the cluster's.
-  for (const d of [...s.definitions].reverse()) {
-    if (!candidates.has(d) || s.anchors.has(d)) continue;
-    const readers = s.readers.get(d) ?? [];
-    if (readers.length > 0 && readers.every((r) => own.has(r))) own.add(d);
-  }
-  const members = s.definitions.filter((d): d is MapDef => d.kind === "map" && own.has(d));
-  return { ...o, scores: o.scores.filter((x) => own.has(x.def)), members };
-}
-
-/** Nothing outside stands between two members: one kernel can compute them all. */
-function isConvex(members: readonly MapDef[], s: Scope): boolean {
-  const own = new Set<Definition>(members);
-  const after = new Set<Definition>();
-  for (const d of s.definitions) {
-    const reads = [...directReads(d)];
-    if (own.has(d)) {
-      if (reads.some((r) => after.has(r))) return false;
-    } else if (reads.some((r) => own.has(r) || after.has(r))) after.add(d);
-  }
-  return true;
 }

@@ -1,7 +1,7 @@
 /** Fused programs as text: each region with what it stores, what stays on chip, and its definitions. */
 import { printExpr } from "../../ir/print-tensor.ts";
 import type { Axis, Definition, TensorExpr, TensorRef } from "../../ir/tensor.ts";
-import type { FusedProgram, Region } from "./region.ts";
+import { type FusedProgram, type Region, statesOf } from "./region.ts";
 
 const axesText = (axes: readonly Axis[]): string => axes.map((a) => `${a.name}:${a.extent.text}`).join(", ");
 const refText = (r: TensorRef): string => (r.tensor.types.length > 1 ? `${r.tensor.name}.${r.slot}` : r.tensor.name);
@@ -26,7 +26,7 @@ function bodyOf(r: Region): string[] {
       return [
         `  // batch(${axesText(r.batch)}) m(${axesText(r.m)}) n(${axesText(r.n)}) k(${axesText(r.k)})`,
         ...r.scores.map((s) => `  tile ${s.def.name}[${s.point.map(printExpr).join(", ")}] = ${printExpr(s.reduce)}`),
-        ...[r.peak, ...r.sums].map(
+        ...statesOf(r).map(
           (s) => `  state ${s.def.name}[${s.point.map(printExpr).join(", ")}] = ${printExpr(s.reduce)}`,
         ),
         `  state ${r.def.name}[${axesText(r.def.axes)}] = ${printExpr(r.reduce)}`,

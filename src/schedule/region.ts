@@ -136,6 +136,7 @@ export interface OnlineState {
   readonly reduce: Reduce;
   readonly point: readonly TensorExpr[];
 }
+/** A weighted sum with what its kernel computes besides: scores tile by tile, and values a row. */
 export interface OnlineParts {
   readonly def: MapDef;
   readonly reduce: Reduce;
@@ -144,17 +145,24 @@ export interface OnlineParts {
   readonly n: readonly Axis[];
   readonly k: readonly Axis[];
   readonly scores: readonly OnlineScore[];
-  readonly peak: OnlineState;
+  /** What weights and sums are relative to; without it nothing is rescaled. */
+  readonly peak: OnlineState | undefined;
   readonly sums: readonly OnlineState[];
   /** Over batch, m and k, reading scores and the maximum at their points; and over batch, k and n. */
   readonly weight: TensorExpr;
   readonly value: TensorExpr;
 }
 
+/** The values that a row has besides the weighted sum. */
+export function statesOf(o: OnlineParts): readonly OnlineState[] {
+  return o.peak ? [o.peak, ...o.sums] : o.sums;
+}
+
 /**
- * Rows weighted by an exponential in one pass (online softmax): `def` is Σₖ weight(p, k)·value(k, e), whose weights, like the terms of
- * `sums`, are made of exp(u - peak), `peak` the maximum of u over k. P = batch, m; scores are computed tile by tile. All expressions
- * are in the axes of `def` and its reduced axes k; `epilogue` maps are on `def.axes` and read `def`, `peak` and `sums` at their points.
+ * A weighted sum whose weights are made where they are needed: `def` is Σₖ weight(p, k)·value(k, e), weights being made of scores, which
+ * are computed tile by tile. P = batch, m; without n it is a sum a row. With `peak`, the maximum of u over k, it is an online softmax:
+ * weights, like the terms of `sums`, are made of exp(u - peak). All expressions are in the axes of `def` and its reduced axes k;
+ * `epilogue` maps are on `def.axes` and read `def`, `peak` and `sums` at their points.
  */
 export interface OnlineRegion extends RegionBase, OnlineParts {
   readonly kind: "online";

@@ -10,7 +10,7 @@
 import { type Axis, axisRef, type Definition, type TensorExpr, type TensorRef } from "../../ir/tensor.ts";
 import { axesIn, hasReduce, readsIn } from "../passes/rewrite.ts";
 import { heldBy, keyOf } from "./fuse-build.ts";
-import type { FusedProgram, OnlineRegion, Region } from "./region.ts";
+import { type FusedProgram, type OnlineRegion, type Region, statesOf } from "./region.ts";
 
 /** What does not hold, in words; empty for a correct program. */
 export function verifyRegions(
@@ -50,7 +50,7 @@ function computes(r: Region, ref: TensorRef): boolean {
       return r.phases.some((p) => p.def === ref.tensor);
     case "online":
       return (
-        [r.def, r.peak.def, ...r.sums.map((s) => s.def)].some((d) => d === ref.tensor) ||
+        [r.def, ...statesOf(r).map((s) => s.def)].some((d) => d === ref.tensor) ||
         r.epilogue.some((m) => m.def === ref.tensor)
       );
     case "contraction":
@@ -119,7 +119,7 @@ function expressions(r: Region, say: (what: string) => void): void {
 /** Operands, weights and states have the axes that they may, and what is held on chip is read at its own point. */
 function online(r: OnlineRegion, memory: ReadonlySet<string>, say: (what: string) => void): void {
   const points = new Map<Definition, readonly TensorExpr[]>([[r.def, r.def.axes.map(axisRef)]]);
-  for (const s of [r.peak, ...r.sums, ...r.scores]) points.set(s.def, s.point);
+  for (const s of [...statesOf(r), ...r.scores]) points.set(s.def, s.point);
   const check = (e: TensorExpr, bound: readonly Axis[], held: readonly Definition[]): void => {
     if (hasReduce(e)) say("a reduce within an expression");
     for (const a of axesIn(e)) if (!bound.includes(a)) say(`axis ${a.name} is not bound`);
@@ -136,10 +136,11 @@ function online(r: OnlineRegion, memory: ReadonlySet<string>, say: (what: string
     check(s.a, [...rows, ...s.d], []);
     check(s.b, [...r.batch, ...r.k, ...s.d], []);
   }
-  for (const v of r.peak.reduce.values) check(v, [...rows, ...r.k], scores);
-  for (const s of r.sums) for (const v of s.reduce.values) check(v, [...rows, ...r.k], [...scores, r.peak.def]);
-  check(r.weight, [...rows, ...r.k], [...scores, r.peak.def]);
+  for (const v of r.peak?.reduce.values ?? []) check(v, [...rows, ...r.k], scores);
+  const known = r.peak ? [...scores, r.peak.def] : scores;
+  for (const s of r.sums) for (const v of s.reduce.values) check(v, [...rows, ...r.k], known);
+  check(r.weight, [...rows, ...r.k], known);
   check(r.value, [...r.batch, ...r.k, ...r.n], []);
-  const states = [r.def, r.peak.def, ...r.sums.map((s) => s.def)];
+  const states = [r.def, ...statesOf(r).map((s) => s.def)];
   for (const m of r.epilogue) for (const e of [...m.results, ...(m.point ?? [])]) check(e, r.def.axes, states);
 }

@@ -1,5 +1,5 @@
 /**
- * A row's running maximum and sums. With ref(h) = h if it is finite, else 0, terms are lifted by exp(u - ref(h)); when h grows to h′,
+ * A row's running maximum, where it has one, and sums. With ref(h) = h if it is finite, else 0, terms are lifted by exp(u - ref(h)); when h grows to h′,
  * sums are multiplied by exp(h - ref(h′)), by exactly 1 where h′ = h; at the end by exp(ref(h) - h). That agrees with two passes on
  * every mixture of infinities and NaN: with no u above -∞ or one at +∞ all is NaN, and so is any sum that met a NaN.
  */
@@ -28,7 +28,8 @@ import { neverEmpty } from "./walk.ts";
 
 /** What an invocation keeps of its rows, in private memory. */
 export interface RowStates {
-  readonly peak: Buffer;
+  /** The running maximum; without it nothing is rescaled. */
+  readonly peak: Buffer | undefined;
   /** Partial: an invocation adds its own reduced positions only. */
   readonly sums: readonly Buffer[];
   /** Elements of the weighted sum, by row and column. */
@@ -52,10 +53,10 @@ export function newRows(b: Builder, region: OnlineRegion, rows: number, columns:
   const wanted = new Set<Definition>(region.stores.map((s) => s.tensor));
   for (const m of region.epilogue) for (const e of m.results) for (const r of readsIn(e)) wanted.add(r.tensor);
   return {
-    peak: state("peak", region.peak.reduce.dtype, rows, 1, Number.NEGATIVE_INFINITY),
+    peak: region.peak && state("peak", region.peak.reduce.dtype, rows, 1, Number.NEGATIVE_INFINITY),
     sums: region.sums.map((s) => state("sum", s.reduce.dtype, rows, 1, 0)),
     total: state("total", region.reduce.dtype, rows * columns, lanes, 0),
-    exact: wanted.has(region.peak.def),
+    exact: region.peak !== undefined && wanted.has(region.peak.def),
   };
 }
 
@@ -115,7 +116,7 @@ function atKey<T>(t: RowTile, i: number, keys: Keys, q: number, scores: Scores, 
 
 /** What row i's maximum is taken of, at each position of a block; -∞ past the end. */
 export function argumentsOf(t: RowTile, i: number, keys: Keys, scores: Scores): readonly KernelExpr[] {
-  const u = t.region.peak.reduce.values[0];
+  const u = t.region.peak?.reduce.values[0];
   if (!u) throw new Error("a maximum of nothing");
   return keys.axes.map((_, q) =>
     atKey(t, i, keys, q, scores, () => {
@@ -127,30 +128,28 @@ export function argumentsOf(t: RowTile, i: number, keys: Keys, scores: Scores): 
   );
 }
 
-/** Takes a block into row i, given the block's maximum: rescales, adds to the sums, and gives the weights of its positions. */
+/** What row i's maximum is taken of at the positions of a block, and the block's maximum. */
+export interface BlockPeak {
+  readonly us: readonly KernelExpr[];
+  readonly most: KernelExpr;
+}
+
+/** Takes a block into row i: rescales if there is a maximum, adds to the sums, and gives the weights of its positions. */
 export function takeBlock(
   t: RowTile,
   i: number,
   keys: Keys,
   scores: Scores,
-  us: readonly KernelExpr[],
-  blockPeak: KernelExpr,
+  block: BlockPeak | undefined,
 ): readonly KernelExpr[] {
   const { b, region, states } = t;
-  const old = name(b, "old", load(states.peak, kint(i)));
-  const now = name(b, "now", larger(states, old, blockPeak));
-  const ref = name(b, "ref", kapply("select", unbounded(now), kconst(now.dtype, 0), now));
-  emit(b, store(states.peak, kint(i), now));
-  const factor = name(
-    b,
-    "factor",
-    kapply("select", kapply("eq", old, now), kconst(now.dtype, 1), kapply("exp", kapply("sub", old, ref))),
-  );
+  const scale = block && growPeak(t, i, block.most);
   const terms = keys.axes.map((_, q) =>
     atKey(t, i, keys, q, scores, () => {
-      const u = region.peak.reduce.values[0];
-      if (u && us[q]) hold(b, u, us[q]);
-      hold(b, read(region.peak.def, 0, region.peak.point), ref);
+      const u = region.peak?.reduce.values[0];
+      const own = block?.us[q];
+      if (u && own) hold(b, u, own);
+      if (scale && region.peak) hold(b, read(region.peak.def, 0, region.peak.point), scale.ref);
       return [...region.sums.map((x) => x.reduce.values[0]), region.weight].map((e) => {
         if (!e) throw new Error("a sum of nothing");
         const v = lower(b, e);
@@ -160,16 +159,32 @@ export function takeBlock(
     }),
   );
   states.sums.forEach((sum, k) => {
-    const before = kapply("mul", load(sum, kint(i)), to(factor, sum.dtype));
+    const before = load(sum, kint(i));
     const own = terms.flatMap((x) => x[k] ?? []).reduce((x, y) => kapply("add", x, y));
-    emit(b, store(sum, kint(i), kapply("add", before, own)));
+    const kept = scale ? kapply("mul", before, to(scale.factor, sum.dtype)) : before;
+    emit(b, store(sum, kint(i), kapply("add", kept, own)));
   });
-  const scale = splat(to(factor, states.total.dtype), t.laneN);
-  for (let j = 0; j < t.columns; j++) {
-    const at = kint(i * t.columns + j);
-    emit(b, store(states.total, at, kapply("mul", load(states.total, at), scale)));
+  if (scale) {
+    const wide = splat(to(scale.factor, states.total.dtype), t.laneN);
+    for (let j = 0; j < t.columns; j++) {
+      const at = kint(i * t.columns + j);
+      emit(b, store(states.total, at, kapply("mul", load(states.total, at), wide)));
+    }
   }
   return terms.map((x) => x[region.sums.length] ?? kint(0));
+}
+
+/** Row i's maximum with that of a block: what terms are now relative to, and by how much what was added before changes. */
+function growPeak(t: RowTile, i: number, most: KernelExpr): { readonly ref: KernelExpr; readonly factor: KernelExpr } {
+  const { b, states } = t;
+  const { peak } = states;
+  if (!peak) throw new Error("a maximum of nothing");
+  const old = name(b, "old", load(peak, kint(i)));
+  const now = name(b, "now", larger(states, old, most));
+  const ref = name(b, "ref", kapply("select", unbounded(now), kconst(now.dtype, 0), now));
+  emit(b, store(peak, kint(i), now));
+  const grown = kapply("exp", kapply("sub", old, ref));
+  return { ref, factor: name(b, "factor", kapply("select", kapply("eq", old, now), kconst(now.dtype, 1), grown)) };
 }
 
 /** Adds a position's weight times its values to row i. */
@@ -183,34 +198,35 @@ export function addWeighted(t: RowTile, i: number, weight: KernelExpr, values: r
 
 // ---- The end --------------------------------------------------------------------------------------------------------
 
-/** What the rows came to: the maximum, the other sums in order, and elements of the weighted sum by row and column. */
+/** What the rows came to: by row the maximum and the other sums in order, and elements of the weighted sum by column. */
 export interface DoneRows {
-  readonly peaks: readonly KernelExpr[];
-  readonly sums: readonly (readonly KernelExpr[])[];
+  readonly states: readonly (readonly KernelExpr[])[];
   readonly elements: readonly (readonly KernelExpr[])[];
 }
 
-/** Rescales from ref(h) to h; `sums` are whole by now. */
+/** Rescales from ref(h) to h, where there is a maximum; `sums` are whole by now. */
 export function finalRows(t: RowTile, sums: readonly (readonly KernelExpr[])[]): DoneRows {
   const { b, states, region } = t;
   const keys = region.k.map((a) => a.extent);
-  const peaks: KernelExpr[] = [];
   const elements: (readonly KernelExpr[])[] = [];
-  const scaled = sums.map((own, i) => {
-    const peak = name(b, "peak", load(states.peak, kint(i)));
-    const one = kconst(peak.dtype, 1);
-    let factor = kapply("select", unbounded(peak), kapply("exp", kapply("neg", peak)), one);
-    // A sum of nothing is 0.
-    for (const e of keys) if (!neverEmpty(e)) factor = kapply("select", kapply("eq", ksize(e), kint(0)), one, factor);
-    const scale = name(b, "scale", factor);
-    peaks.push(peak);
+  const values = sums.map((own, i) => {
+    const peak = states.peak && name(b, "peak", load(states.peak, kint(i)));
+    let scale: KernelExpr | undefined;
+    if (peak) {
+      const one = kconst(peak.dtype, 1);
+      let factor = kapply("select", unbounded(peak), kapply("exp", kapply("neg", peak)), one);
+      // A sum of nothing is 0.
+      for (const e of keys) if (!neverEmpty(e)) factor = kapply("select", kapply("eq", ksize(e), kint(0)), one, factor);
+      scale = name(b, "scale", factor);
+    }
+    const scaled = (v: KernelExpr, wide: Lanes): KernelExpr =>
+      scale ? kapply("mul", v, splat(to(scale, v.dtype), wide)) : v;
     elements.push(
-      Array.from({ length: t.columns }, (_, j) => {
-        const v = load(states.total, kint(i * t.columns + j));
-        return name(b, "y", kapply("mul", v, splat(to(scale, v.dtype), t.laneN)));
-      }),
+      Array.from({ length: t.columns }, (_, j) =>
+        name(b, "y", scaled(load(states.total, kint(i * t.columns + j)), t.laneN)),
+      ),
     );
-    return own.map((v) => name(b, "z", kapply("mul", v, to(scale, v.dtype))));
+    return [...(peak ? [peak] : []), ...own.map((v) => name(b, "z", scaled(v, 1)))];
   });
-  return { peaks, sums: scaled, elements };
+  return { states: values, elements };
 }

@@ -64,13 +64,14 @@ export function subgroupPass(t: OnlineTile): readonly (readonly KernelExpr[])[] 
       });
     });
     const weights = Array.from({ length: rows }, (_, i) => {
+      if (!region.peak) return takeBlock(t, i, keys, scores, undefined);
       const us = argumentsOf(t, i, keys, scores);
       const most = name(
         b,
         "most",
         us.reduce((x, y) => larger(states, x, y)),
       );
-      return takeBlock(t, i, keys, scores, us, name(b, "most", subgroup("max", most)));
+      return takeBlock(t, i, keys, scores, { us, most: name(b, "most", subgroup("max", most)) });
     });
     addBlock(t, kvar(k), weights);
   });

@@ -31,7 +31,7 @@ import { type Axis, axis, axisRef, type TensorExpr } from "../../../ir/tensor.ts
 import { divisible } from "../affine.ts";
 import { lower } from "../lower.ts";
 import { lowerBody } from "../lower-body.ts";
-import type { OnlineScore } from "../region.ts";
+import { type OnlineScore, statesOf } from "../region.ts";
 import { ScheduleError } from "../schedule.ts";
 import { bindAxis, emit, inCopy, inFrame, name, newPrivate, newShared } from "./builder.ts";
 import { addWeighted, argumentsOf, type Keys, larger, takeBlock } from "./online-rows.ts";
@@ -57,11 +57,7 @@ export function workgroupPass(t: OnlineTile): readonly (readonly KernelExpr[])[]
   const block = tn * each;
   const groupRows = tm * rows;
   const dtype = region.weight.dtype;
-  for (const d of [
-    region.peak.reduce.dtype,
-    ...region.sums.map((x) => x.reduce.dtype),
-    ...region.scores.map((x) => x.reduce.dtype),
-  ])
+  for (const d of [...statesOf(region).map((x) => x.reduce.dtype), ...region.scores.map((x) => x.reduce.dtype)])
     if (d !== dtype) throw new ScheduleError("share", "workgroup memory for numbers of several types");
   const [pitchA, pitchB, pitch] = [groupRows + 1, block + 1, block + 1];
   const memory: Shared = {
@@ -81,18 +77,23 @@ export function workgroupPass(t: OnlineTile): readonly (readonly KernelExpr[])[]
       const c = scores[i];
       if (c) scoreTile(t, x, c, memory, keyBase);
     });
-    const us = Array.from({ length: rows }, (_, i) => argumentsOf(t, i, keys, scores));
-    const most = us.map((list) =>
-      name(
-        b,
-        "most",
-        list.reduce((x, y) => larger(states, x, y)),
-      ),
+    const us = Array.from({ length: rows }, (_, i) => (region.peak ? argumentsOf(t, i, keys, scores) : []));
+    const most = us.flatMap((list) =>
+      list.length > 0
+        ? name(
+            b,
+            "most",
+            list.reduce((x, y) => larger(states, x, y)),
+          )
+        : [],
     );
     // The last block's weights have been read by all.
     emit(b, barrier());
     const peaks = acrossRow(t, memory, place, most, (x, y) => larger(states, x, y));
-    const weights = us.map((list, i) => takeBlock(t, i, keys, scores, list, peaks[i] ?? kconst(dtype, 0)));
+    const weights = us.map((list, i) => {
+      const own = peaks[i];
+      return takeBlock(t, i, keys, scores, own && { us: list, most: own });
+    });
     weights.forEach((list, i) => {
       list.forEach((w, q) => {
         emit(b, store(memory.rows, place(i, iadd(t.tx, kint(q * tn))), w));
@@ -133,7 +134,7 @@ function acrossRow(
 ): readonly KernelExpr[] {
   const { b, s } = t;
   const tn = s.threads[1];
-  if (tn === 1) return own;
+  if (tn === 1 || own.length === 0) return own;
   own.forEach((v, i) => {
     emit(b, store(memory.rows, place(i, t.tx), v));
   });

@@ -20,7 +20,7 @@ import {
 import { axis, axisRef, read } from "../../../ir/tensor.ts";
 import type { AppliedKernel } from "../applied.ts";
 import { lower, storeAt } from "../lower.ts";
-import type { OnlineRegion } from "../region.ts";
+import { type OnlineRegion, statesOf } from "../region.ts";
 import { type OnlineSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { checkGroup, emit, finish, inCopy, inFrame, name, newBuilder, originOf } from "./builder.ts";
@@ -33,10 +33,10 @@ import { positions } from "./tile.ts";
 import { countOf, laneable, unflattenAxes } from "./walk.ts";
 
 export function applyOnline(region: OnlineRegion, s: OnlineSchedule, target: Target): readonly AppliedKernel[] {
-  check(s, target);
+  check(region, s, target);
   const b = newBuilder(region.name, target, s.vector);
   originOf(b, region);
-  for (const d of [region.def, ...[region.peak, ...region.sums, ...region.scores].map((x) => x.def)]) b.onChip.add(d);
+  for (const d of [region.def, ...[...statesOf(region), ...region.scores].map((x) => x.def)]) b.onChip.add(d);
   const laneN: Lanes = s.vector > 1 && laneable(region.n, s.vector) ? s.vector : 1;
   if (s.columns % laneN !== 0) throw new ScheduleError("columns", `${s.columns} columns in vectors of ${laneN}`);
   if (s.vector > 1 && laneN === 1 && !region.scores.some((x) => laneable(x.d, s.vector)))
@@ -97,7 +97,7 @@ export function applyOnline(region: OnlineRegion, s: OnlineSchedule, target: Tar
 /** Reduced positions taken in together. */
 const LEAST_BLOCK = 16;
 
-function check(s: OnlineSchedule, target: Target): void {
+function check(region: OnlineRegion, s: OnlineSchedule, target: Target): void {
   const whole = (field: string, v: number, high: number): void => {
     if (!Number.isInteger(v) || v < 1 || v > high) throw new ScheduleError(field, `${v} is not in 1…${high}`);
   };
@@ -112,7 +112,7 @@ function check(s: OnlineSchedule, target: Target): void {
   checkGroup(target, tn, tm);
   // A block's rescaling costs at most 5 ULP (exp 3 beyond what the exponent's size costs anyhow, products and differences the rest). Bounds of
   // sums allow a whole ULP a term where an addition rounds by half of one: blocks of 16 stay within that.
-  if (keys * tn < LEAST_BLOCK)
+  if (region.peak && keys * tn < LEAST_BLOCK)
     throw new ScheduleError("reg", `blocks of ${keys * tn} positions; ${LEAST_BLOCK} at least`);
   if (s.share === "workgroup") return;
   const [low, high] = [target.subgroupMinSize, target.subgroupMaxSize];
@@ -126,21 +126,17 @@ function check(s: OnlineSchedule, target: Target): void {
 
 function holdStates(t: OnlineTile, i: number, done: DoneRows): void {
   const { b, region } = t;
-  const peak = done.peaks[i];
-  if (peak) hold(b, read(region.peak.def, 0, region.peak.point), peak);
-  region.sums.forEach((x, k) => {
-    const v = done.sums[i]?.[k];
+  statesOf(region).forEach((x, k) => {
+    const v = done.states[i]?.[k];
     if (v) hold(b, read(x.def, 0, x.point), v);
   });
 }
 
 function storeStates(t: OnlineTile, i: number, done: DoneRows, first: KernelExpr | undefined): void {
   const { b, region } = t;
-  const states = [region.peak, ...region.sums];
-  const values = [done.peaks[i], ...(done.sums[i] ?? [])];
-  const stored = states.flatMap((x, k) => {
+  const stored = statesOf(region).flatMap((x, k) => {
     const ref = region.stores.find((r) => r.tensor === x.def);
-    const v = values[k];
+    const v = done.states[i]?.[k];
     return ref && v ? [{ ref, v, point: x.point }] : [];
   });
   if (stored.length === 0) return;

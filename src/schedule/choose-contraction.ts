@@ -90,17 +90,24 @@ const DEAR_EPILOGUE = 16;
 
 type Base = Omit<ContractionSchedule, "reg" | "threads">;
 
-/** One subgroup a workgroup: rows come by broadcast, each lane has columns of its own. */
+/**
+ * One subgroup a workgroup: rows come by broadcast, each lane has columns of its own. Where there are fewer columns than lanes, several
+ * batch positions share a subgroup.
+ */
 function onSoftware(base: Base, z: ContractionSizes, sg: number, tileK: number): readonly ContractionSchedule[] {
   const out: ContractionSchedule[] = [];
-  if (sg === 0) return out;
   const lanes = base.along === "k" ? 1 : base.vector;
   const most = sg === 4 ? 128 : 64;
-  for (const rows of [16, 8, 4])
-    for (const wide of [8, 4, 2, 1]) {
-      if (rows % sg !== 0 || rows * wide * lanes > most || (rows > 4 && rows >= 2 * z.rows)) continue;
-      out.push({ ...base, reg: [rows, wide * lanes], threads: [1, sg, 1], tileK, subgroup: "broadcast" });
-    }
+  for (let columns = sg; columns > 1; columns /= 2) {
+    const batches = sg / columns;
+    if (batches > 1 && (z.batch < batches || z.columns > columns * lanes)) break;
+    for (const rows of [16, 8, 4])
+      for (const wide of [8, 4, 2, 1]) {
+        if (rows % columns !== 0 || rows * wide * lanes > most || (rows > 4 && rows >= 2 * z.rows)) continue;
+        const threads = [1, columns, 1] as const;
+        out.push({ ...base, reg: [rows, wide * lanes], threads, batches, tileK, subgroup: "broadcast" });
+      }
+  }
   return out;
 }
 

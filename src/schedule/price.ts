@@ -160,17 +160,17 @@ export function softwarePrice(
   const c = costsOf(target, subgroup);
   const lanes = subgroup > 0 ? subgroup : 8;
   const [rows, columns] = s.reg;
+  const [tm, tn, tk] = s.threads;
   const { loadA, loadB } = operandsOf(region, s.vector, s.along, c);
   const laneN = s.along === "n" || s.along === "m" ? s.vector : 1;
   const broadcast = s.subgroup === "broadcast";
   const kept = rows * columns * (s.along === "k" && !broadcast ? s.vector : 1);
   const perK =
     rows * columns * c.fma +
-    (broadcast ? (rows / lanes) * loadA + rows * c.broadcast : rows * loadA) +
+    (broadcast ? (rows / tn) * loadA + rows * c.broadcast : rows * loadA) +
     (columns / laneN) * loadB +
     c.iteration / Math.max(1, s.tileK) +
     c.spill * Math.max(0, kept - c.registers);
-  const [tm, tn, tk] = s.threads;
   const groupRows = broadcast ? rows : tm * rows;
   const groups =
     Math.ceil(z.rows / groupRows) * Math.ceil(z.columns / (tn * columns)) * Math.ceil(z.batch / s.batches) * s.splitK;

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { size } from "../../ir/extent.ts";
 import { addMonoid, maxMonoid } from "../../ir/monoid.ts";
 import { apply as applySchedule } from "../../src/schedule/apply/index.ts";
+import { choose } from "../../src/schedule/choose.ts";
 import type { ContractionRegion, PlacedMap } from "../../src/schedule/region.ts";
 import type { ContractionSchedule } from "../../src/schedule/schedule.ts";
 import { ScheduleError } from "../../src/schedule/schedule.ts";
@@ -276,6 +278,47 @@ describe("contractions", () => {
             ),
           ).toBeGreaterThan(0);
         }
+  });
+
+  test("several small matrices a subgroup", () => {
+    for (const sym of [false, true])
+      for (const [lanes, target] of [
+        [4, SOFT4],
+        [8, SOFT8],
+      ] as const)
+        for (const [n, m, k, count] of [
+          [16, 16, 16, 6],
+          [7, 5, 9, 5],
+          [4, 12, 3, 4],
+        ] as const) {
+          const { of, sizes } = extents(sym);
+          const [h, q, t, d] = [
+            axis("h", of("H", count)),
+            axis("q", of("Q", m)),
+            axis("t", of("T", n)),
+            axis("d", of("D", k)),
+          ];
+          const shape: Shape = { batch: [h], m: [q], n: [t], k: [d], a: [h, q, d], b: [h, d, t], out: [h, q, t] };
+          const c: Case = { ...contraction(shape, "product", true), sizes };
+          for (const columns of [1, 2, lanes / 2])
+            for (const vector of [1, 4] as const) {
+              if (vector === 4 && (sym || n % 4 !== 0)) continue;
+              const s: ContractionSchedule = {
+                ...base,
+                subgroup: "broadcast",
+                threads: [1, columns, 1],
+                batches: lanes / columns,
+                reg: [4, 4],
+                vector,
+              };
+              check(c, target, () => s);
+            }
+        }
+    // Sixteen columns are four vectors: the default deals eight lanes to two matrices.
+    const [h, q, t, d] = [axis("h", size(64)), axis("q", size(16)), axis("t", size(16)), axis("d", size(16))];
+    const shape: Shape = { batch: [h], m: [q], n: [t], k: [d], a: [h, q, d], b: [h, d, t], out: [h, q, t] };
+    const [region] = contraction(shape, "product", false).regions;
+    expect(region && choose(region, SOFT8)).toMatchObject({ subgroup: "broadcast", threads: [1, 4, 1], batches: 2 });
   });
 
   const base: ContractionSchedule = {

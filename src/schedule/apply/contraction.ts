@@ -5,12 +5,14 @@ import {
   extract,
   iadd,
   imul,
+  isub,
   type KernelExpr,
   kapply,
   kint,
   ksize,
   kvector,
   type Lanes,
+  shuffle,
   splat,
   subgroup,
 } from "../../../ir/kernel.ts";
@@ -68,7 +70,6 @@ export function applyContraction(
   const rowsAlongK = s.vector > 1 && laneable(sides.k, s.vector) && contiguous([sides.a], sides.k);
   const laneK: Lanes = along === "k" ? s.vector : along !== "none" && rowsAlongK ? s.vector : 1;
   const dot = along === "k" && !kept;
-  const sg = s.threads[1];
   if (s.subgroup === "broadcast") checkBroadcast(s, target, region.reduce.monoid.slots.length);
   const groupRows = s.subgroup === "broadcast" ? s.reg[0] : s.threads[0] * s.reg[0];
   const split = s.splitK > 1 ? splitOf(region, s.splitK) : undefined;
@@ -85,7 +86,7 @@ export function applyContraction(
   };
   const { b, body } = tileKernel(sides, s, target, plan, split ? `${region.name}_parts` : region.name, prepare, (t) => {
     if (s.stage !== "none") stagedLoop(t, { a: s.stage !== "b", b: s.stage !== "a" });
-    else if (s.subgroup === "broadcast") broadcastLoop(t, sg);
+    else if (s.subgroup === "broadcast") broadcastLoop(t);
     else registerLoop(t);
     if (s.epilogue === "loop") {
       if (region.epilogue.length === 0) throw new ScheduleError("epilogue", "there is none");
@@ -130,9 +131,10 @@ function checkBroadcast(s: ContractionSchedule, target: Target, slots: number): 
   const [low, high] = [target.subgroupMinSize, target.subgroupMaxSize];
   if (low < 1 || low !== high || !target.features.includes("subgroups"))
     throw new ScheduleError("subgroup", `subgroups of ${low} to ${high}`);
-  if (s.threads[0] !== 1 || s.threads[1] !== low || s.threads[2] !== 1 || s.batches !== 1)
+  const [tm, lanes, tk] = s.threads;
+  if (tm !== 1 || lanes * s.batches !== low || tk !== 1)
     throw new ScheduleError("threads", `a workgroup is one subgroup of ${low}`);
-  if (s.reg[0] % low !== 0) throw new ScheduleError("reg", `${s.reg[0]} rows on a subgroup of ${low}`);
+  if (s.reg[0] % lanes !== 0) throw new ScheduleError("reg", `${s.reg[0]} rows on ${lanes} lanes`);
   if (slots < 1) throw new ScheduleError("subgroup", "nothing to reduce");
 }
 
@@ -195,11 +197,18 @@ function registerLoop(t: Tile): void {
   );
 }
 
-/** Lane s of the subgroup loads rows s, s + size, …; each value reaches the others by a broadcast. */
-function broadcastLoop(t: Tile, lanes: number): void {
-  const { b } = t;
-  b.subgroupSize = lanes;
-  const own = name(b, "own", subgroup("id"));
+/**
+ * Lane s of the subgroup loads rows s, s + size, …; each value reaches the others by a broadcast. With several batch positions a
+ * subgroup each has neighbouring lanes of its own, which pass their values among themselves.
+ */
+function broadcastLoop(t: Tile): void {
+  const { b, s } = t;
+  const lanes = s.threads[1];
+  b.subgroupSize = lanes * s.batches;
+  const id = name(b, "own", subgroup("id"));
+  const own = s.batches > 1 ? t.tx : id;
+  const first = s.batches > 1 ? name(b, "first", isub(id, own)) : undefined;
+  const from = first && Array.from({ length: lanes }, (_, l) => name(b, "from", iadd(first, kint(l))));
   const extent: Extent = t.rowCount;
   const axes = Array.from({ length: t.rows / lanes }, (_, g): Axis => {
     const a = axis("row", extent);
@@ -219,7 +228,10 @@ function broadcastLoop(t: Tile, lanes: number): void {
         const held = axes.map((a) => atRow(t, a, () => lower(b, t.sides.a)));
         return Array.from({ length: t.rows }, (_, i) => held[Math.floor(i / lanes)] ?? kint(0));
       },
-      (v, i) => name(b, "q", subgroup("broadcast", v, i % lanes)),
+      (v, i) => {
+        const source = from?.[i % lanes];
+        return name(b, "q", source ? shuffle(v, source) : subgroup("broadcast", v, i % lanes));
+      },
     ),
   );
 }

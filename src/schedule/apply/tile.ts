@@ -17,6 +17,7 @@ import {
   type Lanes,
   loop,
   type Statement,
+  subgroup,
   variable,
 } from "../../../ir/kernel.ts";
 import {
@@ -107,7 +108,7 @@ export interface Tile {
   readonly rowCount: Extent;
 }
 
-/** How rows are dealt to the invocations. */
+/** How rows are dealt to the invocations: each has its own, or the lanes of a subgroup (or of a batch position's part of one) share them. */
 export type Deal = "together" | "subgroup";
 
 export interface Plan {
@@ -139,8 +140,11 @@ export function tileKernel(
   const [rm, rnScalar] = s.reg;
   const rn = rnScalar / laneN;
   if (!Number.isInteger(rn) || rn < 1) throw new ScheduleError("reg", `${rnScalar} columns in vectors of ${laneN}`);
-  const zs = tk * s.batches;
-  checkGroup(target, tn, tm, zs);
+  // Several batch positions a subgroup: each has `tn` neighbouring lanes.
+  const clustered = plan.deal === "subgroup" && s.batches > 1;
+  const xs = clustered ? tn * s.batches : tn;
+  const zs = clustered ? tk : tk * s.batches;
+  checkGroup(target, xs, tm, zs);
   const rowCount = countOf(sides.m);
   const columnCount = divExtent(countOf(sides.n), size(laneN));
   const batchCount = countOf(sides.batch);
@@ -155,11 +159,13 @@ export function tileKernel(
   const { wrap, ids } = gridLoops(grid, s.splitK, target, s.swizzle);
   const body = inFrame(b, false, () => {
     const [gn, gm, gb, part] = ids(b);
-    const tx: KernelExpr = tn === 1 ? kint(0) : kvar(x);
+    const lane = clustered ? name(b, "lane", subgroup("id")) : undefined;
+    const tx: KernelExpr = lane ? name(b, "tx", imod(lane, kint(tn))) : tn === 1 ? kint(0) : kvar(x);
     const ty: KernelExpr = tm === 1 ? kint(0) : kvar(y);
     const tz: KernelExpr =
       zs === 1 ? kint(0) : tk > 1 && s.batches > 1 ? imod(kvar(z), kint(tk)) : tk > 1 ? kvar(z) : kint(0);
-    const tb: KernelExpr = s.batches === 1 ? kint(0) : tk > 1 ? idiv(kvar(z), kint(tk)) : kvar(z);
+    const tb: KernelExpr =
+      s.batches === 1 ? kint(0) : lane ? idiv(lane, kint(tn)) : tk > 1 ? idiv(kvar(z), kint(tk)) : kvar(z);
     const rowBase = name(b, "row", imul(gm, kint(groupRows)));
     const columnBase = name(b, "col", imul(gn, kint(groupColumns)));
     const rowsAt = (i: number): KernelExpr =>
@@ -199,7 +205,7 @@ export function tileKernel(
   let inside: readonly Statement[] = body;
   if (zs > 1) inside = [loop(z, kint(zs), inside, "thread.z")];
   if (tm > 1) inside = [loop(y, kint(tm), inside, "thread.y")];
-  inside = [loop(x, kint(tn), inside, "thread.x")];
+  inside = [loop(x, kint(xs), inside, "thread.x")];
   return { b, body: wrap(inside) };
 }
 

@@ -1,5 +1,12 @@
 /** What expressions read and what blocks write, found once for each: so that expanding reuses values until what they read changes. */
-import type { BarrierStatement, Buffer, KernelExpr, Statement, Variable } from "../ir/kernel.ts";
+import {
+  type BarrierStatement,
+  type Buffer,
+  isPlace,
+  type KernelExpr,
+  type Statement,
+  type Variable,
+} from "../ir/kernel.ts";
 import { allStatements, exprChildren } from "../ir/visit-kernel.ts";
 
 /** What other invocations do: every change may alter it. */
@@ -55,7 +62,7 @@ export class Effects {
     const buffers = new Set<Buffer>();
     const barriers = new Set<BarrierStatement["scope"]>();
     for (const s of allStatements(body)) {
-      if (s.kind === "store" || s.kind === "atomic") buffers.add(s.buffer);
+      if (s.kind === "store" || s.kind === "atomic" || (s.kind === "matrix" && s.op === "store")) buffers.add(s.buffer);
       else if (s.kind === "barrier") barriers.add(s.scope);
     }
     const made = { buffers: [...buffers], barriers: [...barriers] };
@@ -67,5 +74,5 @@ export class Effects {
 function ownDependency(e: KernelExpr): readonly Dependency[] {
   if (e.kind === "var") return [e.variable];
   if (e.kind === "load") return [e.buffer];
-  return e.kind === "subgroup" && e.op !== "id" && e.op !== "size" ? [OTHERS] : NONE;
+  return e.kind === "subgroup" && !isPlace(e.op) ? [OTHERS] : NONE;
 }

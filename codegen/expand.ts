@@ -5,58 +5,22 @@
 
 import { roundTo } from "../ir/float.ts";
 import type {
-  AtomicStatement,
   BarrierStatement,
   Buffer,
   Kernel,
   KernelExpr,
+  MatrixPlace,
+  MatrixStatement,
   Statement,
   Variable,
 } from "../ir/kernel.ts";
 import type { VerifiedKernel } from "../ir/verify-kernel.ts";
 import { allStatements, exprChildren, launchOf } from "../ir/visit-kernel.ts";
 import { type Dependency, Effects, OTHERS } from "./effects.ts";
+import type { Flat, FlatMatrix, FlatPlace } from "./flat.ts";
 import { foldApply, uniformConstant } from "./fold.ts";
 import type { Interval } from "./range.ts";
 import { type Cell, type NameValue, type Value, ValueStore } from "./value.ts";
-
-export type Flat =
-  /** Computes a value here at the latest, under a name like the hint. */
-  | { readonly kind: "force"; readonly value: Value; readonly hint: string }
-  /** Binds an immutable variable to a value that is pinned to this place. */
-  | { readonly kind: "bind"; readonly name: NameValue; readonly value: Value }
-  | { readonly kind: "assign"; readonly cell: Cell; readonly value: Value }
-  | { readonly kind: "store"; readonly buffer: Buffer; readonly index: Value; readonly value: Value }
-  | {
-      readonly kind: "atomic";
-      readonly op: AtomicStatement["op"];
-      readonly buffer: Buffer;
-      readonly index: Value;
-      readonly value: Value;
-      readonly name: NameValue | undefined;
-    }
-  | {
-      readonly kind: "if";
-      readonly condition: Value;
-      readonly body: readonly Flat[];
-      readonly otherwise: readonly Flat[];
-    }
-  | {
-      readonly kind: "loop";
-      readonly name: NameValue;
-      readonly from: Value;
-      readonly to: Value;
-      readonly step: number;
-      readonly body: readonly Flat[];
-    }
-  | {
-      readonly kind: "while";
-      readonly counter: NameValue;
-      readonly condition: Value;
-      readonly max: Value;
-      readonly body: readonly Flat[];
-    }
-  | { readonly kind: "barrier"; readonly scope: BarrierStatement["scope"] };
 
 export interface Expanded {
   readonly store: ValueStore;
@@ -257,6 +221,10 @@ class Expander {
         out.push({ kind: "barrier", scope: s.scope });
         this.touchShared(s.scope);
         return;
+      case "matrix":
+        out.push(this.matrix(s));
+        if (s.op === "store") this.touch(s.buffer, s.buffer);
+        return;
       case "if": {
         const condition = this.value(s.condition);
         const known = uniformConstant(condition);
@@ -309,6 +277,29 @@ class Expander {
       }
       default:
         s satisfies never;
+    }
+  }
+
+  private matrix(s: MatrixStatement): FlatMatrix {
+    const placeOf = (p: MatrixPlace): FlatPlace => {
+      const index = uniformConstant(this.value(p.index));
+      if (index === undefined || index < 0 || index >= p.matrices.count)
+        throw new RangeError(`element ${index} of matrices ${p.matrices.name}, of which there are ${p.matrices.count}`);
+      return { matrices: p.matrices, index };
+    };
+    const place = placeOf(s.place);
+    switch (s.op) {
+      case "fill":
+        return { kind: "matrix", op: s.op, place, value: s.value };
+      case "load":
+      case "store": {
+        const { op, buffer, order } = s;
+        return { kind: "matrix", op, place, buffer, offset: this.value(s.offset), stride: this.value(s.stride), order };
+      }
+      case "multiply":
+        return { kind: "matrix", op: s.op, place, left: placeOf(s.left), right: placeOf(s.right) };
+      default:
+        return s satisfies never;
     }
   }
 

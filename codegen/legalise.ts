@@ -22,6 +22,7 @@ import {
 } from "./legal.ts";
 import { Names } from "./names.ts";
 import { elementType, placeStatements } from "./place.ts";
+import type { Builtin } from "./place-expr.ts";
 import { convert } from "./spell.ts";
 import type { NameValue } from "./value.ts";
 import { printable } from "./wgsl.ts";
@@ -34,6 +35,12 @@ export interface LegaliseOptions {
 /** Static sizes above this are left to run time: WGSL limits the bytes of an array type. */
 const MAX_STATIC = 2 ** 28;
 const AXES = ["x", "y", "z"] as const;
+const BUILTIN_HINTS = {
+  subgroup_invocation_id: "lane",
+  subgroup_size: "subgroup_width",
+  subgroup_id: "subgroup_index",
+  num_subgroups: "subgroup_count",
+} as const satisfies Record<Exclude<Builtin, "workgroup_id">, string>;
 
 export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}): LegalKernel {
   const names = new Names(HELPER_NAMES);
@@ -83,15 +90,18 @@ export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}):
     bufferName: (b) => buffers.get(b) ?? b.name,
     arrayLength: lengthOf,
     sizeField: (e) => sizes.field(e),
-    builtin: (of) =>
-      of === "workgroup_id" ? group() : builtin(of, of === "subgroup_size" ? "subgroup_width" : "lane", "u32"),
+    builtin: (of) => (of === "workgroup_id" ? group() : builtin(of, BUILTIN_HINTS[of], "u32")),
     subgroups: () => {
       subgroups = true;
     },
   });
   const guarded: readonly LegalStatement[] = guard ? [{ kind: "if", condition: guard, body, otherwise: [] }] : body;
 
-  const half = kernel.buffers.some((b) => b.dtype === "f16") || usesHalf(guarded);
+  const matrices = kernel.matrices !== undefined;
+  const half =
+    kernel.buffers.some((b) => b.dtype === "f16") ||
+    kernel.matrices?.some((m) => m.dtype === "f16") === true ||
+    usesHalf(guarded);
   const legal = (b: Buffer): LegalBuffer => ({
     buffer: b,
     name: buffers.get(b) ?? b.name,
@@ -102,8 +112,16 @@ export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}):
   return seal({
     name: entry,
     origin: originLines(kernel, options),
-    features: [...(half ? ["shader-f16"] : []), ...(subgroups ? ["subgroups"] : [])],
-    enables: [...(half ? ["f16"] : []), ...(subgroups ? ["subgroups"] : [])],
+    features: [
+      ...(half ? ["shader-f16"] : []),
+      ...(subgroups || matrices ? ["subgroups"] : []),
+      ...(matrices ? ["chromium-experimental-subgroup-matrix"] : []),
+    ],
+    enables: [
+      ...(half ? ["f16"] : []),
+      ...(subgroups || matrices ? ["subgroups"] : []),
+      ...(matrices ? ["chromium_experimental_subgroup_matrix"] : []),
+    ],
     storage: kernel.buffers.filter((b) => b.space === "storage").map(legal),
     workgroup: kernel.buffers.filter((b) => b.space === "workgroup").map(legal),
     sizes: sizes.list,

@@ -22,9 +22,9 @@ countLeadingZeros countOneBits countTrailingZeros cross degrees determinant dist
 firstTrailingBit floor fma fract frexp insertBits inverseSqrt ldexp length log log2 max min mix modf normalize pow quantizeToF16 radians
 reflect refract reverseBits round saturate sign sin sinh smoothstep sqrt step tan tanh transpose trunc workgroupBarrier storageBarrier
 atomicLoad atomicStore atomicAdd atomicSub atomicMax atomicMin atomicAnd atomicOr atomicXor atomicExchange subgroupAdd subgroupMul
-subgroupMin subgroupMax subgroupAnd subgroupOr subgroupAll subgroupAny subgroupBroadcast subgroupShuffle subgroupShuffleXor main Sizes`.split(
-    /\s+/,
-  );
+subgroupMin subgroupMax subgroupAnd subgroupOr subgroupAll subgroupAny subgroupBroadcast subgroupShuffle subgroupShuffleXor
+subgroupMatrixLoad subgroupMatrixStore subgroupMatrixMultiply subgroupMatrixMultiplyAccumulate subgroup_matrix_left
+subgroup_matrix_right subgroup_matrix_result row_major col_major main Sizes`.split(/\s+/);
 
 const BLOCKED: ReadonlySet<string> = new Set([...RESERVED, ...PREDECLARED]);
 const NONE: ReadonlySet<string> = new Set();

@@ -1,7 +1,7 @@
 /** Writing values as WGSL expressions, with `let`s where they belong; codegen/place.ts writes the statements around them. */
 import type { DType } from "../ir/dtype.ts";
 import type { Extent } from "../ir/extent.ts";
-import type { Buffer, Lanes } from "../ir/kernel.ts";
+import { type Buffer, isPlace, type Lanes, type SubgroupPlace } from "../ir/kernel.ts";
 import { isLeaf } from "./expand.ts";
 import { uniformConstant } from "./fold.ts";
 import type { HelperLibrary } from "./helpers/index.ts";
@@ -15,6 +15,15 @@ import { type Cell, type NameValue, type Value, valueChildren } from "./value.ts
 const MAX_DEPTH = 24;
 const VERY_DEEP = 64;
 
+/** WGSL's names of what tells an invocation where it is in its subgroup, and its subgroup in the workgroup. */
+const PLACES = {
+  id: "subgroup_invocation_id",
+  size: "subgroup_size",
+  index: "subgroup_id",
+  count: "num_subgroups",
+} as const satisfies Record<SubgroupPlace, Builtin>;
+export type Builtin = "subgroup_invocation_id" | "subgroup_size" | "subgroup_id" | "num_subgroups" | "workgroup_id";
+
 /** What the placing asks of the rest of the legaliser. */
 export interface PlaceContext {
   readonly names: Names;
@@ -22,7 +31,7 @@ export interface PlaceContext {
   readonly bufferName: (b: Buffer) => string;
   readonly arrayLength: (b: Buffer) => number | undefined;
   readonly sizeField: (e: Extent) => LegalExpr;
-  readonly builtin: (name: "subgroup_invocation_id" | "subgroup_size" | "workgroup_id") => string;
+  readonly builtin: (name: Builtin) => string;
   readonly subgroups: () => void;
 }
 
@@ -206,8 +215,7 @@ export class ExprPlacer {
 
   private subgroup(v: Extract<Value, { kind: "subgroup" }>, scope: Scope): LegalExpr {
     this.context.subgroups();
-    if (v.op === "id") return convert("i32", 1, atom(this.context.builtin("subgroup_invocation_id")));
-    if (v.op === "size") return convert("i32", 1, atom(this.context.builtin("subgroup_size")));
+    if (isPlace(v.op)) return convert("i32", 1, atom(this.context.builtin(PLACES[v.op])));
     if (!v.value) throw new RangeError(`subgroup.${v.op} of nothing`);
     const x = this.expr(v.value, scope);
     const { dtype, lanes } = v;

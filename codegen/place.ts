@@ -3,11 +3,12 @@
  * first needed, in a block that dominates its uses; arithmetic that a loop does not change becomes a `let` before the loop; what
  * would nest too deep for the compiler becomes a `let` too.
  */
-import type { AtomicStatement, Buffer } from "../ir/kernel.ts";
-import type { Expanded, Flat } from "./expand.ts";
+import type { AtomicStatement, Buffer, Matrices } from "../ir/kernel.ts";
+import type { Expanded } from "./expand.ts";
+import type { Flat, FlatMatrix, FlatPlace } from "./flat.ts";
 import { atom, call, type LegalExpr, type LegalStatement, storedType, typeName } from "./legal.ts";
 import { ExprPlacer, type PlaceContext } from "./place-expr.ts";
-import { convert } from "./spell.ts";
+import { convert, literalText } from "./spell.ts";
 import { type Scope, Uses } from "./uses.ts";
 import type { NameValue } from "./value.ts";
 
@@ -33,6 +34,8 @@ export function placeStatements(
 }
 
 class Placer extends ExprPlacer {
+  private readonly matrices = new Map<Matrices, Map<number, string>>();
+
   run(e: Expanded, bound: ReadonlyMap<NameValue, string>): LegalStatement[] {
     for (const [v, name] of bound) this.given.set(v, name);
     this.block(e.body, this.uses.root);
@@ -139,9 +142,50 @@ class Placer extends ExprPlacer {
       case "barrier":
         scope.out.push({ kind: "call", value: call(s.scope === "workgroup" ? "workgroupBarrier" : "storageBarrier") });
         return;
+      case "matrix":
+        scope.out.push(this.matrix(s, scope));
+        return;
       default:
         s satisfies never;
     }
+  }
+
+  private matrix(s: FlatMatrix, scope: Scope): LegalStatement {
+    const own = atom(this.matrixName(s.place));
+    const type = matrixType(s.place.matrices);
+    const set = (value: LegalExpr): LegalStatement => ({ kind: "assign", target: own, op: "", value });
+    switch (s.op) {
+      case "fill":
+        return set(call(type, atom(literalText(s.place.matrices.dtype, s.value))));
+      case "load":
+      case "store": {
+        const memory: LegalExpr = { kind: "unary", op: "&", value: atom(this.context.bufferName(s.buffer)) };
+        const offset = convert("u32", 1, this.expr(s.offset, scope));
+        const stride = convert("u32", 1, this.expr(s.stride, scope));
+        const order = s.order === "row" ? "row_major" : "col_major";
+        return s.op === "load"
+          ? set(call(`subgroupMatrixLoad<${type}, ${order}>`, memory, offset, stride))
+          : { kind: "call", value: call(`subgroupMatrixStore<${order}>`, memory, offset, own, stride) };
+      }
+      case "multiply": {
+        const [left, right] = [atom(this.matrixName(s.left)), atom(this.matrixName(s.right))];
+        return set(call("subgroupMatrixMultiplyAccumulate", left, right, own));
+      }
+      default:
+        return s satisfies never;
+    }
+  }
+
+  private matrixName(p: FlatPlace): string {
+    const names = this.matrices.get(p.matrices) ?? new Map<number, string>();
+    this.matrices.set(p.matrices, names);
+    const old = names.get(p.index);
+    if (old !== undefined) return old;
+    const hint = p.matrices.name;
+    const name = this.context.names.fresh(p.matrices.count === 1 ? hint : `${hint}_${p.index}`);
+    names.set(p.index, name);
+    this.head.push({ kind: "var", name, type: matrixType(p.matrices), value: undefined });
+    return name;
   }
 
   private inner(body: readonly Flat[]): readonly LegalStatement[] {
@@ -149,6 +193,11 @@ class Placer extends ExprPlacer {
     this.block(body, scope);
     return scope.out;
   }
+}
+
+/** Columns come before rows. */
+function matrixType(m: Matrices): string {
+  return `subgroup_matrix_${m.use}<${m.dtype}, ${m.columns}, ${m.rows}>`;
 }
 
 /** Storage and workgroup arrays hold bool as u32. */

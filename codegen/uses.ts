@@ -1,5 +1,5 @@
 /** Counting how often values are needed, block by block, in the order in which codegen/place.ts will write them. */
-import type { Flat } from "./expand.ts";
+import type { Flat } from "./flat.ts";
 import type { LegalStatement } from "./legal.ts";
 import { type Value, valueChildren } from "./value.ts";
 
@@ -93,6 +93,12 @@ export class Uses {
           break;
         }
         case "barrier":
+          break;
+        case "matrix":
+          if (s.op === "load" || s.op === "store") {
+            need(s.offset);
+            need(s.stride);
+          }
           break;
         default:
           s satisfies never;

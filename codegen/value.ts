@@ -5,7 +5,7 @@
  */
 import type { DType } from "../ir/dtype.ts";
 import { type Extent, lowerBound, upperBound } from "../ir/extent.ts";
-import type { Buffer, KSubgroup, Lanes } from "../ir/kernel.ts";
+import { type Buffer, isPlace, type KSubgroup, type Lanes, type SubgroupPlace } from "../ir/kernel.ts";
 import type { Prim } from "../ir/prim.ts";
 import { type Interval, rangeOfApply, UNKNOWN } from "./range.ts";
 
@@ -51,6 +51,14 @@ export interface Cell {
   readonly dtype: DType;
   readonly lanes: Lanes;
 }
+
+/** Subgroups have up to 128 invocations, workgroups up to 1024 and as many subgroups. */
+const PLACES = {
+  id: [0, 127],
+  size: [1, 128],
+  index: [0, 1023],
+  count: [1, 1024],
+} as const satisfies Record<SubgroupPlace, Interval>;
 
 /** Two ids and this make one number that is still exact; a kernel has some thousands of values. */
 const MAX_VALUES = 2 ** 26;
@@ -169,8 +177,8 @@ export class ValueStore {
   ): Value {
     const key = `s${op} ${value?.id} ${lane} ${from?.id}`;
     // Whether two subgroup operations meet the same invocations is a matter of control flow: never merged.
-    const unique = op === "id" || op === "size" ? "" : ` ${this.next}`;
-    const range: Interval = op === "id" ? [0, 127] : op === "size" ? [1, 128] : UNKNOWN;
+    const unique = isPlace(op) ? "" : ` ${this.next}`;
+    const range = isPlace(op) ? PLACES[op] : UNKNOWN;
     return this.make(
       key + unique,
       { kind: "subgroup", dtype, lanes, op, value, lane, from },

@@ -2,7 +2,16 @@
 import { compilePrim, type Mode } from "./evaluate.ts";
 import { evaluateExtent } from "./extent.ts";
 import { roundTo } from "./float.ts";
-import type { BarrierStatement, Buffer, KernelExpr, KLoad, KSubgroup, Variable } from "./kernel.ts";
+import {
+  type BarrierStatement,
+  type Buffer,
+  isPlace,
+  type KernelExpr,
+  type KLoad,
+  type KSubgroup,
+  type MatrixStatement,
+  type Variable,
+} from "./kernel.ts";
 import type { Invocation, KernelProblemKind, Memory } from "./memory-kernel.ts";
 import { exprChildren, visitExpr } from "./visit-kernel.ts";
 
@@ -10,7 +19,9 @@ import { exprChildren, visitExpr } from "./visit-kernel.ts";
 export type Meeting =
   | { readonly kind: "barrier"; readonly statement: BarrierStatement }
   /** Operand and result are registers, one for each lane of the vector. */
-  | { readonly kind: "subgroup"; readonly node: KSubgroup; readonly operand: number; readonly result: number };
+  | { readonly kind: "subgroup"; readonly node: KSubgroup; readonly operand: number; readonly result: number }
+  /** The statement's expressions, in order, lie in registers from `operand` on. */
+  | { readonly kind: "matrix"; readonly statement: MatrixStatement; readonly operand: number };
 
 export type Scalar = (v: Invocation) => number;
 export type Action = (v: Invocation) => void;
@@ -29,6 +40,8 @@ export interface ClosureContext {
   readonly sizes: ReadonlyMap<string, number>;
   readonly memories: ReadonlyMap<Buffer, Memory>;
   readonly subgroupSize: number;
+  /** Subgroups in a workgroup. */
+  readonly subgroups: number;
   readonly report: (kind: KernelProblemKind, buffer: Buffer, index: number, text: string) => void;
 }
 
@@ -65,7 +78,7 @@ export class ExprCompiler {
     this.slots.set(v, at);
     return at;
   }
-  private allocate(n: number): number {
+  protected allocate(n: number): number {
     const at = this.registers;
     this.registers += n;
     return at;
@@ -92,7 +105,7 @@ export class ExprCompiler {
     this.ready = new Map();
     const out: Prelude[] = [];
     for (const e of order) {
-      const meets = e.kind === "subgroup" && e.op !== "id" && e.op !== "size";
+      const meets = e.kind === "subgroup" && !isPlace(e.op);
       const leaf = e.kind === "const" || e.kind === "size" || e.kind === "var";
       if (!meets && (leaf || (uses.get(e) ?? 0) < 2)) continue;
       const at = this.allocate(e.lanes);
@@ -183,11 +196,12 @@ export class ExprCompiler {
         };
       }
       case "subgroup":
-        if (e.op === "size") {
-          const size = this.context.subgroupSize;
-          return () => size;
+        if (e.op === "size" || e.op === "count") {
+          const value = e.op === "size" ? this.context.subgroupSize : this.context.subgroups;
+          return () => value;
         }
         if (e.op === "id") return (v) => v.lane;
+        if (e.op === "index") return (v) => v.subgroup;
         throw new TypeError(`subgroup.${e.op} was not evaluated before its statement`);
       case "splat":
       case "vector":

@@ -79,6 +79,20 @@ export class ClosureCompiler extends ExprCompiler {
           },
         };
       }
+      case "matrix": {
+        const operands = statementExprs(s);
+        const at = this.allocate(operands.length);
+        const runs = operands.map((e, i) => this.into(e, at + i));
+        const meeting: Meeting = { kind: "matrix", statement: s, operand: at };
+        return {
+          run: undefined,
+          *steps(v) {
+            yield* evaluate(prelude, v);
+            for (const run of runs) run(v);
+            yield meeting;
+          },
+        };
+      }
       case "if": {
         const condition = this.scalar(s.condition);
         const then = this.block(s.then);

@@ -7,7 +7,8 @@
 import { ClosureCompiler, type Meeting } from "./closures-kernel.ts";
 import { compilePrim, type Mode } from "./evaluate.ts";
 import { evaluateExtent } from "./extent.ts";
-import type { Buffer, Kernel, KernelExpr, KSubgroup } from "./kernel.ts";
+import { type Buffer, isPlace, type Kernel, type KernelExpr, type KSubgroup } from "./kernel.ts";
+import { MatrixMemory } from "./matrix-kernel.ts";
 import {
   type Cells,
   type Clock,
@@ -69,6 +70,7 @@ class Dispatch {
   private readonly mode: Mode;
   private readonly privateRegisters: number;
   private readonly flags: number;
+  private readonly matrices: MatrixMemory;
   private group: WorkgroupId = [0, 0, 0];
 
   constructor(
@@ -106,6 +108,7 @@ class Dispatch {
     }
     this.privateRegisters = register;
     this.flags = flags;
+    this.matrices = new MatrixMemory(this.mode, this.memories, (k, b, i, t) => this.report(k, b, i, t));
   }
 
   private report(kind: KernelProblemKind, buffer: Buffer | undefined, index: number | undefined, text: string): void {
@@ -119,19 +122,20 @@ class Dispatch {
   run(groups: readonly WorkgroupId[] | undefined): InterpretResult {
     const launch = launchOf(this.kernel);
     if (launch.problem !== undefined) throw new RangeError(`kernel ${this.kernel.name}: ${launch.problem}`);
+    const [sx, sy, sz] = workgroupSizeOf(launch);
+    const invocations = sx * sy * sz;
     const compiler = new ClosureCompiler(
       {
         mode: this.mode,
         sizes: this.sizes,
         memories: this.memories,
         subgroupSize: this.subgroupSize,
+        subgroups: Math.ceil(invocations / this.subgroupSize),
         report: (k, b, i, t) => this.report(k, b, i, t),
       },
       this.privateRegisters,
     );
     const code = compiler.block(launch.body);
-    const [sx, sy, sz] = workgroupSizeOf(launch);
-    const invocations = sx * sy * sz;
     const slotsOf = (loops: typeof launch.grid): (number | undefined)[] =>
       loops.map((s) => s && compiler.slot(s.variable));
     const [grid, thread] = [slotsOf(launch.grid), slotsOf(launch.thread)];
@@ -140,12 +144,14 @@ class Dispatch {
       defined: new Uint8Array(this.flags),
       id: 0,
       lane: 0,
+      subgroup: 0,
     });
     const list = Array.from({ length: code.run ? 1 : invocations }, make);
     const prepare = (v: Invocation, local: number): void => {
       if (this.flags > 0) v.defined.fill(0);
       v.id = nextId + local;
       v.lane = local % this.subgroupSize;
+      v.subgroup = Math.floor(local / this.subgroupSize);
       const place = [local % sx, Math.floor(local / sx) % sy, Math.floor(local / (sx * sy))];
       for (let d = 0; d < 3; d++) {
         const [g, t] = [grid[d], thread[d]];
@@ -168,6 +174,7 @@ class Dispatch {
         }
       } else if (code.steps) {
         const steps = code.steps;
+        this.matrices.begin();
         list.forEach(prepare);
         this.lockstep(
           list,
@@ -224,13 +231,14 @@ class Dispatch {
         const m = r.done ? undefined : r.value;
         if (i === start) met = m;
         else if (m !== met) {
-          const what = m?.kind === "subgroup" || met?.kind === "subgroup" ? "a subgroup operation" : "a barrier";
+          const what = [m, met].some((x) => x && x.kind !== "barrier") ? "a subgroup operation" : "a barrier";
           this.report("non-uniform", undefined, undefined, `some invocations wait at ${what} that others do not reach`);
           return "stuck";
         }
       }
-      if (met?.kind !== "subgroup") return met;
-      this.exchange(met.node, met.operand, met.result, list, start, end);
+      if (met?.kind === "subgroup") this.exchange(met.node, met.operand, met.result, list, start, end);
+      else if (met?.kind === "matrix") this.matrices.run(met.statement, met.operand, list.slice(start, end));
+      else return met;
     }
   }
 
@@ -276,7 +284,7 @@ class Dispatch {
         and: logic ? "and" : "bitand",
         or: logic ? "or" : "bitor",
       } as const;
-      if (node.op === "id" || node.op === "size") return;
+      if (isPlace(node.op)) return;
       const f = compilePrim(prims[node.op], [node.dtype, node.dtype], node.dtype, this.mode);
       let total = list[start]!.registers[from]!;
       for (let i = start + 1; i < end; i++) total = f(total, list[i]!.registers[from]!, 0, 0);

@@ -7,6 +7,7 @@
  * - A private buffer has constant indices after unrolling; it becomes named variables. It starts uninitialised.
  * - Expressions are vectors of `lanes` elements (1, 2, 4); `apply` is elementwise with all lanes equal. A buffer with
  *   lanes 4 is indexed in vec4 units.
+ * - Subgroup matrices are variables of a subgroup: indices of an array of them are constants after unrolling. They start uninitialised.
  * - Variables are identified by object. A `let` is visible in the rest of its block.
  */
 import type { Span } from "../grammar/span.ts";
@@ -36,6 +37,20 @@ export interface Buffer {
   readonly size: Extent;
   /** Storage buffers of i32/u32 (f32 by order-preserving bits) that `atomic` statements use. */
   readonly atomic: boolean;
+}
+
+/**
+ * Subgroup matrices of one shape, told apart by their index. A subgroup's invocations hold each of them together; which has what is the
+ * device's affair, so elements are only reached through memory. `left` is m×k, `right` k×n, `result` m×n.
+ */
+export interface Matrices {
+  readonly kind: "matrices";
+  readonly name: string;
+  readonly use: "left" | "right" | "result";
+  readonly dtype: DType;
+  readonly rows: number;
+  readonly columns: number;
+  readonly count: number;
 }
 
 // ---- Expressions --------------------------------------------------------------------------------------------------
@@ -70,15 +85,21 @@ export interface KLoad extends Node {
 /**
  * Over the invocations of a subgroup; all of them must be active (uniform control flow). `broadcast` takes the value of a
  * constant lane, `shuffle` that of the lane that each invocation names, and `shuffleXor` that of lane (own id xor a constant mask).
+ * `id` and `size` are of the invocation in its subgroup; `index` is the subgroup's own in its workgroup, which has `count` of them.
  */
 export interface KSubgroup extends Node {
   readonly kind: "subgroup";
-  readonly op: "add" | "mul" | "min" | "max" | "and" | "or" | "broadcast" | "shuffle" | "shuffleXor" | "id" | "size";
+  readonly op: "add" | "mul" | "min" | "max" | "and" | "or" | "broadcast" | "shuffle" | "shuffleXor" | SubgroupPlace;
   readonly value: KernelExpr | undefined;
   /** Lane of `broadcast`, mask of `shuffleXor`. */
   readonly lane: number | undefined;
   /** Lane of `shuffle`, an i32. */
   readonly from: KernelExpr | undefined;
+}
+/** Those that say where an invocation is: nothing is exchanged. */
+export type SubgroupPlace = "id" | "size" | "index" | "count";
+export function isPlace(op: KSubgroup["op"]): op is SubgroupPlace {
+  return op === "id" || op === "size" || op === "index" || op === "count";
 }
 /** Those that need no lane which is only known when the kernel runs. */
 export type SubgroupOp = Exclude<KSubgroup["op"], "shuffle">;
@@ -152,6 +173,27 @@ export interface BarrierStatement {
   readonly kind: "barrier";
   readonly scope: "workgroup" | "storage";
 }
+export interface MatrixPlace {
+  readonly matrices: Matrices;
+  readonly index: KernelExpr;
+}
+/**
+ * What the invocations of a subgroup do together, in control flow that is uniform for the subgroup: `fill` with a constant; `load` and
+ * `store` whole matrices, element (r, c) at offset + r · stride + c, or with order `column` at offset + c · stride + r, in a buffer of
+ * scalars of the matrix's type; `multiply` adds left · right to a result, in any order, in the result's type.
+ */
+export type MatrixStatement = { readonly kind: "matrix" } & (
+  | { readonly op: "fill"; readonly place: MatrixPlace; readonly value: number }
+  | {
+      readonly op: "load" | "store";
+      readonly place: MatrixPlace;
+      readonly buffer: Buffer;
+      readonly offset: KernelExpr;
+      readonly stride: KernelExpr;
+      readonly order: "row" | "column";
+    }
+  | { readonly op: "multiply"; readonly place: MatrixPlace; readonly left: MatrixPlace; readonly right: MatrixPlace }
+);
 export type Statement =
   | ForStatement
   | IfStatement
@@ -159,12 +201,15 @@ export type Statement =
   | StoreStatement
   | AtomicStatement
   | WhileStatement
-  | BarrierStatement;
+  | BarrierStatement
+  | MatrixStatement;
 
 export interface Kernel {
   readonly name: string;
   /** Storage buffers in binding order, then workgroup and private ones. */
   readonly buffers: readonly Buffer[];
+  /** Subgroup matrices, where it has any. */
+  readonly matrices?: readonly Matrices[];
   readonly body: readonly Statement[];
   /** Conditions on sizes under which this variant is right; empty for the guarded one. `left % right == 0` and the like. */
   readonly facts: readonly {

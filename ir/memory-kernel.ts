@@ -37,8 +37,9 @@ export interface Invocation {
   readonly defined: Uint8Array;
   /** Unique in the dispatch, from 1. */
   id: number;
-  /** Its place in its subgroup. */
+  /** Its place in its subgroup, and the subgroup's in the workgroup. */
   lane: number;
+  subgroup: number;
 }
 
 /** Who has touched the elements of one buffer that the kernel writes. */

@@ -39,6 +39,8 @@ const SUBGROUP_OPS: ReadonlySet<string> = new Set<KSubgroup["op"]>([
   "shuffleXor",
   "id",
   "size",
+  "index",
+  "count",
 ]);
 export class ExprParser extends KernelReader {
   readonly symbols: Set<string> = new Set();

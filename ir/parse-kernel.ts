@@ -13,6 +13,8 @@ import {
   kconst,
   ksize,
   type Lanes,
+  type Matrices,
+  type MatrixPlace,
   type Statement,
   type Variable,
   variable,
@@ -42,7 +44,11 @@ const BINDS: ReadonlySet<string> = new Set<Bind>([
   "unroll",
 ]);
 
+const MATRIX_USES: ReadonlySet<string> = new Set<Matrices["use"]>(["left", "right", "result"]);
+
 class Parser extends ExprParser {
+  private readonly matrices = new Map<string, Matrices>();
+
   // ---- Types and declarations
 
   type(): { dtype: DType; lanes: Lanes } {
@@ -77,6 +83,25 @@ class Parser extends ExprParser {
     };
     this.buffers.set(name, b);
     return b;
+  }
+
+  /** `name: result f32[4] of 16, 16`. */
+  declareMatrices(): Matrices {
+    const name = this.identifier();
+    this.expect(":");
+    const use = this.identifier() as Matrices["use"];
+    const { dtype } = this.type();
+    this.expect("[");
+    const count = this.integer();
+    this.expect("]");
+    this.expect("of");
+    const rows = this.integer();
+    this.expect(",");
+    const columns = this.integer();
+    if (this.buffers.has(name) || this.matrices.has(name)) this.fail(`${name} is declared twice`);
+    const made: Matrices = { kind: "matrices", name, use, dtype, rows, columns, count };
+    this.matrices.set(name, made);
+    return made;
   }
 
   kernel(): Kernel {
@@ -131,12 +156,14 @@ class Parser extends ExprParser {
         } else origin.push({ name: of, span: undefined });
       } else if (this.peek(1) === ":" && (this.peek(2) === "private" || this.peek(2) === "workgroup"))
         this.declaration(false);
+      else if (this.peek(1) === ":" && MATRIX_USES.has(this.peek(2))) this.declareMatrices();
       else break;
       this.endLine();
     }
     const body = this.block(this.lines[0]?.indent ?? 0);
     if (this.line < this.lines.length) this.fail("unexpected indentation");
-    return { name, buffers: [...this.buffers.values()], body, facts, origin, subgroupSize };
+    const matrices = this.matrices.size > 0 ? { matrices: [...this.matrices.values()] } : {};
+    return { name, buffers: [...this.buffers.values()], ...matrices, body, facts, origin, subgroupSize };
   }
 
   // ---- Statements
@@ -202,6 +229,8 @@ class Parser extends ExprParser {
       }
       case "atomic":
         return this.atomic(undefined);
+      case "matrix":
+        return this.matrix();
       default: {
         const { buffer, index } = this.element();
         this.expect("=");
@@ -246,6 +275,57 @@ class Parser extends ExprParser {
     this.endLine();
     const v = bind === undefined ? undefined : this.declare(bind, buffer.dtype, buffer.lanes);
     return { kind: "atomic", op: op as AtomicStatement["op"], buffer, index, value, bind: v };
+  }
+
+  matrix(): Statement {
+    this.expect("matrix");
+    this.expect(".");
+    const op = this.identifier();
+    this.expect("(");
+    const place = this.matrixPlace();
+    this.expect(",");
+    const end = (): void => {
+      this.expect(")");
+      this.endLine();
+    };
+    switch (op) {
+      case "fill": {
+        const value = this.expr();
+        if (value.kind !== "const") return this.fail("matrix.fill with what is no constant");
+        end();
+        return { kind: "matrix", op, place, value: value.value };
+      }
+      case "load":
+      case "store": {
+        const { buffer, index: offset } = this.element();
+        this.expect(",");
+        const stride = this.expr();
+        this.expect(",");
+        const order = this.identifier();
+        if (order !== "row" && order !== "column") return this.fail(`unknown order ${order}`);
+        end();
+        return { kind: "matrix", op, place, buffer, offset, stride, order };
+      }
+      case "multiply": {
+        const left = this.matrixPlace();
+        this.expect(",");
+        const right = this.matrixPlace();
+        end();
+        return { kind: "matrix", op, place, left, right };
+      }
+      default:
+        return this.fail(`unknown operation matrix.${op}`);
+    }
+  }
+
+  matrixPlace(): MatrixPlace {
+    const name = this.identifier();
+    const matrices = this.matrices.get(name);
+    if (!matrices) return this.fail(`unknown matrices ${name}`);
+    this.expect("[");
+    const index = this.expr();
+    this.expect("]");
+    return { matrices, index };
   }
 
   element(): { buffer: Buffer; index: KernelExpr } {

@@ -7,7 +7,18 @@
 import type { DType } from "./dtype.ts";
 import type { Extent } from "./extent.ts";
 import { symbolsOf } from "./extent.ts";
-import type { Buffer, Kernel, KernelExpr, KSubgroup, Lanes, Statement, Variable } from "./kernel.ts";
+import type {
+  Buffer,
+  Kernel,
+  KernelExpr,
+  KSubgroup,
+  Lanes,
+  Matrices,
+  MatrixPlace,
+  MatrixStatement,
+  Statement,
+  Variable,
+} from "./kernel.ts";
 import type { Prim } from "./prim.ts";
 import { allStatements, exprChildren, statementExprs, visitExpr } from "./visit-kernel.ts";
 
@@ -57,6 +68,7 @@ export const RESERVED: ReadonlySet<string> = new Set([
   "min",
   "barrier",
   "atomic",
+  "matrix",
   "subgroup",
   "true",
   "false",
@@ -78,11 +90,11 @@ export const RESERVED: ReadonlySet<string> = new Set([
 /** Gives every variable and buffer a name of its own, as near to its hint as can be. */
 class Names {
   readonly taken: Set<string>;
-  readonly given = new Map<Variable | Buffer, string>();
+  readonly given = new Map<Variable | Buffer | Matrices, string>();
   constructor(taken: Iterable<string>) {
     this.taken = new Set(taken);
   }
-  of(thing: Variable | Buffer): string {
+  of(thing: Variable | Buffer | Matrices): string {
     const old = this.given.get(thing);
     if (old !== undefined) return old;
     const base = IDENTIFIER.test(thing.name)
@@ -268,8 +280,27 @@ class Printer {
       case "barrier":
         this.line(indent, s.scope === "workgroup" ? "barrier" : "barrier storage");
         return;
+      case "matrix":
+        this.line(indent, `matrix.${s.op}(${this.matrixOperands(s).join(", ")})`);
+        return;
       default:
         s satisfies never;
+    }
+  }
+
+  matrixOperands(s: MatrixStatement): readonly string[] {
+    const place = (p: MatrixPlace): string => `${this.names.of(p.matrices)}[${this.expr(p.index)}]`;
+    const own = place(s.place);
+    switch (s.op) {
+      case "fill":
+        return [own, constText(s.place.matrices.dtype, s.value)];
+      case "load":
+      case "store":
+        return [own, `${this.names.of(s.buffer)}[${this.expr(s.offset)}]`, this.expr(s.stride), s.order];
+      case "multiply":
+        return [own, place(s.left), place(s.right)];
+      default:
+        return s satisfies never;
     }
   }
 }
@@ -318,6 +349,8 @@ export function printKernel(kernel: Kernel): string {
         1,
         `${p.names.of(b)}: ${b.space}${b.atomic ? " atomic" : ""} ${typeText(b.dtype, b.lanes)}[${b.size.text}]`,
       );
+  for (const m of kernel.matrices ?? [])
+    p.line(1, `${p.names.of(m)}: ${m.use} ${m.dtype}[${m.count}] of ${m.rows}, ${m.columns}`);
   p.block(kernel.body, 1);
   return `${p.out.join("\n")}\n`;
 }

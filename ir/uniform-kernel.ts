@@ -5,11 +5,16 @@
  * - Not uniform: thread variables, loads from memory that this kernel writes, results of atomics and of subgroup operations.
  * - Uniform: constants, sizes, grid variables, loads from read-only storage at a uniform index.
  * - A private buffer is uniform if every store to it stores a uniform value in uniform control flow.
+ *
+ * What subgroups do with matrices must be uniform only for each of them: then the subgroup's index is uniform too.
  */
-import type { Buffer, Kernel, KernelExpr, Statement, Variable } from "./kernel.ts";
+import { type Buffer, isPlace, type Kernel, type KernelExpr, type Statement, type Variable } from "./kernel.ts";
 import { exprChildren, launchOf, statementExprs, visitExpr } from "./visit-kernel.ts";
 
+type Scope = "workgroup" | "subgroup";
+
 class Analysis {
+  private readonly scope: Scope;
   /** Variables that may differ between the invocations of a workgroup. */
   readonly varying = new Set<Variable>();
   readonly varyingPrivate = new Set<Buffer>();
@@ -17,13 +22,18 @@ class Analysis {
   problems: string[] = [];
   private memo = new Map<KernelExpr, boolean>();
 
+  constructor(scope: Scope) {
+    this.scope = scope;
+  }
+
   /** May the value differ between invocations? */
   varies(e: KernelExpr): boolean {
     const old = this.memo.get(e);
     if (old !== undefined) return old;
     let v = exprChildren(e).some((c) => this.varies(c));
     if (e.kind === "var") v = this.varying.has(e.variable);
-    else if (e.kind === "subgroup") v = e.op !== "size";
+    else if (e.kind === "subgroup")
+      v = e.op !== "size" && e.op !== "count" && !(e.op === "index" && this.scope === "subgroup");
     else if (e.kind === "load") {
       const b = e.buffer;
       if (b.space === "private") v ||= this.varyingPrivate.has(b);
@@ -36,10 +46,10 @@ class Analysis {
   block(body: readonly Statement[], uniform: boolean, where: string): void {
     for (const s of body) {
       this.memo = new Map();
-      if (!uniform)
+      if (!uniform && this.scope === "workgroup")
         for (const e of statementExprs(s))
           visitExpr(e, (x) => {
-            if (x.kind === "subgroup" && x.op !== "id" && x.op !== "size")
+            if (x.kind === "subgroup" && !isPlace(x.op))
               this.problems.push(`subgroup.${x.op} stands in control flow that is not uniform (${where})`);
           });
       switch (s.kind) {
@@ -59,9 +69,9 @@ class Analysis {
         case "while": {
           const same = !this.varies(s.condition);
           // The condition is evaluated again after each turn, then in the control flow of the loop itself.
-          if (uniform && !same)
+          if (uniform && !same && this.scope === "workgroup")
             visitExpr(s.condition, (x) => {
-              if (x.kind === "subgroup" && x.op !== "id" && x.op !== "size")
+              if (x.kind === "subgroup" && !isPlace(x.op))
                 this.problems.push(`subgroup.${x.op} stands in the condition of a while that is not uniform`);
             });
           this.block(s.body, uniform && same, same ? where : "a while whose condition differs between invocations");
@@ -84,7 +94,14 @@ class Analysis {
           }
           break;
         case "barrier":
-          if (!uniform) this.problems.push(`a barrier stands in control flow that is not uniform (${where})`);
+          if (!uniform && this.scope === "workgroup")
+            this.problems.push(`a barrier stands in control flow that is not uniform (${where})`);
+          break;
+        case "matrix":
+          if (this.scope === "workgroup") break;
+          if (!uniform) this.problems.push(`matrix.${s.op} stands in control flow that is not uniform (${where})`);
+          if (statementExprs(s).some((e) => this.varies(e)))
+            this.problems.push(`an operand of matrix.${s.op} differs between the invocations of a subgroup`);
           break;
         default:
           s satisfies never;
@@ -93,10 +110,15 @@ class Analysis {
   }
 }
 
-/** Barriers and subgroup operations outside uniform control flow, one sentence each; the nest must be a proper one. */
+/** Barriers, subgroup operations and matrices outside uniform control flow, one sentence each; the nest must be a proper one. */
 export function uniformityProblems(kernel: Kernel): string[] {
+  const problems = problemsWithin(kernel, "workgroup");
+  return kernel.matrices ? [...problems, ...problemsWithin(kernel, "subgroup")] : problems;
+}
+
+function problemsWithin(kernel: Kernel, scope: Scope): string[] {
   const launch = launchOf(kernel);
-  const a = new Analysis();
+  const a = new Analysis(scope);
   for (const t of launch.thread) if (t) a.varying.add(t.variable);
   // Stores to private buffers later in a loop reach loads earlier in it: to a fixed point, which grows and so is reached.
   do {

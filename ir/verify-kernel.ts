@@ -12,12 +12,26 @@
  * 5. Loops: `loop` bounds are scalar i32 and the step a positive integer; `unroll` bounds are constants, and all expansions
  *    together stay small. Indices of private buffers are constants once unrolled, and inside.
  * 6. Barriers and subgroup operations stand in statically uniform control flow (ir/uniform-kernel.ts).
+ * 7. Matrices: declared in the header, of a float type and a shape; their indices are constants once unrolled, and inside; offsets and
+ *    strides are scalar i32; a buffer that one is loaded from or stored to holds scalars of its type, in storage or workgroup memory; the
+ *    shapes of a product fit. They are used in workgroups along x alone.
  */
 import type { DType } from "./dtype.ts";
-import type { Buffer, ForStatement, Kernel, KernelExpr, KSubgroup, Statement, Variable } from "./kernel.ts";
+import {
+  type Buffer,
+  type ForStatement,
+  isPlace,
+  type Kernel,
+  type KernelExpr,
+  type KSubgroup,
+  type Matrices,
+  type Statement,
+  type Variable,
+} from "./kernel.ts";
 import { PRIM_TYPES, resultType } from "./prim.ts";
 import { uniformityProblems } from "./uniform-kernel.ts";
-import { exprChildren, launchOf, workgroupSizeOf } from "./visit-kernel.ts";
+import { declarationProblems, matrixProblems } from "./verify-matrix.ts";
+import { exprChildren, launchOf, statementExprs, workgroupSizeOf } from "./visit-kernel.ts";
 
 declare const verified: unique symbol;
 /** A kernel that has passed the verifier; nothing else makes one. What the legaliser, and so the WGSL printer, accepts. */
@@ -58,6 +72,7 @@ export function elementBytes(dtype: DType): number {
 class Verifier {
   readonly problems: string[] = [];
   readonly buffers: ReadonlySet<Buffer>;
+  readonly matrices: ReadonlySet<Matrices>;
   /** In scope now; the flag says whether the value is known once loops are unrolled. */
   readonly scope = new Map<Variable, boolean>();
   readonly bound = new Set<Variable>();
@@ -66,6 +81,7 @@ class Verifier {
 
   constructor(kernel: Kernel) {
     this.buffers = new Set(kernel.buffers);
+    this.matrices = new Set(kernel.matrices);
   }
   problem(text: string): void {
     if (this.problems.length < 50) this.problems.push(text);
@@ -176,6 +192,12 @@ class Verifier {
         }
         return;
       case "barrier":
+        return;
+      case "matrix":
+        for (const e of statementExprs(s)) this.typed(e, "i32", 1, `an operand of matrix.${s.op}`);
+        if ((s.op === "load" || s.op === "store") && !this.buffers.has(s.buffer))
+          this.problem(`buffer ${s.buffer.name} is not declared`);
+        for (const p of matrixProblems(s, this.matrices, (e) => this.known(e))) this.problem(p);
         return;
       default:
         s satisfies never;
@@ -303,7 +325,7 @@ class Verifier {
   }
 
   subgroup(e: KSubgroup): void {
-    const bare = e.op === "id" || e.op === "size";
+    const bare = isPlace(e.op);
     const laned = e.op === "broadcast" || e.op === "shuffleXor";
     if (
       bare
@@ -345,6 +367,7 @@ function fits(dtype: DType, value: number): boolean {
 export function kernelProblems(kernel: Kernel, limits: KernelLimits = GENEROUS_LIMITS): readonly string[] {
   const v = new Verifier(kernel);
   v.buffersOf(kernel, limits);
+  for (const p of declarationProblems(kernel)) v.problem(p);
   const body = v.nest(kernel, limits);
   v.block(body, 1);
   if (v.expanded > MAX_EXPANDED) v.problem(`${v.expanded} statements after unrolling; the limit is ${MAX_EXPANDED}`);

@@ -6,6 +6,8 @@ import {
   type KernelExpr,
   kapplyTyped,
   type LetStatement,
+  type MatrixPlace,
+  type MatrixStatement,
   type Statement,
 } from "./kernel.ts";
 
@@ -91,9 +93,20 @@ export function statementExprs(s: Statement): readonly KernelExpr[] {
       return [s.index, s.value];
     case "barrier":
       return NONE;
+    case "matrix":
+      return matrixExprs(s);
     default:
       return s satisfies never;
   }
+}
+
+function matrixExprs(s: MatrixStatement): readonly KernelExpr[] {
+  const places = matrixPlaces(s).map((p) => p.index);
+  return s.op === "load" || s.op === "store" ? [...places, s.offset, s.stride] : places;
+}
+/** The matrices that a statement works on: first the one that is loaded, stored, filled or added to. */
+export function matrixPlaces(s: MatrixStatement): readonly MatrixPlace[] {
+  return s.op === "multiply" ? [s.place, s.left, s.right] : [s.place];
 }
 
 export function statementBlocks(s: Statement): readonly (readonly Statement[])[] {

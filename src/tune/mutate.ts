@@ -147,12 +147,13 @@ function contractions(s: ContractionSchedule): readonly ContractionSchedule[] {
     { ...s, threads: [tn, tm, tk] },
   ];
   // A subgroup is dealt to more batch positions, or to fewer.
-  const shared: readonly ContractionSchedule[] =
+  const dealt: readonly ContractionSchedule[] =
     s.subgroup === "broadcast"
       ? [
           { ...s, threads: [tm, tn / 2, tk], batches: s.batches * 2 },
           { ...s, threads: [tm, tn * 2, tk], batches: s.batches / 2 },
-        ].filter((x) => x.threads[1] >= 1 && x.batches >= 1)
+        ]
       : [];
+  const shared = dealt.filter((x) => x.threads[1] >= 1 && x.batches >= 1);
   return [...made, ...stages, ...turned, ...shared];
 }

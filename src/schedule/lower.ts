@@ -2,6 +2,7 @@
  * Tensor expressions to kernel expressions: axes become kernel indices, reads become loads at row-major positions that are
  * proved or clamped to be inside, shared subexpressions become one `let`.
  */
+import { type LinearForm, linearOf } from "../../ir/affine.ts";
 import { divExtent, type Extent, ONE, productExtent, size } from "../../ir/extent.ts";
 import {
   type Buffer,
@@ -32,7 +33,7 @@ import {
   type TensorExpr,
   type TensorRef,
 } from "../../ir/tensor.ts";
-import { divisible, formExpression, inside, type Linear, linearForm, positionIn } from "./affine.ts";
+import { divisible, formExpression, inside, positionIn } from "./affine.ts";
 import { type Builder, boundValue, emit, level, name, tensorBuffer, type Value } from "./apply/builder.ts";
 import { ScheduleError } from "./schedule.ts";
 
@@ -142,7 +143,7 @@ function lowerNode(b: Builder, e: Exclude<TensorExpr, { kind: "const" | "size" |
 // ---- Positions ----------------------------------------------------------------------------------------------------
 
 /** Positions of a point given in unresolved axes: flattened runs are recognised before they are replaced. */
-function positionOf(b: Builder, at: readonly TensorExpr[], shape: readonly Extent[]): Linear {
+function positionOf(b: Builder, at: readonly TensorExpr[], shape: readonly Extent[]): LinearForm {
   for (const g of b.flats) {
     // All axes of the run, in order, as the last indices with extents that match: one position.
     const first = g.axes[0];
@@ -165,7 +166,7 @@ function positionOf(b: Builder, at: readonly TensorExpr[], shape: readonly Exten
 }
 
 /** The form as an index: outer terms first, so that what does not change inside is added before. */
-function indexValue(b: Builder, f: Linear): Value {
+function indexValue(b: Builder, f: LinearForm): Value {
   const levels = [...f.terms.keys()].map((atom) => ({ atom, at: lowerResolved(b, atom).level }));
   levels.sort((x, y) => x.at - y.at);
   const e = formExpression(
@@ -176,7 +177,7 @@ function indexValue(b: Builder, f: Linear): Value {
 }
 
 /** Lanes that one access may take: positions differ by one from lane to lane and begin on a multiple. */
-function aligned(b: Builder, f: Linear, units: Extent): boolean {
+function aligned(b: Builder, f: LinearForm, units: Extent): boolean {
   if (b.lanes === 1) return false;
   const lane = axisRef(b.lane);
   if (f.terms.get(lane) !== ONE || !divisible(f.constant, b.lanes) || !divisible(units, b.lanes)) return false;
@@ -188,7 +189,7 @@ function aligned(b: Builder, f: Linear, units: Extent): boolean {
 }
 
 /** The form without its lane, in vectors. */
-function vectorForm(b: Builder, f: Linear): Linear {
+function vectorForm(b: Builder, f: LinearForm): LinearForm {
   const terms = new Map<TensorExpr, Extent>();
   const shrink = (c: Extent): Extent => divExtent(c, size(b.lanes));
   for (const [atom, c] of f.terms) if (atom !== axisRef(b.lane)) terms.set(atom, shrink(c));
@@ -225,7 +226,7 @@ export function simplifyIndex(e: TensorExpr): TensorExpr {
   const made = mapChildren(e, simplifyIndex);
   if (made.dtype !== "i32" || made.kind !== "apply") return made;
   if (made.prim !== "add" && made.prim !== "mul" && made.prim !== "sub" && made.prim !== "neg") return made;
-  return formExpression(linearForm(made));
+  return formExpression(linearOf(made));
 }
 
 // ---- Reads --------------------------------------------------------------------------------------------------------
@@ -253,7 +254,7 @@ function shifted(b: Builder, e: Read): Value | undefined {
   const last = e.at.length - 1;
   const index = e.at[last];
   if (!index || e.at.some((x, d) => d < last && dependsOnLane(b, x))) return undefined;
-  const form = linearForm(index);
+  const form = linearOf(index);
   const constant = form.constant.value;
   if (constant === undefined || !divisible(shape[last] ?? ONE, b.lanes)) return undefined;
   const shift = ((constant % b.lanes) + b.lanes) % b.lanes;
@@ -261,7 +262,7 @@ function shifted(b: Builder, e: Read): Value | undefined {
     const moved = formExpression({ ...form, constant: size(constant - shift + by) });
     return read(e.tensor, e.slot, [...e.at.slice(0, last), moved], e.fill) as Read;
   };
-  if (!aligned(b, linearForm(unitAt(0).at[last] ?? index), shape[last] ?? ONE)) return undefined;
+  if (!aligned(b, linearOf(unitAt(0).at[last] ?? index), shape[last] ?? ONE)) return undefined;
   if (shift === 0) return unit(b, unitAt(0));
   const parts: Value[] = [];
   for (const [from, count, by] of [
@@ -294,11 +295,11 @@ function isLowered(b: Builder, e: TensorExpr): boolean {
 }
 
 function proved(index: TensorExpr, extent: Extent): boolean {
-  const p = inside(linearForm(index), extent);
+  const p = inside(linearOf(index), extent);
   return p.low && p.high;
 }
 
-function access(b: Builder, e: Read, form: Linear, lanes: 1 | 2 | 4): Value {
+function access(b: Builder, e: Read, form: LinearForm, lanes: 1 | 2 | 4): Value {
   const ref: TensorRef = { tensor: e.tensor, slot: e.slot };
   const shape = shapeOf(e.tensor);
   if (e.fill && shape.some((s) => s.value === 0))
@@ -308,7 +309,7 @@ function access(b: Builder, e: Read, form: Linear, lanes: 1 | 2 | 4): Value {
   let safe = true;
   e.at.forEach((index, d) => {
     const extent = shape[d] ?? ONE;
-    const known = inside(linearForm(index), extent);
+    const known = inside(linearOf(index), extent);
     if (known.low && known.high) return;
     if (!e.fill) {
       safe = false;
@@ -365,7 +366,7 @@ function placeOf(b: Builder, ref: TensorRef, point: readonly TensorExpr[], acces
   const buffer = tensorBuffer(b, ref, access, 1);
   const indices = Array.from(
     { length: b.lanes },
-    (_, l) => indexValue(b, linearForm(simplifyIndex(atLane(b, formExpression(form), l)))).expr,
+    (_, l) => indexValue(b, linearOf(simplifyIndex(atLane(b, formExpression(form), l)))).expr,
   );
   return { buffer, indices, lanes: b.lanes };
 }

@@ -2,10 +2,11 @@
  * What a contraction's schedule costs on a software adapter: nanoseconds a core, from costs of single operations of a
  * subgroup measured on Mesa's llvmpipe (eight lanes) and SwiftShader (four).
  */
+import { linearOf } from "../../ir/affine.ts";
 import { ONE, productExtent } from "../../ir/extent.ts";
 import { type Axis, axisRef, childrenOf, shapeOf, type TensorExpr } from "../../ir/tensor.ts";
 import type { AdapterCosts } from "../../runtime/plan.ts";
-import { divisible, inside, linearForm, positionIn } from "./affine.ts";
+import { divisible, inside, positionIn } from "./affine.ts";
 import { contiguous, strideAlong } from "./apply/operands.ts";
 import { laneable } from "./apply/walk.ts";
 import { fixedSubgroup } from "./measure.ts";
@@ -108,7 +109,7 @@ function loadsOf(e: TensorExpr, axes: readonly Axis[], lanes: number, c: Costs):
 }
 
 function within(index: TensorExpr, extent: Parameters<typeof inside>[1]): boolean {
-  const p = inside(linearForm(index), extent);
+  const p = inside(linearOf(index), extent);
   return p.low && p.high;
 }
 

@@ -1,4 +1,5 @@
 /** Contractions: an invocation's tile of rows and columns over K, from registers, subgroup broadcasts or workgroup memory. */
+import { addForms, constantForm, linearOf, scaleForm } from "../../../ir/affine.ts";
 import type { DType } from "../../../ir/dtype.ts";
 import { ceilDivExtent, type Extent, ONE, productExtent, size, subExtent } from "../../../ir/extent.ts";
 import {
@@ -27,7 +28,7 @@ import {
   shapeOf,
   type TensorExpr,
 } from "../../../ir/tensor.ts";
-import { addForms, constantForm, divisible, formExpression, linearForm, scaleForm } from "../affine.ts";
+import { divisible, formExpression } from "../affine.ts";
 import type { AppliedKernel, Temporary } from "../applied.ts";
 import { lower } from "../lower.ts";
 import type { ContractionRegion } from "../region.ts";
@@ -180,7 +181,7 @@ function overK(t: Tile, unit: (at: (lane: number | undefined, body: () => void) 
 }
 
 export function elementOf(unit: TensorExpr, lanes: number, lane: number): TensorExpr {
-  return formExpression(addForms(scaleForm(linearForm(unit), size(lanes)), constantForm(size(lane))));
+  return formExpression(addForms(scaleForm(linearOf(unit), size(lanes)), constantForm(size(lane))));
 }
 
 type AtLane = (lane: number | undefined, body: () => void) => void;

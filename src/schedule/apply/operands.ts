@@ -1,13 +1,14 @@
 /** How operands lie in memory: along which axis neighbouring elements are neighbours. */
+import type { LinearForm } from "../../../ir/affine.ts";
 import { type Extent, ONE, ZERO } from "../../../ir/extent.ts";
 import { type Axis, axisRef, childrenOf, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
-import { type Linear, positionIn } from "../affine.ts";
+import { positionIn } from "../affine.ts";
 import type { ContractionRegion } from "../region.ts";
 import { epilogueOf } from "./epilogue.ts";
 import { laneable } from "./walk.ts";
 
 /** Does any atom of the form, other than the axis itself, depend on it? */
-function bare(f: Linear, a: Axis): boolean {
+function bare(f: LinearForm, a: Axis): boolean {
   const ref = axisRef(a);
   const depends = (e: TensorExpr): boolean => (e.kind === "axis" ? e.axis === a : childrenOf(e).some(depends));
   return [...f.terms.keys()].every((atom) => atom === ref || !depends(atom));

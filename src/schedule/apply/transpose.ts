@@ -2,6 +2,7 @@
  * Elementwise regions whose reads lie across their stores: blocks in registers (with vectors), or tiles through workgroup
  * memory, so that both sides touch neighbouring elements together.
  */
+import { addForms, linearOf, scaleForm } from "../../../ir/affine.ts";
 import { ceilDivExtent, divExtent, type Extent, ONE, size, subExtent } from "../../../ir/extent.ts";
 import {
   barrier,
@@ -24,7 +25,7 @@ import {
   when,
 } from "../../../ir/kernel.ts";
 import { type Axis, axis, axisRef, childrenOf, i32, type Read, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
-import { addForms, divisible, formExpression, linearForm, scaleForm } from "../affine.ts";
+import { divisible, formExpression } from "../affine.ts";
 import type { AppliedKernel } from "../applied.ts";
 import { lower, resolve } from "../lower.ts";
 import type { ElementwiseRegion } from "../region.ts";
@@ -180,7 +181,7 @@ function blocks(
       bindAxis(b, ay, py);
       bindOthers();
       const at = (unit: Axis, lane: TensorExpr): TensorExpr =>
-        formExpression(addForms(scaleForm(linearForm(axisRef(unit)), size(v)), linearForm(lane)));
+        formExpression(addForms(scaleForm(linearOf(axisRef(unit)), size(v)), linearOf(lane)));
       // Vectors along the side where the reads lie, one for each lane of the other side.
       const loaded = found.reads.map((r) =>
         Array.from({ length: v }, (_, l) =>

@@ -1,4 +1,5 @@
 /** Walking axes: which may be walked as one, and loops over them split among invocations. */
+import { addForms, linearOf, scaleForm } from "../../../ir/affine.ts";
 import {
   divExtent,
   type Extent,
@@ -23,7 +24,7 @@ import {
   sizeOf,
   type TensorExpr,
 } from "../../../ir/tensor.ts";
-import { addForms, divisible, formExpression, linearForm, scaleForm } from "../affine.ts";
+import { divisible, formExpression } from "../affine.ts";
 import { aliasAxis, type Builder, bindAxis, emit, inFrame } from "./builder.ts";
 
 /**
@@ -111,9 +112,7 @@ export function unflattenAxes(b: Builder, axes: readonly Axis[], unit: TensorExp
     if (last) {
       const units = divExtent(count, size(lanes));
       const inner = whole ? unit : remainder(unit, units);
-      return lanes === 1
-        ? inner
-        : formExpression(addForms(scaleForm(linearForm(inner), size(lanes)), linearForm(lane)));
+      return lanes === 1 ? inner : formExpression(addForms(scaleForm(linearOf(inner), size(lanes)), linearOf(lane)));
     }
     const stride = divExtent(strideAfter(j), size(lanes));
     const q = quotient(unit, stride);

@@ -1,6 +1,6 @@
 /** Index expressions as linear forms with extents as coefficients. i32 arithmetic is a ring (it wraps), so the forms are exact. */
 import { addExtent, type Extent, mulExtent, negExtent, ONE, size, ZERO } from "./extent.ts";
-import { type Axis, apply, axisRef, i32, sizeOf, type TensorExpr } from "./tensor.ts";
+import { type Axis, apply, i32, sizeOf, type TensorExpr } from "./tensor.ts";
 
 /** Σ coefficient · axis + constant. */
 export interface Affine {
@@ -41,7 +41,7 @@ function build(e: TensorExpr): LinearForm {
       if (r.terms.size === 0) return scaleForm(l, r.constant);
     }
   }
-  return { terms: new Map([[e, ONE]]), constant: ZERO };
+  return atomForm(e);
 }
 
 export function addForms(a: LinearForm, b: LinearForm): LinearForm {
@@ -108,16 +108,9 @@ export function expressionOf(l: LinearForm): TensorExpr {
   return sum ?? i32(0);
 }
 
-/** The form of an axis, for building forms by hand. */
-export function axisForm(a: Axis): LinearForm {
-  return { terms: new Map([[axisRef(a), ONE]]), constant: ZERO };
-}
-
-/** Equal as forms: same atoms with the same coefficients. */
-export function sameForm(a: LinearForm, b: LinearForm): boolean {
-  return (
-    a.constant === b.constant && a.terms.size === b.terms.size && [...a.terms].every(([x, c]) => b.terms.get(x) === c)
-  );
+/** An expression as the only atom. */
+export function atomForm(e: TensorExpr): LinearForm {
+  return { terms: new Map([[e, ONE]]), constant: ZERO };
 }
 
 export function constantForm(e: Extent): LinearForm {

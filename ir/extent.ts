@@ -20,6 +20,7 @@ export {
   addExtent,
   divExtent,
   type Extent,
+  extentOf,
   modExtent,
   mulExtent,
   negExtent,

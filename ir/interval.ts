@@ -7,7 +7,7 @@
  *   they are no more than the number of elements of a tensor of the program, which the host keeps below 2^31.
  * - A side that is undefined is unknown. Data has no known ends, except bool.
  */
-import { linearOf } from "./affine.ts";
+import { type LinearForm, linearOf } from "./affine.ts";
 import {
   addExtent,
   divExtent,
@@ -141,6 +141,32 @@ export function proveInside(e: TensorExpr, extent: Extent, a: Assumptions, aroun
   return "unknown";
 }
 
+/** The interval of a linear form that cannot wrap, such as a position in a tensor that the host has checked. */
+export function rangeOfForm(f: LinearForm, a: Assumptions): Interval {
+  return rangeOver(f, a, axesOfForm(f, a));
+}
+
+/** Which sides of 0 … extent - 1 such a form is proved not to leave. */
+export function sidesInside(
+  f: LinearForm,
+  extent: Extent,
+  a: Assumptions,
+): { readonly low: boolean; readonly high: boolean } {
+  const axes = axesOfForm(f, a);
+  const { low, high } = rangeOver(f, a, axes);
+  const proved = (x: Extent | undefined): boolean => x !== undefined && proveAtLeastZero(x, a, axes) === "proved";
+  return { low: proved(low), high: proved(high && subExtent(subExtent(extent, ONE), high)) };
+}
+
+function axesOfForm(f: LinearForm, a: Assumptions): ReadonlySet<Axis> {
+  return new Set([...f.terms.keys()].flatMap((atom) => [...axesOf(atom, a)]));
+}
+function rangeOver(f: LinearForm, a: Assumptions, axes: ReadonlySet<Axis>): Interval {
+  let sum: Interval = { low: f.constant, high: f.constant };
+  for (const [atom, c] of f.terms) sum = plus(sum, scaled(intervalOf(atom, a), c, a, axes));
+  return sum;
+}
+
 function find(e: TensorExpr, a: Assumptions): Interval {
   if (e.dtype === "bool") return BIT;
   if (e.dtype !== "i32" && e.dtype !== "u32") return UNKNOWN;
@@ -184,10 +210,10 @@ function trusted(low: Extent | undefined, high: Extent | undefined, e: TensorExp
   return small(low) && small(high) ? { low, high } : UNKNOWN;
 }
 
-function scaled(i: Interval, by: Extent, e: TensorExpr, a: Assumptions): Interval {
+function scaled(i: Interval, by: Extent, a: Assumptions, over: ReadonlySet<Axis>): Interval {
   const times = (x: Extent | undefined): Extent | undefined => x && mulExtent(x, by);
-  if (provenOver(by, e, a)) return { low: times(i.low), high: times(i.high) };
-  if (provenOver(negExtent(by), e, a)) return { low: times(i.high), high: times(i.low) };
+  if (proveAtLeastZero(by, a, over) === "proved") return { low: times(i.low), high: times(i.high) };
+  if (proveAtLeastZero(negExtent(by), a, over) === "proved") return { low: times(i.high), high: times(i.low) };
   return UNKNOWN;
 }
 function plus(a: Interval, b: Interval): Interval {
@@ -280,9 +306,8 @@ function linear(e: Apply, a: Assumptions): Interval {
   if (e.dtype !== "i32") return UNKNOWN;
   const form = linearOf(e);
   if (form.terms.has(e)) return UNKNOWN;
-  let sum: Interval = { low: form.constant, high: form.constant };
-  for (const [atom, c] of form.terms) sum = plus(sum, scaled(intervalOf(atom, a), c, e, a));
-  return trusted(sum.low, sum.high, e, a);
+  const { low, high } = rangeOver(form, a, axesOf(e, a));
+  return trusted(low, high, e, a);
 }
 
 /** The interval of a branch, knowing that the condition holds (or does not). */

@@ -1,12 +1,9 @@
 /** Proofs that an extent is at least 0, from facts and from axes that are not empty. */
 import {
   addExtent,
-  divExtent,
   type Extent,
+  extentOf,
   lowerBound,
-  maxExtent,
-  minExtent,
-  modExtent,
   mulExtent,
   negExtent,
   ONE,
@@ -14,8 +11,6 @@ import {
   proveNonNegative,
   type SizeAtom,
   type SizeAtomOp,
-  size,
-  sizeSymbol,
   subExtent,
   type Term,
   ZERO,
@@ -178,24 +173,5 @@ function sameAtom(a: SizeAtom, b: SizeAtom): boolean {
 }
 
 function termExtent(coefficient: number, atoms: readonly SizeAtom[]): Extent {
-  let product = size(coefficient);
-  for (const a of atoms) product = mulExtent(product, atomExtent(a));
-  return product;
-}
-/** Made anew through the operations that intern. */
-function atomExtent(a: SizeAtom): Extent {
-  switch (a.kind) {
-    case "symbol":
-      return sizeSymbol(a.name);
-    case "div":
-      return divExtent(a.left, a.right);
-    case "mod":
-      return modExtent(a.left, a.right);
-    case "min":
-      return minExtent(a.left, a.right);
-    case "max":
-      return maxExtent(a.left, a.right);
-    default:
-      return a satisfies never;
-  }
+  return extentOf([{ coefficient, atoms }]);
 }

@@ -4,6 +4,7 @@
  * the domain; what is left is summed. So the gradient of a convolution is a convolution, of a transpose a transpose, and no
  * sum is ever made by racing writes. A scatter whose index comes from data stays.
  */
+import type { LinearForm } from "../../ir/affine.ts";
 import type { DType } from "../../ir/dtype.ts";
 import { type Extent, mulExtent, ONE, proveNonNegative, subExtent } from "../../ir/extent.ts";
 import { addMonoid } from "../../ir/monoid.ts";
@@ -24,7 +25,7 @@ import {
   sizeOf,
   type TensorExpr,
 } from "../../ir/tensor.ts";
-import { estimate, expressionOf, type Linear, linearOf, simplifyIndex, testsNeeded } from "../passes/affine.ts";
+import { estimate, expressionOf, linearOf, simplifyIndex, testsNeeded } from "../passes/affine.ts";
 import { substitute } from "../passes/inline.ts";
 import { axesIn, freshAxes, hasRead, renameAxes } from "../passes/rewrite.ts";
 
@@ -101,27 +102,27 @@ function solve(s: System): boolean {
   return true;
 }
 
-function openAxes(form: Linear, s: System): Axis[] {
+function openAxes(form: LinearForm, s: System): Axis[] {
   return [...form.terms.keys()].flatMap((a) => (a.kind === "axis" && s.open.has(a.axis) ? [a.axis] : []));
 }
 
 /** `e div c == t` alone: e = t·c + r with a new axis r of extent c, which is summed instead of most of e's axes. */
-function splitDivision(atom: TensorExpr, form: Linear, right: TensorExpr, s: System): boolean {
+function splitDivision(atom: TensorExpr, form: LinearForm, right: TensorExpr, s: System): boolean {
   if (atom.kind !== "apply" || atom.prim !== "floordiv" || form.terms.size !== 1 || form.terms.get(atom) !== ONE)
     return false;
   const [e, c] = atom.args as [TensorExpr, TensorExpr];
   const extent: Extent | undefined =
-    c.kind === "size" ? c.extent : c.kind === "const" && c.value > 0 ? linearOf(c).rest : undefined;
+    c.kind === "size" ? c.extent : c.kind === "const" && c.value > 0 ? linearOf(c).constant : undefined;
   if (!extent) return false;
   const r = axis("r", extent);
   s.open.add(r);
-  const quotient = apply("sub", right, expressionOf({ terms: new Map(), rest: form.rest }));
+  const quotient = apply("sub", right, expressionOf({ terms: new Map(), constant: form.constant }));
   s.equations.push({ left: apply("sub", e, axisRef(r)), right: apply("mul", quotient, c) });
   return true;
 }
 
 /** Mixed radix: a·(extent of b) + b has one solution by div and %. Coefficients must be 1, e₁, e₁·e₂, …  */
-function solveDigits(form: Linear, unknown: readonly Axis[], right: TensorExpr, s: System): boolean {
+function solveDigits(form: LinearForm, unknown: readonly Axis[], right: TensorExpr, s: System): boolean {
   const parts = unknown.map((a) => ({ axis: a, stride: form.terms.get(axisRef(a))! }));
   const order: typeof parts = [];
   let stride: Extent = ONE;
@@ -141,7 +142,7 @@ function solveDigits(form: Linear, unknown: readonly Axis[], right: TensorExpr, 
 }
 
 /** Solves for the axis whose sum would be longest; a coefficient k other than ±1 needs divisibility. */
-function solveOne(form: Linear, unknown: readonly Axis[], right: TensorExpr, s: System): void {
+function solveOne(form: LinearForm, unknown: readonly Axis[], right: TensorExpr, s: System): void {
   const weight = (a: Axis): number => estimate(a.extent);
   const chosen = [...unknown].sort((a, b) => weight(b) - weight(a))[0]!;
   const k = form.terms.get(axisRef(chosen))!;
@@ -155,9 +156,9 @@ function solveOne(form: Linear, unknown: readonly Axis[], right: TensorExpr, s: 
   }
 }
 
-function without(form: Linear, axes: readonly Axis[]): TensorExpr {
+function without(form: LinearForm, axes: readonly Axis[]): TensorExpr {
   const terms = new Map([...form.terms].filter(([a]) => !(a.kind === "axis" && axes.includes(a.axis))));
-  return expressionOf({ terms, rest: form.rest });
+  return expressionOf({ terms, constant: form.constant });
 }
 
 function assign(s: System, a: Axis, value: TensorExpr): void {

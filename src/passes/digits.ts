@@ -16,10 +16,10 @@ export function digitOf(e: TensorExpr): Digit | undefined {
   if (e.kind !== "apply" || (e.prim !== "floordiv" && e.prim !== "mod") || !e.args[0] || !e.args[1]) return undefined;
   const inner = digitOf(e.args[0]);
   const by = linearOf(e.args[1]);
-  if (!inner || by.terms.size > 0 || by.rest === ZERO || !isPositive(by.rest)) return undefined;
-  if (modExtent(inner.count, by.rest) !== ZERO) return undefined;
-  if (e.prim === "mod") return { axis: inner.axis, stride: inner.stride, count: by.rest };
-  return { axis: inner.axis, stride: mulExtent(inner.stride, by.rest), count: divExtent(inner.count, by.rest) };
+  if (!inner || by.terms.size > 0 || by.constant === ZERO || !isPositive(by.constant)) return undefined;
+  if (modExtent(inner.count, by.constant) !== ZERO) return undefined;
+  if (e.prim === "mod") return { axis: inner.axis, stride: inner.stride, count: by.constant };
+  return { axis: inner.axis, stride: mulExtent(inner.stride, by.constant), count: divExtent(inner.count, by.constant) };
 }
 
 /** The sum of index terms `coefficient · axis`, normalised. */

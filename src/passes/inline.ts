@@ -158,7 +158,7 @@ function impliedTests(r: Read, a: Axis): { readonly low: boolean; readonly high:
     const [term] = form.terms;
     const extent = r.tensor.axes[d]?.extent;
     if (form.terms.size !== 1 || !term || term[0].kind !== "axis" || term[0].axis !== a || !extent) return;
-    const b = form.rest;
+    const b = form.constant;
     const last = subExtent(extent, ONE);
     const proved = (e: Extent): boolean => proveNonNegative(e) === "proved";
     if (term[1] === ONE) {

@@ -1,8 +1,8 @@
 /** Where an index lies: which ends of an axis it is proved not to leave, and its row-major position. */
 import { addForms, constantForm, type LinearForm, linearOf, scaleForm } from "../../ir/affine.ts";
-import { addExtent, type Extent, mulExtent, negExtent, ONE, subExtent, ZERO } from "../../ir/extent.ts";
-import { assume, axesOf, type Interval, intervalOf, proveAtLeastZero } from "../../ir/interval.ts";
-import { type Axis, apply, i32, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
+import { type Extent, mulExtent, ONE, ZERO } from "../../ir/extent.ts";
+import { assume, sidesInside } from "../../ir/interval.ts";
+import { apply, i32, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
 
 /** Back to an expression: terms in the given order, the constant last. */
 export function formExpression(f: LinearForm, order: readonly TensorExpr[] = [...f.terms.keys()]): TensorExpr {
@@ -24,27 +24,9 @@ export function divisible(e: Extent, by: number): boolean {
 /** What holds of every program: no facts. */
 const NOTHING = assume([]);
 
-/** What an i32 expression never leaves, the axes in it taken as non-empty. */
-function rangeOf(f: LinearForm, over: ReadonlySet<Axis>): Interval {
-  let low: Extent | undefined = f.constant;
-  let high: Extent | undefined = f.constant;
-  const atLeastZero = (e: Extent): boolean => proveAtLeastZero(e, NOTHING, over) === "proved";
-  for (const [atom, c] of f.terms) {
-    const r = intervalOf(atom, NOTHING);
-    const [from, to] = atLeastZero(c) ? [r.low, r.high] : atLeastZero(negExtent(c)) ? [r.high, r.low] : [];
-    low = low && from && addExtent(low, mulExtent(from, c));
-    high = high && to && addExtent(high, mulExtent(to, c));
-  }
-  return { low, high };
-}
-
 /** Which sides of 0 … extent-1 an index is proved not to leave. */
 export function inside(index: LinearForm, extent: Extent): { readonly low: boolean; readonly high: boolean } {
-  const over = new Set([...index.terms.keys()].flatMap((atom) => [...axesOf(atom, NOTHING)]));
-  const { low, high } = rangeOf(index, over);
-  const atLeastZero = (e: Extent | undefined): boolean =>
-    e !== undefined && proveAtLeastZero(e, NOTHING, over) === "proved";
-  return { low: atLeastZero(low), high: atLeastZero(high && subExtent(subExtent(extent, ONE), high)) };
+  return sidesInside(index, extent, NOTHING);
 }
 
 /** Row-major strides, in elements. */

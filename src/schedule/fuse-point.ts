@@ -88,7 +88,7 @@ export function solvePoint(
   const solved = new Map<Axis, TensorExpr>();
   for (const [d, e] of point.entries()) {
     const form = linearOf(e);
-    if (form.rest !== ZERO) return undefined;
+    if (form.constant !== ZERO) return undefined;
     const digits = [...form.terms].map(([atom, stride]) => ({
       axis: atom.kind === "axis" ? atom.axis : undefined,
       stride,

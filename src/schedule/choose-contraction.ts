@@ -1,6 +1,7 @@
 /** Candidates for contractions, best guess first. */
 import { alongOf } from "./apply/operands.ts";
 import { laneable } from "./apply/walk.ts";
+import { matrixCandidates } from "./choose-matrix.ts";
 import { costOf } from "./cost.ts";
 import { fixedSubgroup, guessAll, isLlvmpipe } from "./measure.ts";
 import { type ContractionSizes, softwarePrice } from "./price.ts";
@@ -42,7 +43,8 @@ function gpuCandidates(region: ContractionRegion, target: Target): readonly Sche
     const base = { ...PLAIN, vector, ...(along ? { along } : {}) };
     out.push(...onGpu(base, sizes, target), ...plain(base, sizes));
   }
-  return out;
+  const matrices = matrixCandidates(region, target);
+  return matrices.pays ? [...matrices.list, ...out] : [...out, ...matrices.list];
 }
 
 /** Everything that could do, by its price. */
@@ -60,7 +62,8 @@ function softwareCandidates(region: ContractionRegion, target: Target): readonly
     for (const along of [best, ...others]) {
       const sizes = sizesOf(region, along);
       const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(region, target) };
-      for (const s of onSoftware(base, sizes, sg, vector > 1 ? 4 : isLlvmpipe(target) ? 1 : 2)) consider(s, sizes);
+      for (const tileK of isLlvmpipe(target) ? [vector > 1 ? 4 : 1] : [1, 2, 4])
+        for (const s of onSoftware(base, sizes, sg, tileK)) consider(s, sizes);
       for (const s of plain(base, sizes)) consider(s, sizes);
     }
   }

@@ -67,8 +67,9 @@ export function applyContraction(
     throw new ScheduleError("vector", `${region.reduce.monoid.name} does not commute`);
   const laneN: Lanes = along === "n" || along === "m" ? s.vector : 1;
   const kept = s.subgroup === "broadcast" || s.stage !== "none";
-  // Rows are loaded in vectors along K where that is how they lie, and handed out lane by lane.
-  const rowsAlongK = s.vector > 1 && laneable(sides.k, s.vector) && contiguous([sides.a], sides.k);
+  // Rows are loaded in vectors along K where that is how they lie, and handed out lane by lane; not where a step of K is shorter.
+  const rowsAlongK =
+    s.vector > 1 && s.tileK >= s.vector && laneable(sides.k, s.vector) && contiguous([sides.a], sides.k);
   const laneK: Lanes = along === "k" ? s.vector : along !== "none" && rowsAlongK ? s.vector : 1;
   const dot = along === "k" && !kept;
   if (s.subgroup === "broadcast") checkBroadcast(s, target, region.reduce.monoid.slots.length);
@@ -119,7 +120,6 @@ function check(region: ContractionRegion, s: ContractionSchedule): void {
     throw new ScheduleError("stage", "a staged tile has one batch position and does not split K among invocations");
   if (s.stage !== "none" && s.subgroup !== "none")
     throw new ScheduleError("stage", "a tile comes from workgroup memory or from the subgroup");
-  if (s.subgroup === "matrix") throw new ScheduleError("subgroup", "matrices are not available");
   if (s.threads[2] > 1 && !region.reduce.monoid.commutative)
     throw new ScheduleError("threads", `${region.reduce.monoid.name} does not commute`);
   if (s.threads[2] > 1 && (s.threads[2] & (s.threads[2] - 1)) !== 0)
@@ -301,13 +301,13 @@ function columnsAlongK(t: Tile, a: Axis, e: TensorExpr): readonly KernelExpr[] {
 
 // ---- Split K ------------------------------------------------------------------------------------------------------
 
-interface Split {
+export interface Split {
   readonly partials: readonly Definition[];
   readonly temporaries: ReadonlyMap<Definition, readonly Temporary[]>;
   readonly parts: Axis;
 }
 
-function splitOf(region: ContractionRegion, parts: number): Split {
+export function splitOf(region: ContractionRegion, parts: number): Split {
   const p = axis("part", size(parts));
   const partials = region.reduce.monoid.slots.map((d: DType, s) =>
     input(`${region.def.name}_part${s}`, d, [p, ...region.def.axes]),
@@ -322,7 +322,7 @@ function splitOf(region: ContractionRegion, parts: number): Split {
 }
 
 /** Combines the parts and applies the epilogue, an invocation a result. */
-function secondStage(region: ContractionRegion, split: Split, target: Target): AppliedKernel {
+export function secondStage(region: ContractionRegion, split: Split, target: Target): AppliedKernel {
   const P = region.def.axes.map((a) => axisRef(a));
   const again: Reduce = {
     ...region.reduce,

@@ -47,20 +47,30 @@ export function invertScatter(d: ScatterDef): Definition {
   const rename = new Map<Axis, Axis>();
   const domain = freshAxes(d.domain, rename);
   const axes = freshAxes(d.axes, new Map());
+  // An axis of one position is neither solved for nor summed over: what was broadcast along it is read through.
+  const units = new Map(domain.filter(isUnit).map((a) => [a, i32(0)] as const));
+  const renamed = (e: TensorExpr): TensorExpr => substitute(renameAxes(e, rename), units);
   const s: System = {
     axes,
-    open: new Set(domain),
+    open: new Set(domain.filter((a) => !isUnit(a))),
     solved: new Map(),
     guards: [],
-    equations: d.at.map((e, i) => ({ left: simplifyIndex(renameAxes(e, rename)), right: axisRef(axes[i]!) })),
+    equations: d.at.map((e, i) => ({
+      left: simplifyIndex(renamed(e)),
+      right: isUnit(axes[i]!) ? i32(0) : axisRef(axes[i]!),
+    })),
   };
   if (!solve(s)) return d;
   const bind = closed(s.solved);
   const guard = conjunction([...s.guards, ...rangeGuards(bind)].map((g) => substitute(g, bind)));
-  const value = substitute(renameAxes(d.values[0]!, rename), bind);
+  const value = substitute(renamed(d.values[0]!), bind);
   const total = guarded(guard, totalReads(value));
   const reduced = [...s.open];
   return mapDef(axes, [summed(total, reduced)], { name: d.name, span: d.span, epoch: d.epoch });
+}
+
+function isUnit(a: Axis): boolean {
+  return a.extent === ONE;
 }
 
 /** Σ over the axes, f16 in f32. */

@@ -42,6 +42,7 @@ import { invertScatter } from "./invert.ts";
 import { epochOfLoop, reverseLoop } from "./loops.ts";
 import { picksByPosition } from "./monoids.ts";
 import { recompute } from "./recompute.ts";
+import { contributeShared } from "./share.ts";
 
 /** A definition that has no derivative, with the reason: callers make it a diagnostic at the definition's span. */
 export class NotDifferentiable extends Error {
@@ -301,7 +302,7 @@ class Reverse {
       const total = this.#total(d, slot);
       return (at) => total && read(total.tensor, total.slot, at);
     });
-    for (const c of adjointOf(d, seeds, this.#context)) this.#contribute(c, d);
+    contributeShared(adjointOf(d, seeds, this.#context), (c) => this.#contribute(c, d));
   }
 
   #visitLoop(s: LoopStep): void {
@@ -319,7 +320,7 @@ class Reverse {
     });
   }
 
-  #contribute(c: Contribution, from: Definition): void {
+  #contribute(c: Contribution, from: Definition): Definition {
     const { tensor, slot } = c.target;
     const rename = new Map<Axis, Axis>();
     const axes = freshAxes(tensor.axes, rename);
@@ -337,6 +338,7 @@ class Reverse {
     );
     const made = this.emit(invertScatter(scatter));
     this.add({ tensor, slot }, { tensor: made, slot: 0 });
+    return made;
   }
 
   /** The sum of a slot's contributions as one definition; undefined if nothing flowed into it. */

@@ -104,3 +104,33 @@ test("the gradient of a convolution reads no scatter", () => {
   );
   expect(printProgram(normalise(reverse(p, { wrt: ["x", "w"], seed: () => "input" })))).not.toContain("scatter");
 });
+
+describe("a cotangent that others are sums of is computed once", () => {
+  const of = (text: string, wrt: readonly string[]): string =>
+    printProgram(normalise(reverse(parseProgram(text), { wrt, seed: () => "one" })));
+  test("a bias within a product", () => {
+    const text =
+      "input x: f32[i:4, k:3]\ninput c: f32[k:3]\ninput w: f32[k:3, j:5]\nz[i:4, j:5] = add(k:3) (x[i, k] - c[k]) * w[k, j]\nv[] = add(i:4, j:5) exp(z[i, j])\nresult v = v";
+    expect(of(text, ["x", "c"])).toMatch(/c_ct\[\S+\] = add\(i:4\) -x_ct\[i, \S+\]\n/);
+    check(text, { x: [4, 3], c: [3], w: [3, 5] }, ["x", "c", "w"]);
+  });
+  test("a bias under a function", () => {
+    const text =
+      "input x: f32[i:4, k:3]\ninput c: f32[k:3]\ny[i:4, k:3] = erf(x[i, k] + c[k])\nv[] = add(i:4, k:3) y[i, k]\nresult v = v";
+    expect(of(text, ["x", "c"])).toMatch(/c_ct\[\S+\] = add\(i:4\) x_ct\[i, \S+\]\n/);
+    check(text, { x: [4, 3], c: [3] }, ["x", "c"]);
+  });
+  test("positions that the other does not have", () =>
+    check(
+      "input x: f32[i:4]\ninput c: f32[k:3]\ny[i:4, k:3] = exp(x[i] - c[k]) + x[3 - i]\nresult y = y",
+      { x: [4], c: [3] },
+      ["x", "c"],
+    ));
+});
+
+test("an axis of one position is read through", () => {
+  const text = "input x: f32[u:1, k:3]\ny[k:3] = x[0, k] * 2.0\nv[] = add(k:3) y[k]\nresult v = v";
+  const printed = printProgram(normalise(reverse(parseProgram(text), { wrt: ["x"], seed: () => "one" })));
+  expect(printed).not.toContain("0.0 +");
+  check(text, { x: [1, 3] }, ["x"]);
+});

@@ -3,6 +3,7 @@
  * which element of memory is not known, so each operation counts as an invocation of its own where races are looked for: only a
  * barrier orders it with what the subgroup's invocations do themselves, and with the subgroup's other matrices.
  */
+import type { DType } from "./dtype.ts";
 import type { Mode } from "./evaluate.ts";
 import { roundTo } from "./float.ts";
 import type { Buffer, Matrices, MatrixPlace, MatrixStatement } from "./kernel.ts";
@@ -128,12 +129,16 @@ export class MatrixMemory {
   /** sum += left · right, one product after the other, each and each sum rounded to the result's type. */
   private multiply(m: Matrices, sum: Float64Array, left: Float64Array, right: Float64Array, inner: number): void {
     const { rows, columns } = m;
+    const round = this.mode === "rounded" ? rounding(m.dtype) : (x: number) => x;
     for (let r = 0; r < rows; r++)
       for (let c = 0; c < columns; c++) {
         let x = sum[r * columns + c]!;
-        for (let k = 0; k < inner; k++)
-          x = this.rounded(m, x + this.rounded(m, left[r * inner + k]! * right[k * columns + c]!));
+        for (let k = 0; k < inner; k++) x = round(x + round(left[r * inner + k]! * right[k * columns + c]!));
         sum[r * columns + c] = x;
       }
   }
+}
+
+function rounding(dtype: DType): (x: number) => number {
+  return dtype === "f32" ? Math.fround : (x) => roundTo(dtype, x);
 }

@@ -12,6 +12,10 @@ export interface ElementwiseSchedule extends Common {
   /** Elements an invocation, in units of `vector`. */
   readonly each: number;
 }
+/**
+ * With `subgroup` matrix, `reg` is what a subgroup has and `threads` counts subgroups; `config` is the number of one of the shapes that the
+ * adapter lists, 0 without it. Operands that are not staged are loaded as matrices from where they are.
+ */
 export interface ContractionSchedule extends Common {
   readonly kind: "contraction";
   /** Register tile, in elements: m·n ≤ 64 (n counts scalar elements, vectors along it). */
@@ -110,7 +114,11 @@ export class ScheduleError extends Error {
   readonly field: string;
   readonly loop: string | undefined;
   constructor(field: string, message: string, loop?: string) {
+    // Choosing tries schedules by the dozen: nobody reads where one was refused, and a stack costs more than the refusal.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(`${field}: ${message}${loop ? ` (loop ${loop})` : ""}`);
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = "ScheduleError";
     this.field = field;
     this.loop = loop;

@@ -20,6 +20,8 @@ export interface SimulateOptions {
   readonly mode?: Mode;
   readonly schedule?: (region: Region) => Schedule;
   readonly sizes?: ReadonlyMap<string, number>;
+  /** Of the device; what each kernel was made for if left out. */
+  readonly subgroupSize?: number;
 }
 
 /** Device memory by what it stands for. */
@@ -155,7 +157,8 @@ export function runFused(
     for (const x of list) {
       if (x.kind === "one") {
         const schedule = options.schedule?.(x.item) ?? choose(x.item, target);
-        for (const k of apply(x.item, schedule, target)) runKernel(store, k, sizes, options.mode ?? "rounded");
+        for (const k of apply(x.item, schedule, target))
+          runKernel(store, k, sizes, options.mode ?? "rounded", options.subgroupSize);
         continue;
       }
       const { rounds, carries, stacks } = x.loop;

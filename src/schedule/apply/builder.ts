@@ -21,6 +21,7 @@ import {
   kvar,
   type Lanes,
   letVar,
+  type Matrices,
   privateBuffer,
   type Statement,
   storageBuffer,
@@ -64,6 +65,7 @@ export interface Builder {
   readonly storage: { readonly buffer: Buffer; readonly source: BufferSource }[];
   readonly byKey: Map<string, Buffer>;
   readonly locals: Buffer[];
+  readonly matrices: Matrices[];
   readonly names: Set<string>;
   /** Definitions that the kernel computes: never loaded. */
   readonly inlined: Map<Definition, Inlined>;
@@ -93,6 +95,7 @@ export function newBuilder(name: string, target: Target, lanes: number): Builder
     storage: [],
     byKey: new Map(),
     locals: [],
+    matrices: [],
     names: new Set(),
     inlined: new Map(),
     onChip: new Set(),
@@ -266,6 +269,7 @@ export function finish(b: Builder, body: readonly Statement[]): AppliedKernel {
   const kernel: Kernel = {
     name: b.name,
     buffers: [...order.map((s) => s.buffer), ...b.locals],
+    ...(b.matrices.length > 0 ? { matrices: b.matrices } : {}),
     // What depends on no invocation is named before the grid.
     body: [...(b.frames[0]?.out ?? []), ...body],
     facts: [],

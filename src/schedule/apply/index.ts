@@ -5,6 +5,7 @@ import { type Schedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { applyContraction } from "./contraction.ts";
 import { applyElementwise } from "./elementwise.ts";
+import { applyMatrices } from "./matrix.ts";
 import { applyOnline } from "./online.ts";
 import { applyReduction, applyRow } from "./row.ts";
 import { applyScan } from "./scan.ts";
@@ -50,7 +51,10 @@ function applied(region: Region, schedule: Schedule, target: Target): readonly A
         ? applyReduction(region, schedule, target)
         : refuse();
     case "contraction":
-      return region.kind === "contraction" ? applyContraction(region, schedule, target) : refuse();
+      if (region.kind !== "contraction") return refuse();
+      return schedule.subgroup === "matrix"
+        ? applyMatrices(region, schedule, target)
+        : applyContraction(region, schedule, target);
     case "online":
       return region.kind === "online" ? applyOnline(region, schedule, target) : refuse();
     case "scan":

@@ -27,9 +27,10 @@ import {
   type TensorRef,
 } from "../../../ir/tensor.ts";
 import { loadBack, lower, resolve, storeAt } from "../lower.ts";
+import type { ContractionRegion } from "../region.ts";
 import { ScheduleError } from "../schedule.ts";
 import { current, gather, newTree, treeCombine } from "./accumulate.ts";
-import { bindAxis, emit, inCopy, inFrame, name, top } from "./builder.ts";
+import { type Builder, bindAxis, emit, inCopy, inFrame, name, top } from "./builder.ts";
 import { epilogueOf } from "./epilogue.ts";
 import { atColumn, atRow, type Tile } from "./tile.ts";
 
@@ -100,14 +101,19 @@ function storeElement(
       values.forEach((v, s) => {
         top(b).memo.set(resolve(b, read(region.def, s, P)), { expr: v, level: b.frames.length - 1 });
       });
-      for (const ref of region.stores) storeResult(t, ref, values, P);
+      for (const ref of region.stores) storeResult(b, region, ref, values, P);
     }),
   );
 }
 
-function storeResult(t: Tile, ref: TensorRef, values: readonly KernelExpr[], P: readonly TensorExpr[]): void {
-  const { b } = t;
-  const { region } = t.sides;
+/** Stores one of a contraction's results at a point, whose sums are `values` and stand for the reduction there. */
+export function storeResult(
+  b: Builder,
+  region: ContractionRegion,
+  ref: TensorRef,
+  values: readonly KernelExpr[],
+  P: readonly TensorExpr[],
+): void {
   if (ref.tensor === region.def) {
     const v = values[ref.slot];
     if (v) storeAt(b, ref, P, v);

@@ -2,6 +2,7 @@
  * Which values an index expression takes over all positions of the axes in it: linear forms first, so that `i - i` and
  * `2 * i - i` are exact, then intervals of what is not linear. Ends are extents; an end that data decides is undefined.
  */
+import { addForms, atomForm, constantForm, type LinearForm, scaleForm } from "../../ir/affine.ts";
 import {
   addExtent,
   divExtent,
@@ -17,20 +18,10 @@ import {
   subExtent,
   ZERO,
 } from "../../ir/extent.ts";
+import type { Interval } from "../../ir/interval.ts";
 import { type Apply, childrenOf, freeAxes, indexBelow, type TensorExpr } from "../../ir/tensor.ts";
 
-export interface Range {
-  readonly low: Extent | undefined;
-  readonly high: Extent | undefined;
-}
-
-const UNKNOWN: Range = { low: undefined, high: undefined };
-
-/** constant + Σ coefficient · node, nodes being axes or expressions that are not linear. */
-interface Linear {
-  readonly constant: Extent;
-  readonly terms: ReadonlyMap<TensorExpr, Extent>;
-}
+const UNKNOWN: Interval = { low: undefined, high: undefined };
 
 /** `resolve` replaces merged symbols; `atLeast` are smallest values of symbols. */
 export interface Known {
@@ -74,7 +65,7 @@ function raise(atLeast: Map<string, number>, symbol: string, least: number): voi
   atLeast.set(symbol, Math.max(least, atLeast.get(symbol) ?? 0));
 }
 
-export function rangeOf(e: TensorExpr, known: Known): Range {
+export function rangeOf(e: TensorExpr, known: Known): Interval {
   const linear = linearOf(e, known);
   let low: Extent | undefined = linear.constant;
   let high: Extent | undefined = linear.constant;
@@ -94,48 +85,32 @@ function nonNegative(e: Extent, known: Known): Proof {
   return proveNonNegative(known.resolve(e), known.atLeast);
 }
 
-function linearOf(e: TensorExpr, known: Known): Linear {
+function linearOf(e: TensorExpr, known: Known): LinearForm {
   switch (e.kind) {
     case "const":
-      return Number.isSafeInteger(e.value) ? { constant: size(e.value), terms: new Map() } : node(e);
+      return Number.isSafeInteger(e.value) ? constantForm(size(e.value)) : atomForm(e);
     case "size":
-      return { constant: known.resolve(e.extent), terms: new Map() };
+      return constantForm(known.resolve(e.extent));
     case "apply": {
       const [a, b] = e.args;
-      if (e.dtype !== "i32" || !a) return node(e);
-      if (e.prim === "neg") return scale(linearOf(a, known), size(-1));
-      if (!b) return node(e);
-      if (e.prim === "add") return sum(linearOf(a, known), linearOf(b, known));
-      if (e.prim === "sub") return sum(linearOf(a, known), scale(linearOf(b, known), size(-1)));
+      if (e.dtype !== "i32" || !a) return atomForm(e);
+      if (e.prim === "neg") return scaleForm(linearOf(a, known), size(-1));
+      if (!b) return atomForm(e);
+      if (e.prim === "add") return addForms(linearOf(a, known), linearOf(b, known));
+      if (e.prim === "sub") return addForms(linearOf(a, known), scaleForm(linearOf(b, known), size(-1)));
       if (e.prim === "mul") {
         const [l, r] = [linearOf(a, known), linearOf(b, known)];
-        if (l.terms.size === 0) return scale(r, l.constant);
-        if (r.terms.size === 0) return scale(l, r.constant);
+        if (l.terms.size === 0) return scaleForm(r, l.constant);
+        if (r.terms.size === 0) return scaleForm(l, r.constant);
       }
-      return node(e);
+      return atomForm(e);
     }
     default:
-      return node(e);
+      return atomForm(e);
   }
 }
 
-function node(e: TensorExpr): Linear {
-  return { constant: ZERO, terms: new Map([[e, ONE]]) };
-}
-function scale(l: Linear, by: Extent): Linear {
-  return { constant: mulExtent(l.constant, by), terms: new Map([...l.terms].map(([n, c]) => [n, mulExtent(c, by)])) };
-}
-function sum(a: Linear, b: Linear): Linear {
-  const terms = new Map(a.terms);
-  for (const [n, c] of b.terms) {
-    const total = addExtent(terms.get(n) ?? ZERO, c);
-    if (total === ZERO) terms.delete(n);
-    else terms.set(n, total);
-  }
-  return { constant: addExtent(a.constant, b.constant), terms };
-}
-
-function nodeRange(e: TensorExpr, known: Known): Range {
+function nodeRange(e: TensorExpr, known: Known): Interval {
   if (e.kind === "axis") return { low: ZERO, high: subExtent(known.resolve(e.axis.extent), ONE) };
   const below = indexBelow(e);
   if (below) return { low: ZERO, high: subExtent(known.resolve(below), ONE) };
@@ -143,7 +118,7 @@ function nodeRange(e: TensorExpr, known: Known): Range {
   return applyRange(e, known);
 }
 
-function applyRange(e: Apply, known: Known): Range {
+function applyRange(e: Apply, known: Known): Interval {
   const [a, b, c] = e.args;
   if (e.prim === "cast") return a?.dtype === "bool" ? { low: ZERO, high: ONE } : UNKNOWN;
   if (e.dtype !== "i32" || !a || !b) return UNKNOWN;
@@ -186,15 +161,10 @@ function applyRange(e: Apply, known: Known): Range {
 }
 
 /** Beyond i32 the value wraps, which only sums and products survive. */
-function overflows(r: Range): boolean {
+function overflows(r: Interval): boolean {
   return (r.low?.value ?? 0) < -(2 ** 31) || (r.high?.value ?? 0) >= 2 ** 31;
 }
 
-function union(x: Range, y: Range): Range {
+function union(x: Interval, y: Interval): Interval {
   return { low: x.low && y.low && minExtent(x.low, y.low), high: x.high && y.high && maxExtent(x.high, y.high) };
-}
-
-/** `0 … N - 1`, for messages. */
-export function rangeText(r: Range): string {
-  return `${r.low?.text ?? "?"} … ${r.high?.text ?? "?"}`;
 }

@@ -2,13 +2,15 @@
  * `x[…]`: NumPy's basic indexing with symbolic extents, reads at index expressions, gathers by integer tensors. Every index is
  * proved to stay inside, unless `??` says what lies outside.
  */
+
 import type { Expr, SubscriptExpr, SubscriptItem } from "../../grammar/ast.ts";
 import type { Span } from "../../grammar/span.ts";
 import { suggest } from "../../grammar/suggest.ts";
 import { isInteger } from "../../ir/dtype.ts";
 import { addExtent, type Extent, ONE, proveNonNegative, size, subExtent, ZERO } from "../../ir/extent.ts";
+import { intervalText } from "../../ir/interval.ts";
 import { apply, axis, axisRef, cast, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
-import { assumingPositions, rangeOf, rangeText } from "./bounds.ts";
+import { assumingPositions, rangeOf } from "./bounds.ts";
 import { broadcastIndex, broadcastShape } from "./builtins/common.ts";
 import { addIndex, mulIndex } from "./builtins/index-arithmetic.ts";
 import type { Context } from "./context.ts";
@@ -362,7 +364,7 @@ function checkIndex(cx: Context, e: TensorExpr, n: Extent, place: Place, guard: 
   const what = place.base.name ? `\`${place.base.name}\`` : "the tensor";
   if (!above || !below || above === "refuted" || below === "refuted") {
     const data = !r.low && !r.high;
-    const label = data ? "the index comes from data" : `the index ranges over ${rangeText(r)}`;
+    const label = data ? "the index comes from data" : `the index ranges over ${intervalText(r)}`;
     const at = { file: place.read.span.file, start: place.read.span.end, end: place.read.span.end };
     return failBoth(
       "EIN1301",
@@ -381,7 +383,7 @@ function checkIndex(cx: Context, e: TensorExpr, n: Extent, place: Place, guard: 
       },
     );
   }
-  const message = `an index into ${what}, which has extent ${n.text}, ranges over ${rangeText(r)}`;
+  const message = `an index into ${what}, which has extent ${n.text}, ranges over ${intervalText(r)}`;
   if (above !== "proved") constraints.requireAtLeast(r.low!, ZERO, place.item, message, "EIN1301");
   if (below !== "proved") constraints.requireAtLeast(extent, addExtent(r.high!, ONE), place.item, message, "EIN1301");
   return true;

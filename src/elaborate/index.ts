@@ -66,6 +66,7 @@ function checkFunction(
   diagnostics.push(...attributeProblems(item));
   const target = (): Target => ({ module: m, item, call: undefined });
   const run = checkParameters(item, (o) => attempt(graph, o, true, target, { observer }));
+  if (m === graph.entry) remember(graph, item.name.text, item, run);
   diagnostics.push(...run.diagnostics);
   // Its rule is looked at only where a derivative is taken.
   if (ruleOf(item) && run.diagnostics.length === 0)
@@ -138,6 +139,7 @@ function checkLet(
   if (!target) return undefined;
   const found: Target = target;
   const run = checkParameters(found.item, (o) => attempt(graph, o, true, (cx) => targetOf(cx, m, item)));
+  if (m === graph.entry) remember(graph, item.name.text, found.item, run);
   diagnostics.push(...run.diagnostics);
   const s = signatureOf(found.module, found.item, run.entry, found.call === undefined);
   return { ...s, name: item.name.text, doc: item.doc ?? found.item.doc, exported: item.exported, span: item.name.span };
@@ -180,7 +182,10 @@ export function elaborate(graph: ModuleGraph, name: string, o: ElaborateOptions 
     found &&
     ((cx: Context): Target | undefined =>
       found.kind === "fn" ? { module: m, item: found, call: undefined } : targetOf(cx, m, found));
-  const made = target && attempt(graph, o, false, target, { strict: o.strict, keepRules: o.keepRules });
+  const made =
+    target &&
+    ((isPlain(o) && checked.get(graph)?.get(name)) ||
+      attempt(graph, o, false, target, { strict: o.strict, keepRules: o.keepRules }));
   if (made?.diagnostics.some((d) => d.severity === "error")) return none(made.diagnostics);
   if (!made?.entry) {
     const span = found?.name.span ?? { file: m.file, start: 0, end: 0 };
@@ -193,6 +198,22 @@ export function elaborate(graph: ModuleGraph, name: string, o: ElaborateOptions 
     if (problem) return none([problem]);
   }
   return { program: { ...program, name }, diagnostics: made.diagnostics, folded, where };
+}
+
+/** What checking a module found of its functions, where elaborating them for a kernel without sizes would do the same again. */
+const checked = new WeakMap<ModuleGraph, Map<string, Attempt>>();
+
+function remember(graph: ModuleGraph, name: string, item: FnItem, run: Attempt): void {
+  // Checking gives every parameter and takes constants without a value for extents.
+  if (!run.entry || item.params.some((p) => (isConst(p) ? !p.default : p.default))) return;
+  const known = checked.get(graph) ?? new Map<string, Attempt>();
+  checked.set(graph, known.set(name, run));
+}
+
+function isPlain(o: ElaborateOptions): boolean {
+  const nothing = (given: Readonly<Record<string, unknown>> | undefined): boolean =>
+    Object.keys(given ?? {}).length === 0;
+  return !o.strict && !o.keepRules && !o.provided && nothing(o.extents) && nothing(o.consts) && nothing(o.shapes);
 }
 
 /** `...` without shapes is one axis; where that is not the same thing, the shapes are needed. */

@@ -2,6 +2,7 @@
 import { type Extent, evaluateExtent, ONE, symbolsOf, ZERO } from "../../ir/extent.ts";
 import { type Axis, childrenOf, type Read, shapeOf, type TensorExpr } from "../../ir/tensor.ts";
 import { strideAlong } from "./apply/operands.ts";
+import { sizeOfType } from "./cost.ts";
 import type { Target } from "./target.ts";
 
 /** An unknown extent counts as this. */
@@ -49,6 +50,15 @@ export function movement(
     }
   return { unit, far, still };
 }
+
+/** Do neighbours along an axis lie whole pages of memory apart in some read? */
+export function pagesApart(reads: readonly Read[], a: Axis): boolean {
+  return reads.some((r) => {
+    const elements = strideAlong(r.at, shapeOf(r.tensor), a)?.value ?? 0;
+    return elements > 0 && (elements * sizeOfType(r.dtype)) % PAGE === 0;
+  });
+}
+const PAGE = 4096;
 
 export function powerAtMost(n: number, most: number): 1 | 2 | 4 | 8 | 16 | 32 | 64 | 128 | 256 | 512 | 1024 {
   let p = 1;

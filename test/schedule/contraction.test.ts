@@ -1,20 +1,16 @@
 import { describe, expect, test } from "vitest";
-import { size } from "../../ir/extent.ts";
-import { addMonoid, maxMonoid } from "../../ir/monoid.ts";
+import { addMonoid } from "../../ir/monoid.ts";
 import { apply as applySchedule } from "../../src/schedule/apply/index.ts";
-import { choose } from "../../src/schedule/choose.ts";
-import type { ContractionRegion, PlacedMap } from "../../src/schedule/region.ts";
+import type { ContractionRegion } from "../../src/schedule/region.ts";
 import type { ContractionSchedule } from "../../src/schedule/schedule.ts";
 import { ScheduleError } from "../../src/schedule/schedule.ts";
 import {
   type Axis,
   add,
-  apply,
   arg,
   axis,
   axisRef,
   constant,
-  type Definition,
   i32,
   input,
   mapDef,
@@ -22,100 +18,9 @@ import {
   read,
   reduce,
   type TensorExpr,
-  type TensorRef,
 } from "./build.ts";
-import { type Case, check, checkAll, extents, GPU, programOf, refOf, SOFT4, SOFT8, TARGETS } from "./support.ts";
-
-const clone = (axes: readonly Axis[]): readonly Axis[] => axes.map((a) => axis(a.name, a.extent));
-const refs = (axes: readonly Axis[]): readonly TensorExpr[] => axes.map((a) => axisRef(a));
-
-interface Shape {
-  readonly batch: readonly Axis[];
-  readonly m: readonly Axis[];
-  readonly n: readonly Axis[];
-  readonly k: readonly Axis[];
-  /** Orders of the axes in memory. */
-  readonly a: readonly Axis[];
-  readonly b: readonly Axis[];
-  readonly out: readonly Axis[];
-}
-
-type Body = "product" | "difference" | "max";
-
-function contraction(s: Shape, body: Body, epilogue: boolean | "one"): Omit<Case, "sizes"> {
-  const [x, w] = [input("x", "f32", clone(s.a)), input("w", "f32", clone(s.b))];
-  const bias = input("bias", "f32", clone(s.out.slice(-1)));
-  const a = read(x, 0, refs(s.a));
-  const b = read(w, 0, refs(s.b));
-  const [l, r] = [arg(0, "f32"), arg(1, "f32")];
-  const difference = (p: TensorExpr, q: TensorExpr): TensorExpr => mul(apply("sub", p, q), apply("sub", p, q));
-  const value = body === "difference" ? difference(a, b) : mul(a, b);
-  const shared = body === "difference" ? difference(l, r) : mul(l, r);
-  const monoid = body === "max" ? maxMonoid("f32") : addMonoid("f32");
-  const red = reduce(monoid, s.k, [value]);
-  const def = mapDef(s.out, [red], { name: "c" });
-  const steps: Definition[] = [def];
-  const stores: TensorRef[] = [];
-  const maps: PlacedMap[] = [];
-  if (epilogue) {
-    const e = apply("max", add(read(def, 0, refs(s.out)), read(bias, 0, refs(s.out.slice(-1)))), constant("f32", 0));
-    const y = mapDef(s.out, [e], { name: "y" });
-    // Another that is stored across.
-    const turned = [...s.out].reverse();
-    const t = mul(read(def, 0, refs(s.out)), constant("f32", 2));
-    const z = mapDef(turned, [t], { name: "z" });
-    maps.push({ def: y, results: [e] });
-    steps.push(y);
-    stores.push(refOf(y));
-    if (epilogue === true) {
-      maps.push({ def: z, results: [t], point: refs(turned) });
-      steps.push(z);
-      stores.push(refOf(z));
-    }
-  } else stores.push(refOf(def));
-  const region: ContractionRegion = {
-    kind: "contraction",
-    name: "mm",
-    def,
-    reduce: red,
-    batch: s.batch,
-    m: s.m,
-    n: s.n,
-    k: s.k,
-    a,
-    b,
-    body: shared,
-    epilogue: maps,
-    stores,
-    reads: [x, w, bias].map((d) => refOf(d)),
-  };
-  return { program: programOf([x, w, bias], steps, stores), regions: [region] };
-}
-
-type Form = "nn" | "nt" | "tn" | "out-nm";
-
-function matmul(
-  sym: boolean,
-  m: number,
-  n: number,
-  k: number,
-  form: Form,
-  body: Body,
-  epilogue: boolean | "one",
-): Case {
-  const { of, sizes } = extents(sym);
-  const [i, j, l] = [axis("m", of("M", m)), axis("n", of("N", n)), axis("k", of("K", k))];
-  const s: Shape = {
-    batch: [],
-    m: [i],
-    n: [j],
-    k: [l],
-    a: form === "tn" ? [l, i] : [i, l],
-    b: form === "nt" ? [j, l] : [l, j],
-    out: form === "out-nm" ? [j, i] : [i, j],
-  };
-  return { ...contraction(s, body, epilogue), sizes };
-}
+import { clone, contraction, matmul, refs } from "./contraction-support.ts";
+import { check, checkAll, extents, GPU, programOf, refOf, SOFT4, SOFT8, TARGETS } from "./support.ts";
 
 const SIZES: readonly (readonly [number, number, number])[] = [
   [1, 1, 1],
@@ -280,47 +185,6 @@ describe("contractions", () => {
         }
   });
 
-  test("several small matrices a subgroup", () => {
-    for (const sym of [false, true])
-      for (const [lanes, target] of [
-        [4, SOFT4],
-        [8, SOFT8],
-      ] as const)
-        for (const [n, m, k, count] of [
-          [16, 16, 16, 6],
-          [7, 5, 9, 5],
-          [4, 12, 3, 4],
-        ] as const) {
-          const { of, sizes } = extents(sym);
-          const [h, q, t, d] = [
-            axis("h", of("H", count)),
-            axis("q", of("Q", m)),
-            axis("t", of("T", n)),
-            axis("d", of("D", k)),
-          ];
-          const shape: Shape = { batch: [h], m: [q], n: [t], k: [d], a: [h, q, d], b: [h, d, t], out: [h, q, t] };
-          const c: Case = { ...contraction(shape, "product", true), sizes };
-          for (const columns of [1, 2, lanes / 2])
-            for (const vector of [1, 4] as const) {
-              if (vector === 4 && (sym || n % 4 !== 0)) continue;
-              const s: ContractionSchedule = {
-                ...base,
-                subgroup: "broadcast",
-                threads: [1, columns, 1],
-                batches: lanes / columns,
-                reg: [4, 4],
-                vector,
-              };
-              check(c, target, () => s);
-            }
-        }
-    // Sixteen columns are four vectors: the default deals eight lanes to two matrices.
-    const [h, q, t, d] = [axis("h", size(64)), axis("q", size(16)), axis("t", size(16)), axis("d", size(16))];
-    const shape: Shape = { batch: [h], m: [q], n: [t], k: [d], a: [h, q, d], b: [h, d, t], out: [h, q, t] };
-    const [region] = contraction(shape, "product", false).regions;
-    expect(region && choose(region, SOFT8)).toMatchObject({ subgroup: "broadcast", threads: [1, 4, 1], batches: 2 });
-  });
-
   const base: ContractionSchedule = {
     kind: "contraction",
     vector: 1,
@@ -405,7 +269,7 @@ describe("contractions", () => {
       [{ pad: 1 }, "stage"],
       [{ stage: "both", tileK: 64, reg: [8, 8], threads: [8, 8, 1], buffers: 2 }, "threads"],
       [{ subgroup: "broadcast" }, "subgroup"],
-      [{ subgroup: "matrix" }, "subgroup"],
+      [{ subgroup: "matrix" }, "config"],
       [{ rowFrom: "workgroup" }, "rowFrom"],
       [{ vector: 4, reg: [2, 2] }, "reg"],
       [{ splitK: 0 }, "splitK"],

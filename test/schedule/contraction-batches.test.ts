@@ -1,0 +1,65 @@
+import { expect, test } from "vitest";
+import { size } from "../../ir/extent.ts";
+import { choose } from "../../src/schedule/choose.ts";
+import type { ContractionSchedule } from "../../src/schedule/schedule.ts";
+import { axis } from "./build.ts";
+import { contraction, type Shape } from "./contraction-support.ts";
+import { type Case, check, extents, SOFT4, SOFT8 } from "./support.ts";
+
+const base: ContractionSchedule = {
+  kind: "contraction",
+  vector: 1,
+  swizzle: 0,
+  variants: "guarded",
+  reg: [2, 2],
+  threads: [4, 4, 1],
+  rowFrom: "thread",
+  stage: "none",
+  tileK: 4,
+  buffers: 1,
+  pad: 0,
+  splitK: 1,
+  subgroup: "none",
+  batches: 1,
+};
+
+test("several small matrices a subgroup", () => {
+  for (const sym of [false, true])
+    for (const [lanes, target] of [
+      [4, SOFT4],
+      [8, SOFT8],
+    ] as const)
+      for (const [n, m, k, count] of [
+        [16, 16, 16, 6],
+        [7, 5, 9, 5],
+        [4, 12, 3, 4],
+      ] as const) {
+        const { of, sizes } = extents(sym);
+        const [h, q, t, d] = [
+          axis("h", of("H", count)),
+          axis("q", of("Q", m)),
+          axis("t", of("T", n)),
+          axis("d", of("D", k)),
+        ];
+        const shape: Shape = { batch: [h], m: [q], n: [t], k: [d], a: [h, q, d], b: [h, d, t], out: [h, q, t] };
+        const c: Case = { ...contraction(shape, "product", true), sizes };
+        for (const columns of [1, 2, lanes / 2])
+          for (const vector of [1, 4] as const) {
+            if (vector === 4 && (sym || n % 4 !== 0)) continue;
+            const s: ContractionSchedule = {
+              ...base,
+              subgroup: "broadcast",
+              threads: [1, columns, 1],
+              batches: lanes / columns,
+              reg: [4, 4],
+              vector,
+            };
+            check(c, target, () => s);
+          }
+      }
+  // Sixteen columns are four vectors: the default deals eight lanes to two matrices.
+  const [h, q, t, d] = [axis("h", size(64)), axis("q", size(16)), axis("t", size(16)), axis("d", size(16))];
+  const shape: Shape = { batch: [h], m: [q], n: [t], k: [d], a: [h, q, d], b: [h, d, t], out: [h, q, t] };
+  const [region] = contraction(shape, "product", false).regions;
+  expect(region && choose(region, SOFT8)).toMatchObject({ subgroup: "broadcast", threads: [1, 4, 1], batches: 2 });
+});

@@ -106,8 +106,10 @@ function solve(s: System): boolean {
       continue;
     }
     const unknown = openAxes(form, s);
-    if (unknown.length === 0) s.guards.push(apply("eq", simplifyIndex(expressionOf(form)), e.right));
-    else if (unknown.length === 1 || !solveDigits(form, unknown, e.right, s)) solveOne(form, unknown, e.right, s);
+    if (unknown.length === 0) {
+      const left = simplifyIndex(expressionOf(form));
+      if (left !== e.right) s.guards.push(apply("eq", left, e.right));
+    } else if (unknown.length === 1 || !solveDigits(form, unknown, e.right, s)) solveOne(form, unknown, e.right, s);
   }
   return true;
 }

@@ -2,7 +2,8 @@
  * Cotangents of one definition that are sums of one another: in (x[n, i] + c[i]) · w[i, o] both x and c get Σ over o of the same
  * product, and c's is that of x summed over n. So the product is summed once, and what is long to compute is computed once.
  */
-import { type Axis, apply, axisRef, type Definition, read, type TensorExpr } from "../../ir/tensor.ts";
+import { ONE } from "../../ir/extent.ts";
+import { type Axis, apply, type Definition, i32, read, type TensorExpr } from "../../ir/tensor.ts";
 import { axesIn, hasRead } from "../passes/rewrite.ts";
 import type { Contribution } from "./adjoint.ts";
 
@@ -11,7 +12,7 @@ export function contributeShared(list: readonly Contribution[], gather: (c: Cont
   const wholes: { readonly of: Contribution; readonly made: Definition }[] = [];
   // Those over the most axes first, of them those that are not negated.
   const minus = (c: Contribution): number => (unsigned(c.value) === c.value ? 0 : 1);
-  for (const c of [...list].sort((a, b) => b.at.length - a.at.length || minus(a) - minus(b))) {
+  for (const c of [...list].sort((a, b) => axesOf(b).length - axesOf(a).length || minus(a) - minus(b))) {
     const whole = wholes.find((w) => isWithin(c, w.of));
     const made = gather(whole ? sumOf(c, whole.of, whole.made) : c);
     if (!whole && isPlain(c) && !isCopy(c)) wholes.push({ of: c, made });
@@ -21,15 +22,19 @@ export function contributeShared(list: readonly Contribution[], gather: (c: Cont
 /** Does it fall on the whole of its target, position by position? Then what it comes to is the value, summed over the other axes. */
 function isPlain(c: Contribution): boolean {
   const { axes } = c.target.tensor;
+  const along = axesOf(c);
   return (
-    c.at.every((e, i) => e.kind === "axis" && c.domain.includes(e.axis) && e.axis.extent === axes[i]?.extent) &&
-    new Set(c.at).size === c.at.length
+    c.at.every((e, i) =>
+      e.kind === "axis"
+        ? c.domain.includes(e.axis) && e.axis.extent === axes[i]?.extent
+        : e === i32(0) && axes[i]?.extent === ONE,
+    ) && new Set(along).size === along.length
   );
 }
 
 /** A tensor as it is has a name already. */
 function isCopy(c: Contribution): boolean {
-  return unsigned(c.value).kind === "read" && c.at.length === c.domain.length;
+  return unsigned(c.value).kind === "read" && axesOf(c).length === c.domain.length;
 }
 
 /** Is `c` the same value over the same domain as the plain `whole`, at positions that the axes of `whole` decide? */
@@ -41,13 +46,18 @@ function isWithin(c: Contribution, whole: Contribution): boolean {
 }
 
 function sumOf(c: Contribution, whole: Contribution, made: Definition): Contribution {
-  const domain = axesOf(whole);
-  const value = read(made, 0, domain.map(axisRef));
-  return { target: c.target, domain, at: c.at, value: c.value === whole.value ? value : apply("neg", value) };
+  const value = read(made, 0, whole.at);
+  return {
+    target: c.target,
+    domain: axesOf(whole),
+    at: c.at,
+    value: c.value === whole.value ? value : apply("neg", value),
+  };
 }
 
-function axesOf(whole: Contribution): readonly Axis[] {
-  return whole.at.flatMap((e) => (e.kind === "axis" ? [e.axis] : []));
+/** The axes that are positions of the target themselves. */
+function axesOf(c: Contribution): readonly Axis[] {
+  return c.at.flatMap((e) => (e.kind === "axis" ? [e.axis] : []));
 }
 
 /** Without its sign, in which the two sides of a difference differ. */

@@ -120,6 +120,12 @@ describe("a cotangent that others are sums of is computed once", () => {
     expect(of(text, ["x", "c"])).toMatch(/c_ct\[\S+\] = add\(i:4\) x_ct\[i, \S+\]\n/);
     check(text, { x: [4, 3], c: [3] }, ["x", "c"]);
   });
+  test("axes of one position", () => {
+    const text =
+      "input x: f32[u:1, i:4, k:3]\ninput c: f32[k:3]\ninput w: f32[k:3, j:5]\nz[i:4, j:5] = add(k:3) (x[0, i, k] + c[k]) * w[k, j]\nv[] = add(i:4, j:5) exp(z[i, j])\nresult v = v";
+    expect(of(text, ["x", "c"])).toMatch(/c_ct\[\S+\] = add\(i:4\) x_ct\[i, \S+\]\n/);
+    check(text, { x: [1, 4, 3], c: [3], w: [3, 5] }, ["x", "c", "w"]);
+  });
   test("positions that the other does not have", () =>
     check(
       "input x: f32[i:4]\ninput c: f32[k:3]\ny[i:4, k:3] = exp(x[i] - c[k]) + x[3 - i]\nresult y = y",

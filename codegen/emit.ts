@@ -2,6 +2,7 @@
 import type { Kernel } from "../ir/kernel.ts";
 import { type KernelLimits, verifyKernel } from "../ir/verify-kernel.ts";
 import type { AdapterInfo, PlanSize } from "../runtime/plan.ts";
+import { declareLate } from "./declare.ts";
 import { type LegaliseOptions, legalise } from "./legalise.ts";
 import { planSize } from "./plan.ts";
 import { type PrintedKernel, printWgsl } from "./wgsl.ts";
@@ -22,7 +23,7 @@ export function limitsOf(target: AdapterInfo): KernelLimits {
 
 /** Throws KernelError if the kernel breaks an invariant or a limit of the target. */
 export function emitKernel(kernel: Kernel, target: AdapterInfo, options: LegaliseOptions = {}): EmittedWgsl {
-  const printed = printWgsl(legalise(verifyKernel(kernel, limitsOf(target)), options));
+  const printed = printWgsl(declareLate(legalise(verifyKernel(kernel, limitsOf(target)), options)));
   const [x, y, z] = printed.groups;
   return { ...printed, groups: [planSize(x), planSize(y), planSize(z)] };
 }

@@ -202,7 +202,8 @@ function tight(wgsl: string): string {
       Number(more) === Number(by) - 1 ? `${of}_per_${by}` : all,
     )
     .replaceAll(/^ +/gm, "")
-    .replaceAll(/ ([=+*/<>&|?-]+) (?![-&])/g, "$1")
+    .replaceAll(/ ([=+*/<>&|?!%^-]+) (?![-&])/g, "$1")
+    .replaceAll(/\b(if|for) \(/g, "$1(")
     .replaceAll(/([,:;)}]) | (?=\{)/g, "$1")
     .replaceAll(/;\n+/g, ";")
     .replaceAll(/\n{2,}/g, "\n");

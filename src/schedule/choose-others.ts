@@ -89,7 +89,7 @@ export function rowCandidates(region: RowRegion, target: Target): readonly Sched
     // Down the columns, or short windows: neighbouring results lie together.
     if (side.unit > 0 && (row.unit === 0 || length <= 32)) out.push(...columnSchedules(rows, length, apart, target));
     out.push(...reductionSchedules(rows, length, target));
-  }
+  } else if (side.unit > 0 && row.unit === 0) out.push(...acrossSchedules(rows, length, target));
   out.push(
     ...rowSchedules(
       { rows, length, loads: heldLoads(region), held: region.phases.length > 1 && !single(region) },
@@ -133,7 +133,7 @@ function columnSchedules(rows: number, length: number, apart: boolean, target: T
 }
 
 /** Rows of several phases that lie across memory: neighbouring invocations have neighbouring rows. */
-function _acrossSchedules(rows: number, length: number, target: Target): readonly RowSchedule[] {
+function acrossSchedules(rows: number, length: number, target: Target): readonly RowSchedule[] {
   const software = target.kind === "software";
   const most = target.limits.maxComputeInvocationsPerWorkgroup;
   const out: RowSchedule[] = [];
@@ -149,7 +149,8 @@ function _acrossSchedules(rows: number, length: number, target: Target): readonl
         threads: t,
         hold: 0,
         pass: "reread",
-        block: 4,
+        // softmax over axis 0, 1024²: 0.29 of the time of a subgroup a row on llvmpipe (in blocks of four 0.33), 0.55 (0.6) on SwiftShader.
+        block: software ? 1 : 4,
         across: true,
       });
   }

@@ -5,6 +5,7 @@
 import type { DType } from "../ir/dtype.ts";
 import type { Extent } from "../ir/extent.ts";
 import type { Buffer, Lanes } from "../ir/kernel.ts";
+import type { MatrixShape } from "../runtime/plan.ts";
 
 export type BinaryOp =
   | "+"
@@ -75,6 +76,7 @@ export interface LegalParts {
   /** Lines of the comment at the top. */
   readonly origin: readonly string[];
   readonly features: readonly string[];
+  readonly matrices: readonly MatrixShape[];
   /** `enable` and `requires` names. */
   readonly enables: readonly string[];
   readonly storage: readonly LegalBuffer[];

@@ -4,9 +4,10 @@
  * written, launch.ts how the grid is dispatched. It stands after the verifier, which has shown that barriers are uniform.
  */
 import { type Extent, ONE } from "../ir/extent.ts";
-import type { Buffer, Kernel } from "../ir/kernel.ts";
+import type { Buffer, Kernel, Matrices } from "../ir/kernel.ts";
 import type { VerifiedKernel } from "../ir/verify-kernel.ts";
 import { launchOf, workgroupSizeOf } from "../ir/visit-kernel.ts";
+import type { MatrixShape } from "../runtime/plan.ts";
 import { expandKernel } from "./expand.ts";
 import { HELPER_NAMES, HelperLibrary } from "./helpers/index.ts";
 import { dispatchOf, type GridDispatch, MAX_GROUPS } from "./launch.ts";
@@ -117,6 +118,7 @@ export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}):
       ...(subgroups || matrices ? ["subgroups"] : []),
       ...(matrices ? ["chromium-experimental-subgroup-matrix"] : []),
     ],
+    matrices: matrixShapes(kernel),
     enables: [
       ...(half ? ["f16"] : []),
       ...(subgroups || matrices ? ["subgroups"] : []),
@@ -132,6 +134,14 @@ export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}):
     body: [...head, ...guarded],
     groups: grid.groups,
   });
+}
+
+/** What is multiplied, by the matrices that are declared: each left one with each result that it may add to. */
+function matrixShapes(kernel: Kernel): readonly MatrixShape[] {
+  const of = (use: Matrices["use"]): readonly Matrices[] => kernel.matrices?.filter((m) => m.use === use) ?? [];
+  return of("left").flatMap((l) =>
+    of("result").map((r) => ({ component: l.dtype, result: r.dtype, m: l.rows, n: r.columns, k: l.columns })),
+  );
 }
 
 /** The fields of the uniform, made as they are asked for. */

@@ -1,6 +1,7 @@
 /** The WGSL printer: total, and without decisions of its own. It accepts legal kernels only, which come from verified ones. */
 import type { Extent } from "../ir/extent.ts";
 import type { Buffer } from "../ir/kernel.ts";
+import type { MatrixShape } from "../runtime/plan.ts";
 import type { LegalBuffer, LegalExpr, LegalKernel, LegalStatement } from "./legal.ts";
 
 export interface PrintedKernel {
@@ -18,6 +19,8 @@ export interface PrintedKernel {
   readonly uniforms: readonly Extent[];
   /** WebGPU features the device must have. */
   readonly features: readonly string[];
+  /** Shapes of subgroup matrices that the device must list. */
+  readonly matrices: readonly MatrixShape[];
   readonly groups: readonly [Extent, Extent, Extent];
 }
 
@@ -191,6 +194,7 @@ export function printWgsl(k: LegalKernel): PrintedKernel {
     bufferOrder: k.storage.map((b) => b.buffer),
     uniforms: k.sizes.map((s) => s.extent),
     features: k.features,
+    matrices: k.matrices,
     groups: k.groups,
   };
 }

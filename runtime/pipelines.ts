@@ -94,6 +94,8 @@ export class PipelineCache {
   }
 }
 
+const MATRIX_KEYS = ["component", "result", "m", "n", "k"] as const;
+
 /** What can be known before WebGPU is asked, with messages that name the limit. */
 function checkKernel(context: Context, kernel: PlanKernel): void {
   const { limits, features } = context.info;
@@ -103,6 +105,16 @@ function checkKernel(context: Context, kernel: PlanKernel): void {
       throw new DeviceError(
         "unsupported-feature",
         `kernel ${kernel.name} needs the feature ${feature}, which ${context.info.name} does not have`,
+        parts,
+      );
+    }
+  }
+  for (const shape of kernel.matrices ?? []) {
+    if (!context.info.subgroupMatrices?.some((m) => MATRIX_KEYS.every((key) => m[key] === shape[key]))) {
+      const { component, result, m, n, k } = shape;
+      throw new DeviceError(
+        "unsupported-feature",
+        `kernel ${kernel.name} needs subgroup matrices of ${component}, ${m}×${n}×${k} with sums in ${result}, which ${context.info.name} does not list`,
         parts,
       );
     }

@@ -59,6 +59,15 @@ export interface PlanBuffer {
   readonly data?: string;
 }
 
+/** A shape of subgroup matrices: m×k times k×n. Component types as WebGPU names them. */
+export interface MatrixShape {
+  readonly component: string;
+  readonly result: string;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+}
+
 export interface PlanKernel {
   readonly name: string;
   readonly wgsl: string;
@@ -66,6 +75,8 @@ export interface PlanKernel {
   readonly workgroupSize: readonly [number, number, number];
   /** WGSL features and language extensions it needs: "shader-f16", "subgroups", "chromium-experimental-subgroup-matrix". */
   readonly features: readonly string[];
+  /** Shapes of subgroup matrices that it uses, where it does. */
+  readonly matrices?: readonly MatrixShape[];
   /** Kinds of the bindings 0…n-1 of group 0; a uniform of sizes, if any, is the last. */
   readonly bindings: readonly ("read" | "readwrite" | "uniform")[];
   /** i32 values of the uniform, 4 bytes each in this order. */
@@ -154,14 +165,8 @@ export interface AdapterInfo {
   readonly subgroupMaxSize: number;
   /** What operations cost there, where that was measured (Device.measure). */
   readonly costs?: AdapterCosts;
-  /** Shapes of subgroup matrices, where the device has the feature: m×k times k×n. Component types as WebGPU names them. */
-  readonly subgroupMatrices?: readonly {
-    readonly component: string;
-    readonly result: string;
-    readonly m: number;
-    readonly n: number;
-    readonly k: number;
-  }[];
+  /** Those that it has, where it has the feature; what it prefers first. */
+  readonly subgroupMatrices?: readonly MatrixShape[];
 }
 
 /**

@@ -67,6 +67,7 @@ export function emitKernels(list: readonly AppliedKernel[], target: Target, plac
         entryPoint: emitted.entryPoint,
         workgroupSize: emitted.workgroupSize,
         features: emitted.features,
+        ...(emitted.matrices.length > 0 ? { matrices: emitted.matrices } : {}),
         bindings: emitted.bindings,
         uniforms: emitted.uniforms.map(planSize),
         origin: applied.kernel.origin.map((o) => `${o.name}${place(o) ? ` (${place(o)})` : ""}`).join(", "),

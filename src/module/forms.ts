@@ -3,6 +3,7 @@
  * which they are tried when a kernel is made.
  */
 import type { Diagnostic } from "../../grammar/diagnostic.ts";
+import type { MatrixShape } from "../../runtime/plan.ts";
 import { CompileError } from "../api/error.ts";
 import type { ConstValue, Program } from "../api/program.ts";
 import type { Compiled } from "../compile.ts";
@@ -25,6 +26,8 @@ export interface Needs {
   readonly limits: Readonly<Record<string, number>>;
   /** Its subgroups are at least and at most so large. */
   readonly subgroups: readonly [number, number] | undefined;
+  /** Shapes of subgroup matrices that it lists. */
+  readonly matrices: readonly MatrixShape[];
 }
 
 export interface FunctionForms {
@@ -90,6 +93,7 @@ function needsOf(compiled: Compiled, target: Target): Needs {
     if (value > DEFAULT_TARGET.limits[limit]) most[limit] = Math.max(most[limit] ?? 0, value);
   };
   const features = new Set<string>();
+  const matrices = new Map<string, MatrixShape>();
   for (const { applied, planned } of compiled.kernels) {
     const [x, y, z] = planned.kernel.workgroupSize;
     need("maxComputeInvocationsPerWorkgroup", x * y * z);
@@ -103,8 +107,9 @@ function needsOf(compiled: Compiled, target: Target): Needs {
       shared.reduce((sum, b) => sum + (b.size.value ?? 0) * b.lanes * (b.dtype === "f16" ? 2 : 4), 0),
     );
     for (const feature of planned.kernel.features) features.add(feature);
+    for (const shape of planned.kernel.matrices ?? []) matrices.set(JSON.stringify(shape), shape);
   }
   const inSubgroups = [...features].some((feature) => feature.includes("subgroup"));
   const subgroups = inSubgroups ? ([target.subgroupMinSize, target.subgroupMaxSize] as const) : undefined;
-  return { features: [...features].sort(), limits: most, subgroups };
+  return { features: [...features].sort(), limits: most, subgroups, matrices: [...matrices.values()] };
 }

@@ -177,6 +177,11 @@ function conditionOf(form: Form, consts: ReadonlyMap<string, string>): string {
     const [least, most] = form.needs.subgroups;
     all.push(`adapterInfo.subgroupMinSize >= ${least}`, `adapterInfo.subgroupMaxSize <= ${most}`);
   }
+  for (const s of form.needs.matrices) {
+    const same = { componentType: s.component, resultComponentType: s.result, M: s.m, N: s.n, K: s.k };
+    const tests = Object.entries(same).map(([key, v]) => `c.${key} === ${JSON.stringify(v)}`);
+    all.push(`[...adapterInfo.subgroupMatrixConfigs ?? []].some((c) => ${tests.join(" && ")})`);
+  }
   // A form for other constants than those it is compiled for must not be taken for them.
   for (const [n, v] of consts) if (!(n in form.consts)) all.push(`${identifier(n)} === ${v}`);
   return all.join(" && ");

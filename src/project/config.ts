@@ -22,6 +22,7 @@ export interface TargetConfig {
   readonly limits?: Partial<Target["limits"]>;
   readonly subgroupMinSize?: number;
   readonly subgroupMaxSize?: number;
+  readonly subgroupMatrices?: Target["subgroupMatrices"];
   readonly kind?: Target["kind"];
 }
 

@@ -72,6 +72,7 @@ function targetFrom(t: TargetConfig): Target {
     features: [...(t.features ?? [])].sort(),
     subgroupMinSize: t.subgroupMinSize ?? 0,
     subgroupMaxSize: t.subgroupMaxSize ?? t.subgroupMinSize ?? 0,
+    ...(t.subgroupMatrices ? { subgroupMatrices: t.subgroupMatrices } : {}),
   };
 }
 

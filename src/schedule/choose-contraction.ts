@@ -34,6 +34,9 @@ function sizesOf(region: ContractionRegion, along: ContractionSchedule["along"])
   return { rows: guessAll(m), columns: guessAll(n), k: guessAll(region.k), batch: guessAll(region.batch), known };
 }
 
+/** Candidates that come before matrices where these do not pay: among them is a legal one, and the tuner's list is not much longer. */
+const BEFORE_MATRICES = 100;
+
 function gpuCandidates(region: ContractionRegion, target: Target): readonly Schedule[] {
   const out: Schedule[] = [];
   for (const vector of [4, 2, 1] as const) {
@@ -44,7 +47,8 @@ function gpuCandidates(region: ContractionRegion, target: Target): readonly Sche
     out.push(...onGpu(base, sizes, target), ...plain(base, sizes));
   }
   const matrices = matrixCandidates(region, target);
-  return matrices.pays ? [...matrices.list, ...out] : [...out, ...matrices.list];
+  const first = matrices.pays ? 0 : BEFORE_MATRICES;
+  return [...out.slice(0, first), ...matrices.list, ...out.slice(first)];
 }
 
 /** Everything that could do, by its price. */

@@ -46,12 +46,18 @@ export function matrixCandidates(region: ContractionRegion, target: Target): Mat
         ({ reg, threads }, i, all) =>
           all.findIndex((x) => x.reg.join() === reg.join() && x.threads.join() === threads.join()) === i,
       );
-      // Large tiles where they leave a device busy, else smaller ones; the rest follow for the tuner.
+      // Large tiles where they leave a device busy, else small ones; fewer than four subgroups share too little, and are for the tuner.
       const groups = ({ reg, threads }: Shape): number =>
         Math.ceil(down / (reg[0] * threads[0])) * Math.ceil(across / (reg[1] * threads[1])) * batch;
-      const busy = fitting.filter((x) => groups(x) >= BUSY);
-      const few = fitting.filter((x) => groups(x) < BUSY).reverse();
-      for (const x of [...busy, ...few]) list.push(...variants(config, x, along));
+      const single = ({ threads }: Shape): boolean => threads[0] * threads[1] < 4;
+      const busy = fitting.filter((x) => groups(x) >= BUSY && !single(x));
+      const few = fitting.filter((x) => groups(x) < BUSY && !single(x)).reverse();
+      for (const x of [...busy, ...few, ...fitting.filter(single)]) {
+        // Below a workgroup a core, K is split too.
+        const known = [...region.m, ...region.n, ...region.k].every((a) => a.extent.value !== undefined);
+        const split = known && groups(x) < BUSY && k >= 512 ? Math.min(16, Math.floor(k / 128)) : 1;
+        list.push(...variants(config, x, along, split));
+      }
     }
   }
   // Along N first, whatever the shape.
@@ -67,7 +73,7 @@ function shape(c: MatrixConfig, t: (typeof TILES)[number]): Shape {
   return { reg: [Math.floor(down) * c.m, Math.floor(across) * c.n], threads: [...t.subgroups, 1] };
 }
 
-function variants(c: MatrixConfig, x: Shape, along: "n" | "m"): readonly ContractionSchedule[] {
+function variants(c: MatrixConfig, x: Shape, along: "n" | "m", splitK: number): readonly ContractionSchedule[] {
   const step = Math.max(1, Math.floor(32 / c.k)) * c.k;
   const of = (
     vector: 1 | 2 | 4,
@@ -85,7 +91,7 @@ function variants(c: MatrixConfig, x: Shape, along: "n" | "m"): readonly Contrac
     tileK,
     buffers,
     pad: stage === "none" ? 0 : 1,
-    splitK: 1,
+    splitK,
     subgroup: "matrix",
     config: c.index,
     batches: 1,

@@ -115,7 +115,31 @@ function holds(from: RowSchedule, to: RowSchedule): readonly RowSchedule[] {
   return hold === to.hold ? [to] : [to, { ...to, hold }];
 }
 
+/** On subgroup matrices: tiles of whole matrices, whose shapes halving may leave; `apply` refuses those. */
+function onMatrices(s: ContractionSchedule): readonly ContractionSchedule[] {
+  const [tm, tn] = s.threads;
+  const staged = s.stage !== "none";
+  const made = changed<ContractionSchedule>(s, {
+    vector: others(VECTORS, s.vector),
+    swizzle: others([0, 1, 2, 3] as const, s.swizzle),
+    reg: pairsAround(s.reg, 256),
+    threads: pairsAround([tm, tn], 16).map(([m, n]) => [m, n, 1] as const),
+    tileK: around(s.tileK, 64),
+    buffers: staged ? others([1, 2] as const, s.buffers) : [],
+    pad: staged ? others([0, 1] as const, s.pad) : [],
+    splitK: around(s.splitK, 64),
+    along: others(["n", "m"] as const, s.along ?? "n"),
+    config: [(s.config ?? 0) + 1, (s.config ?? 0) - 1].filter((c) => c >= 0),
+  });
+  const stages = others(["none", "a", "b", "both"] as const, s.stage).map(
+    (stage): ContractionSchedule => (stage === "none" ? { ...s, stage, buffers: 1, pad: 0 } : { ...s, stage }),
+  );
+  const [m, n] = s.reg;
+  return [...made, ...stages, { ...s, reg: [n, m] }, { ...s, threads: [tn, tm, 1] }];
+}
+
 function contractions(s: ContractionSchedule): readonly ContractionSchedule[] {
+  if (s.subgroup === "matrix") return onMatrices(s);
   const [m, n] = s.reg;
   const [tm, tn, tk] = s.threads;
   const staged = s.stage !== "none";

@@ -6,6 +6,7 @@
  *   // input x: f32[2, 3] = 1 2 …    an argument, row-major
  *   // input x: f32[2, 3] seed 7     random: floats in ±2, integers from -2 to 6
  *   // strict                        compiled strictly
+ *   // matrices: f16 f32 16 16 16    for a GPU that lists such subgroup matrices: component, result, m, n, k
  *   // kernels: 1                    how many kernels there are; `<= 3` for at most three
  *   // run: interpreter, kernels, schedules, device, gradients
  *   // check: tensor, fused, kernel, wgsl
@@ -15,6 +16,7 @@
 import type { DType } from "../../ir/dtype.ts";
 import type { ArrayInput } from "../../ir/interpret.ts";
 import { printProgram } from "../../ir/print-tensor.ts";
+import type { MatrixShape } from "../../runtime/plan.ts";
 import type { Case } from "../fuzz/case.ts";
 import { random } from "../generate/random.ts";
 
@@ -34,6 +36,7 @@ export interface Filetest {
   readonly consts: Readonly<Record<string, number | boolean | string | readonly number[]>>;
   readonly inputs: ReadonlyMap<string, GivenInput>;
   readonly strict: boolean;
+  readonly matrices: readonly MatrixShape[];
   /** How many there are; with `most` that many or fewer. */
   readonly kernels: { readonly count: number; readonly most: boolean } | undefined;
   readonly runs: readonly Run[];
@@ -49,16 +52,22 @@ export function parseFiletest(text: string): Filetest {
   const source = cut < 0 ? text : text.slice(0, cut);
   const inputs = new Map<string, GivenInput>();
   const consts: Record<string, number | boolean | string | readonly number[]> = {};
+  const matrices: MatrixShape[] = [];
   let [fn, strict, kernels]: [string | undefined, boolean, Filetest["kernels"]] = [undefined, false, undefined];
   let [runs, checks]: [readonly Run[], readonly Check[]] = [["interpreter", "kernels", "device"], []];
   source.split("\n").forEach((line, i) => {
-    const d = /^\/\/ (fn|const|input|strict|kernels|run|check)\b:? ?(.*)$/.exec(line);
+    const d = /^\/\/ (fn|const|input|strict|matrices|kernels|run|check)\b:? ?(.*)$/.exec(line);
     if (!d) return;
     const [, kind, rest = ""] = d;
     const wrong = (): Error => new Error(`line ${i + 1}: a directive that cannot be read: ${line}`);
     if (kind === "fn") fn = rest;
     else if (kind === "strict") strict = true;
-    else if (kind === "kernels") kernels = { count: Number(rest.replace("<=", "")), most: rest.startsWith("<=") };
+    else if (kind === "matrices") {
+      const [component = "", result = "", ...shape] = rest.split(" ");
+      const [m, n, k] = shape.map(Number);
+      if (!m || !n || !k) throw wrong();
+      matrices.push({ component, result, m, n, k });
+    } else if (kind === "kernels") kernels = { count: Number(rest.replace("<=", "")), most: rest.startsWith("<=") };
     else if (kind === "run") runs = listed(rest, RUNS, wrong);
     else if (kind === "check") checks = listed(rest, CHECKS, wrong);
     else if (kind === "const") {
@@ -85,6 +94,7 @@ export function parseFiletest(text: string): Filetest {
     consts,
     inputs,
     strict,
+    matrices,
     kernels,
     runs,
     checks,

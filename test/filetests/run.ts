@@ -56,11 +56,27 @@ function build(t: Filetest, path: string): Built {
   };
 }
 
+/** WebGPU's guarantees; where the file names subgroup matrices, a GPU that lists them. */
+function targetFor(t: Filetest): Target {
+  return t.matrices.length === 0
+    ? DEFAULT_TARGET
+    : {
+        ...DEFAULT_TARGET,
+        name: "a GPU with matrices",
+        kind: "gpu",
+        features: ["chromium-experimental-subgroup-matrix", "shader-f16", "subgroups"],
+        subgroupMinSize: 32,
+        subgroupMaxSize: 32,
+        subgroupMatrices: t.matrices,
+      };
+}
+
 /** The expectations as they ought to be; the path, from the folder of filetests, occurs in them. Throws Error where two ways of running the program disagree, whatever is expected. */
 export async function runFiletest(t: Filetest, path: string, device: () => Promise<Device>): Promise<string> {
   const { program, compiled } = build(t, path);
   const expected = interpret(program, t.inputs);
-  const made = compiled(DEFAULT_TARGET);
+  const target = targetFor(t);
+  const made = compiled(target);
   const count = made.kernels.length;
   if (t.kernels && (t.kernels.most ? count > t.kernels.count : count !== t.kernels.count))
     throw new Error(
@@ -83,19 +99,15 @@ export async function runFiletest(t: Filetest, path: string, device: () => Promi
       }
     });
   };
-  if (t.runs.includes("kernels")) bounded(made, "kernels", runFused(made.fused, DEFAULT_TARGET, t.inputs));
+  if (t.runs.includes("kernels")) bounded(made, "kernels", runFused(made.fused, target, t.inputs));
   if (t.runs.includes("schedules")) {
     for (const region of made.fused.regions) {
-      const all = candidates(region, DEFAULT_TARGET);
+      const all = candidates(region, target);
       const step = Math.max(1, all.length / SCHEDULES);
       for (let i = 0; i < all.length; i += step) {
         const s = all[Math.floor(i)]!;
         const schedule = (r: typeof region): Schedule => (r === region ? s : (made.schedules.get(r.name) ?? s));
-        bounded(
-          made,
-          `${region.name} by ${scheduleText(s)}`,
-          runFused(made.fused, DEFAULT_TARGET, t.inputs, { schedule }),
-        );
+        bounded(made, `${region.name} by ${scheduleText(s)}`, runFused(made.fused, target, t.inputs, { schedule }));
       }
     }
   }

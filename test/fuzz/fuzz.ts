@@ -1,6 +1,6 @@
 /** One case after another; each failure is made small and told as a filetest. */
 import type { Device } from "../../runtime/index.ts";
-import { DEFAULT_TARGET } from "../../src/schedule/target.ts";
+import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
 import { filetestOf, type Run } from "../filetests/format.ts";
 import { type Case, caseOf, type Failure, seedOf } from "./case.ts";
 import { type CheckOptions, checkCase, isValid, type Tally } from "./check.ts";
@@ -13,6 +13,8 @@ export interface FuzzOptions {
   readonly programs?: number;
   readonly seconds?: number;
   readonly device?: Device | undefined;
+  /** What kernels are made for; the device, or WebGPU's guarantees without one. */
+  readonly target?: Target | undefined;
   readonly trials?: number;
   /** Seconds that one failure may take to be made small. */
   readonly reduceSeconds?: number;
@@ -39,7 +41,7 @@ export async function fuzz(o: FuzzOptions): Promise<FuzzResult> {
   const reports: Report[] = [];
   const end = o.seconds === undefined ? Number.POSITIVE_INFINITY : performance.now() + o.seconds * 1000;
   const check: CheckOptions = {
-    target: o.device?.info ?? DEFAULT_TARGET,
+    target: o.target ?? o.device?.info ?? DEFAULT_TARGET,
     device: o.device,
     trials: o.trials ?? 3,
     sabotage: o.sabotage,

@@ -4,6 +4,7 @@
  */
 import { openDevice } from "../../runtime/node.ts";
 import { oneOf, readArguments, wholeNumber } from "../../src/cli/script.ts";
+import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
 import { fuzz } from "./fuzz.ts";
 
 const USAGE = `usage: npm run fuzz -- [options]
@@ -11,6 +12,7 @@ const USAGE = `usage: npm run fuzz -- [options]
   --seed S        of the first program; the next has the next seed (default: 1)
   --adapter A     auto, gpu or software (default: software)
   --no-device     both interpreters only
+  --matrices      the same, in schedules for a GPU that has subgroup matrices
   --trials N      random schedules a program (default: 3)`;
 
 const { values } = readArguments(USAGE, {
@@ -19,21 +21,37 @@ const { values } = readArguments(USAGE, {
     seed: { type: "string", default: "1" },
     adapter: { type: "string", default: "software" },
     "no-device": { type: "boolean", default: false },
+    matrices: { type: "boolean", default: false },
     trials: { type: "string", default: "3" },
   },
 });
+
+const WITH_MATRICES: Target = {
+  ...DEFAULT_TARGET,
+  name: "a GPU with matrices",
+  kind: "gpu",
+  features: ["chromium-experimental-subgroup-matrix", "shader-f16", "subgroups"],
+  subgroupMinSize: 8,
+  subgroupMaxSize: 32,
+  subgroupMatrices: [
+    { component: "f32", result: "f32", m: 8, n: 8, k: 8 },
+    { component: "f16", result: "f32", m: 8, n: 8, k: 8 },
+    { component: "f16", result: "f16", m: 16, n: 8, k: 8 },
+  ],
+};
 
 const [seconds, seed, trials] = (["seconds", "seed", "trials"] as const).map((name) =>
   wholeNumber(USAGE, `--${name}`, values[name]),
 ) as [number, number, number];
 const adapter = oneOf(USAGE, "--adapter", values.adapter, ["auto", "gpu", "software"]);
-const device = values["no-device"] ? undefined : await openDevice({ adapter });
+const device = values["no-device"] || values.matrices ? undefined : await openDevice({ adapter });
 let told = 0;
 const { tally, reports } = await fuzz({
   seconds,
   seed,
   trials,
   device,
+  target: values.matrices ? WITH_MATRICES : undefined,
   onProgress: (t, failures) => {
     if (!process.stderr.isTTY || performance.now() - told < 200) return;
     told = performance.now();

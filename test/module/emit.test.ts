@@ -171,6 +171,19 @@ export fn twice(x: f32[N]) { 2 * x }
     const text = textOf(emit(LINEAR_GELU, { targets: [software, TARGET] }), ".ein.js");
     expect(text).toContain("const { features, limits, adapterInfo } = device;");
     expect(text).toContain('features.has("subgroups") && adapterInfo.subgroupMinSize >= 8');
+    const matrices = {
+      ...software,
+      kind: "gpu" as const,
+      features: ["chromium-experimental-subgroup-matrix", "shader-f16", "subgroups"],
+      subgroupMatrices: [{ component: "f16", result: "f32", m: 16, n: 16, k: 16 }],
+    };
+    const half = textOf(
+      emit("export fn f(a: f16[M, K], b: f16[K, N]) { a @ b }\n", { targets: [matrices, software] }),
+      ".ein.js",
+    );
+    expect(half).toContain(
+      '.some((c) => c.componentType === "f16" && c.resultComponentType === "f32" && c.M === 16 && c.N === 16 && c.K === 16)',
+    );
     const alone = textOf(emit("export fn f(x: f16[N]) { x + x }\n"), ".ein.js");
     expect(alone).toContain('$fail("unsupported-feature", "f needs features.has(\\"shader-f16\\")")');
   });

@@ -39,7 +39,13 @@ describe("valid", () => {
         sourceMap: true,
         arbitraryExtensions: true,
         target: [
-          { features: ["subgroups", "shader-f16"], subgroupMinSize: 32, subgroupMaxSize: 32, kind: "gpu" },
+          {
+            features: ["subgroups", "shader-f16"],
+            subgroupMinSize: 32,
+            subgroupMaxSize: 32,
+            subgroupMatrices: [{ component: "f16", result: "f32", m: 16, n: 16, k: 16 }],
+            kind: "gpu",
+          },
           { limits: { maxComputeWorkgroupStorageSize: 32768 } },
         ],
         extents: { B: 1 },

@@ -100,6 +100,10 @@ describe("kernels that do not compile", () => {
   it("missing features and limits are found before", async () => {
     const feature = await load(plan("p", { kernels: [kernel("k", ["f32"], "", { features: ["no-such-feature"] })] }));
     expect([feature.kind, feature.kernel]).toEqual(["unsupported-feature", "k"]);
+    const matrices = [{ component: "f16", result: "f32", m: 16, n: 16, k: 5 }];
+    const shape = await load(plan("p", { kernels: [kernel("k", ["f32"], "", { matrices })] }));
+    expect(shape.kind).toBe("unsupported-feature");
+    expect(shape.message).toMatch(/needs subgroup matrices of f16, 16×16×5 with sums in f32, which .* does not list/);
     const types = new Array<string>(device.info.limits.maxStorageBuffersPerShaderStage + 1).fill("f32");
     const storage = await load(plan("p", { kernels: [kernel("k", types, "")] }));
     expect(storage.kind).toBe("limits");

@@ -194,12 +194,18 @@ function stage(
   const outerLanes = alongK ? 1 : lanes;
   const units = divExtent(extent, size(outerLanes));
   // Neighbouring invocations evaluate neighbouring elements in memory.
+  const fast = alongK ? kUnits : outerUnits;
+  const even = t.invocations % fast === 0 && count % t.invocations === 0;
+  const firstSlow = even ? name(b, "u", idiv(t.tid, kint(fast))) : kint(0);
+  const firstQuick = even ? name(b, "u", imod(t.tid, kint(fast))) : kint(0);
   const loads = Array.from({ length: each }, (_, q) => {
-    const at = q === 0 ? t.tid : name(b, "u", iadd(t.tid, kint(q * t.invocations)));
+    const at = q === 0 || even ? t.tid : name(b, "u", iadd(t.tid, kint(q * t.invocations)));
     const guard = (q + 1) * t.invocations > count ? ilt(at, kint(count)) : undefined;
     const u = guard ? name(b, "u", kapply("min", at, kint(count - 1))) : at;
-    const fast = kint(alongK ? kUnits : outerUnits);
-    const [slow, quick] = [name(b, "u", idiv(u, fast)), name(b, "u", imod(u, fast))];
+    // Where whole rows of units fit the workgroup, an invocation keeps its place in the row.
+    const [slow, quick] = even
+      ? [iadd(firstSlow, kint(q * (t.invocations / fast))), firstQuick]
+      : [name(b, "u", idiv(u, kint(fast))), name(b, "u", imod(u, kint(fast)))];
     const [o, k] = alongK ? [slow, quick] : [quick, slow];
     const outer = axis("o", units);
     const place = iadd(idiv(base, kint(outerLanes)), o);

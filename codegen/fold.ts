@@ -87,7 +87,13 @@ function identity(store: ValueStore, prim: Prim, args: readonly Value[], dtype: 
     if (y !== undefined) return y === neutral ? a : b;
     return undefined;
   }
-  if (isFloat(a.dtype) || a.dtype === "bool") return undefined;
+  if (isFloat(a.dtype)) {
+    // Exact, also for NaN, infinities and the sign of zero.
+    if (prim === "mul") return x === 1 ? b : y === 1 ? a : undefined;
+    if (prim === "div") return y === 1 ? a : undefined;
+    return prim === "sub" && Object.is(y, 0) ? a : undefined;
+  }
+  if (a.dtype === "bool") return undefined;
   const zero = (): Value => store.splat(store.constant(a.dtype, 0), a.lanes);
   switch (prim) {
     case "add":

@@ -115,6 +115,23 @@ export const integerIdentities: Rule = (e) => {
   }
 };
 
+/** x * 1, x / 1, x - 0: what is exact for NaN, infinities and the sign of zero too. (x + 0 is not: -0 becomes 0.) */
+export const floatIdentities: Rule = (e) => {
+  if (!isFloat(e.dtype) || e.args.length !== 2) return undefined;
+  const [x, y] = e.args;
+  if (!x || !y) return undefined;
+  switch (e.prim) {
+    case "mul":
+      return isConst(x, 1) ? y : isConst(y, 1) ? x : undefined;
+    case "div":
+      return isConst(y, 1) ? x : undefined;
+    case "sub":
+      return y.kind === "const" && Object.is(y.value, 0) ? x : undefined;
+    default:
+      return undefined;
+  }
+};
+
 /** -(-x), ~~x, !!x, abs(abs(x)), min(x, x), max(x, x): exact on floats too. */
 export const involutions: Rule = (e) => {
   const [x, y] = e.args;

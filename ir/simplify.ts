@@ -9,6 +9,7 @@ import {
   booleanLogic,
   castRules,
   foldConstants,
+  floatIdentities,
   integerIdentities,
   involutions,
   type Rule,
@@ -35,6 +36,7 @@ import { mapProgram } from "./tensor-rebuild.ts";
 export const RULES: Readonly<Record<string, Rule>> = {
   foldConstants,
   foldSizes,
+  floatIdentities,
   integerIdentities,
   involutions,
   selectRules,

@@ -71,7 +71,12 @@ kernel k(x: read f32[N], y: write f32[N]; N: uniform)
 
 describe("floats are evaluated, never rearranged", () => {
   test.each([
-    ["x[g] * 1.0", "x[g] * 1.0"],
+    ["x[g] * 2.0 / 2.0", "x[g] * 2.0 / 2.0"],
+    // Exact for every value.
+    ["x[g] * 1.0", "x[g]"],
+    ["1.0 * (x[g] / 1.0)", "x[g]"],
+    ["x[g] - 0.0", "x[g]"],
+    ["x[g] - -0.0", "x[g] - minus_zero"],
     ["(x[g] + 1.0) + 2.0", "x[g] + 1.0 + 2.0"],
     ["1.0 + 0.1", "1.100000023841858"],
     ["sqrt(-1.0) + x[g]", "nan + x[g]"],

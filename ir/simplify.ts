@@ -8,8 +8,8 @@ import { mergeDefinitions } from "./simplify-merge.ts";
 import {
   booleanLogic,
   castRules,
-  foldConstants,
   floatIdentities,
+  foldConstants,
   integerIdentities,
   involutions,
   type Rule,

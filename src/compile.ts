@@ -15,7 +15,7 @@ import { normalise } from "./passes/normalise.ts";
 import type { AppliedKernel, Target } from "./schedule/applied.ts";
 import { apply } from "./schedule/apply/index.ts";
 import { choose, scheduleText } from "./schedule/choose.ts";
-import { onePassPays } from "./schedule/choose-online.ts";
+import { chainPays, onePassPays } from "./schedule/choose-online.ts";
 import { fuse } from "./schedule/fuse.ts";
 import { printFused } from "./schedule/print.ts";
 import type { FusedProgram, OnlineRegion, Region } from "./schedule/region.ts";
@@ -30,6 +30,8 @@ export interface CompileOptions {
   readonly schedule?: (region: Region, target: Target) => Schedule | undefined;
   /** Is a weighted sum in one pass to be one kernel? Without it, where the cost model says so. */
   readonly online?: (region: OnlineRegion) => boolean;
+  /** Are scores to be computed anew by all these kernels, and never stored? Without it, where the cost model says so. */
+  readonly chain?: (regions: readonly OnlineRegion[]) => boolean;
   /** Told after each pass. `dump` prints the program as it is then; call it only if the text is wanted. */
   readonly onPass?: (pass: string, milliseconds: number, dump: () => string) => void;
   /** Verify after each tensor pass: always in tests. Kernels are verified anyhow. */
@@ -74,6 +76,7 @@ export function fuseProgram(program: TensorProgram, o: CompileOptions): FusedPro
         limits: { maxStorageBuffers: o.target.limits.maxStorageBuffersPerShaderStage },
         strict: o.strict ?? false,
         online: o.online ?? ((region) => onePassPays(region, o.target)),
+        chain: o.chain ?? ((regions) => chainPays(regions, o.target)),
       }),
     printFused,
   );

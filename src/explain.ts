@@ -243,6 +243,8 @@ const REASON: Readonly<Record<Decision["code"], string>> = {
   size: "too large for one kernel",
   parallelism: "too few rows to keep the device busy",
   "no-action": "no rule to rescale",
+  reader: "this reader needs it in memory",
+  compared: "it is compared with what others compute: computed again it could differ in a bit",
   scatter: "a scatter stands alone",
   checkpoint: "checkpoint asks for it",
   asked: "a result of the program",

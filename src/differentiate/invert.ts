@@ -94,12 +94,16 @@ function conjunction(tests: readonly TensorExpr[]): TensorExpr | undefined {
 function solve(s: System): boolean {
   while (s.equations.length > 0) {
     const forms = s.equations.map((e) => ({ e, form: linearOf(simplifyIndex(substitute(e.left, closed(s.solved)))) }));
-    // An equation in few open axes first: plain indices before windows.
-    forms.sort((a, b) => openAxes(a.form, s).length - openAxes(b.form, s).length);
+    // An equation in few open axes first: plain indices before windows, those before quotients, and remainders, which quotients solve, last.
+    const order = (f: LinearForm): number => {
+      const strange = strangeAtom(f, s);
+      if (!strange) return openAxes(f, s).length;
+      return strange.kind === "apply" && strange.prim === "floordiv" ? 1e6 : 2e6;
+    };
+    forms.sort((a, b) => order(a.form) - order(b.form));
     const { e, form } = forms[0]!;
     s.equations = s.equations.filter((x) => x !== e);
-    const atoms = [...form.terms.keys()];
-    const strange = atoms.find((a) => a.kind !== "axis" && [...axesIn(a)].some((x) => s.open.has(x)));
+    const strange = strangeAtom(form, s);
     if (strange) {
       const split = splitDivision(strange, form, e.right, s);
       if (!split) return false;
@@ -112,6 +116,11 @@ function solve(s: System): boolean {
     } else if (unknown.length === 1 || !solveDigits(form, unknown, e.right, s)) solveOne(form, unknown, e.right, s);
   }
   return true;
+}
+
+/** What is neither an axis nor free of open ones. */
+function strangeAtom(form: LinearForm, s: System): TensorExpr | undefined {
+  return [...form.terms.keys()].find((a) => a.kind !== "axis" && [...axesIn(a)].some((x) => s.open.has(x)));
 }
 
 function openAxes(form: LinearForm, s: System): Axis[] {

@@ -16,9 +16,14 @@ export function onlineCandidates(region: OnlineRegion, target: Target): readonly
   return target.kind === "software" ? [...onSubgroup, ...onWorkgroup] : [...onWorkgroup, ...onSubgroup];
 }
 
+/** Elements of a head, where they are not known: columns past the end are computed for nothing, a second tile scores everything again. */
+const HEAD = 128;
+
 /** Columns of an invocation when `threads` of them share a row: all of it if that is no more than `most`. */
 function columnsFor(region: OnlineRegion, threads: number, vector: number, most: number): number {
-  const whole = vector * Math.max(1, Math.ceil(guessAll(region.n) / vector / threads));
+  const known = region.n.every((a) => a.extent.value !== undefined);
+  const there = known ? guessAll(region.n) : HEAD;
+  const whole = vector * Math.max(1, Math.ceil(there / vector / threads));
   return Math.min(whole, Math.max(vector, most - (most % vector)));
 }
 
@@ -82,17 +87,37 @@ const CACHED = 32 << 20;
  * invocations idle. On software only a subgroup of fixed size pays: memory shared by a workgroup is dear there.
  */
 export function onePassPays(region: OnlineRegion, target: Target): boolean {
-  if (region.scores.length === 0) return false;
-  const known = region.n.every((a) => a.extent.value !== undefined);
+  const s = wholeTile(region, target);
+  if (!s) return false;
+  return target.kind !== "software" || s.threads[1] === 4 || bytesOfScores(region) >= CACHED;
+}
+
+/** The first schedule, if there are scores and rows for a tile, and it has a whole row of the sum. */
+function wholeTile(region: OnlineRegion, target: Target): OnlineSchedule | undefined {
+  if (region.scores.length === 0 || guessAll(region.m) < 8) return undefined;
   const s = onlineCandidates(region, target).find((x) => isLegal(region, x, target));
-  if (s?.kind !== "online") return false;
-  const width = s.columns * s.threads[1];
-  if (guessAll(region.m) < 8) return false;
-  if (target.kind === "software") {
-    const scores = 4 * guessAll([...region.batch, ...region.m, ...region.k]);
-    return s.share === "subgroup" && width >= guessAll(region.n) && (s.threads[1] === 4 || scores >= CACHED);
-  }
-  return !known || width >= guessAll(region.n);
+  if (s?.kind !== "online") return undefined;
+  const whole = s.columns * s.threads[1] >= guessAll(region.n);
+  if (target.kind === "software") return s.share === "subgroup" && whole ? s : undefined;
+  return whole || !region.n.every((a) => a.extent.value !== undefined) ? s : undefined;
+}
+
+function bytesOfScores(region: OnlineRegion): number {
+  return 4 * guessAll([...region.batch, ...region.m, ...region.k]);
+}
+
+/**
+ * Are scores to be computed anew by each kernel that reads them? Each must have a whole row of its sum, as above, or they would be computed
+ * more often still.
+ */
+export function chainPays(regions: readonly OnlineRegion[], target: Target): boolean {
+  const schedules = regions.map((r) => wholeTile(r, target));
+  if (!schedules.every((s) => s !== undefined)) return false;
+  const scores = Math.max(...regions.map(bytesOfScores));
+  if (target.kind === "software") return scores >= CACHED;
+  // Rows that are relative to a maximum: attention, where every row of invocations has a whole row of queries or keys. Of others what is
+  // computed once is as dear as before.
+  return regions.some((r) => r.peak) || regions.length === 1 || scores >= CACHED;
 }
 
 function isLegal(region: OnlineRegion, s: Schedule, target: Target): boolean {

@@ -18,16 +18,17 @@ import {
   reduce,
   type TensorExpr,
 } from "../../ir/tensor.ts";
+import { simplifyIndex } from "../passes/affine.ts";
 import { isAddition } from "../passes/hoist.ts";
 import { substitute } from "../passes/inline.ts";
 import { reductionOf } from "../passes/lift.ts";
 import { readsIn } from "../passes/rewrite.ts";
 import { directReads, type FuseLimits } from "./fuse-graph.ts";
 import { operandsOf, swapOperands } from "./fuse-operands.ts";
-import { solvePoint } from "./fuse-point.ts";
+import { place, solvePoint } from "./fuse-point.ts";
 import { type OnlineCluster, opened, reaching, type Scope, scopeOf, takes, within, withScores } from "./fuse-scores.ts";
 import { isMaximum, scalesBy } from "./online-rules.ts";
-import type { OnlineParts, OnlineState } from "./region.ts";
+import { type OnlineParts, type OnlineState, statesOf } from "./region.ts";
 
 interface OnlineScope extends Scope {
   /** Elementwise maps that a maximum reaches through elementwise maps alone. */
@@ -37,7 +38,18 @@ interface OnlineScope extends Scope {
 /** Weighted sums whose maximum, sums and scores one kernel may compute; no definition is in two of them. */
 export function findOnline(p: Program, limits: FuseLimits, strict: boolean): readonly OnlineCluster[] {
   // One pass adds in another order, and rescales: the licence to reassociate.
-  if (strict) return [];
+  return strict ? [] : clustersOf(p, (made, s) => takes(s, made, limits));
+}
+
+/** The same as if each evaluated for itself what lies between its definitions, whatever else reads that. */
+export function findShared(p: Program): readonly OnlineCluster[] {
+  return clustersOf(p, (made, s) => {
+    for (const m of [made.def, ...statesOf(made).map((x) => x.def)]) s.taken.add(m);
+    return true;
+  });
+}
+
+function clustersOf(p: Program, isTaken: (made: OnlineCluster, s: Scope) => boolean): readonly OnlineCluster[] {
   if (!p.steps.some((s) => s.kind === "map" && isPeak(s))) return [];
   const around = scopeOf(p);
   const scope: OnlineScope = { ...around, peaked: reaching(around.definitions, isPeak) };
@@ -45,7 +57,7 @@ export function findOnline(p: Program, limits: FuseLimits, strict: boolean): rea
   for (const d of scope.definitions) {
     const made =
       d.kind === "map" && [...directReads(d)].some((r) => scope.peaked.has(r) || isPeak(r)) && clusterOf(d, scope);
-    if (made && takes(scope, made, limits)) found.push(made);
+    if (made && isTaken(made, scope)) found.push(made);
   }
   return found;
 }
@@ -154,12 +166,10 @@ function sumsOf(
     // At which of our rows it reads the maximum says which row it is a sum of.
     const theirs = readsIn(open(value)).find((r) => r.tensor === peak.def);
     if (!theirs) continue;
-    const at = t.axes.map((a) => {
-      if (a.extent === ONE) return i32(0);
-      const place = theirs.at.findIndex((x) => x.kind === "axis" && x.axis === a);
-      return place >= 0 ? h.at[place] : undefined;
-    });
-    if (!at.every((x) => x !== undefined)) continue;
+    const placed = place(theirs.at, t.axes, peak.def.axes);
+    if (placed?.extra.length !== 0) continue;
+    const ours = new Map(peak.def.axes.map((a, i) => [a, h.at[i] ?? axisRef(a)]));
+    const at = t.axes.map((a) => simplifyIndex(substitute(placed.bind.get(a) ?? i32(0), ours)));
     const state = stateAt(t, { at }, root, s, open);
     const term = state?.reduce.values[0];
     if (!state || !term || !isRow(state, rows) || !within([term], [...rows, ...root.axes]) || !growsWith(term, h, u))

@@ -91,11 +91,21 @@ function bindingsOf(o: OnlineCluster, s: Scope): number {
   return readsOfParts(o).filter((r) => !own.has(r.tensor)).length + 1 + stored.length;
 }
 
-export function contractionOf(d: Definition): { readonly def: MapDef; readonly root: Reduce } | undefined {
+interface Contraction {
+  readonly def: MapDef;
+  readonly root: Reduce;
+}
+const contractions = new WeakMap<Definition, Contraction | false>();
+
+/** A sum of floats over two operands. */
+export function contractionOf(d: Definition): Contraction | undefined {
+  const old = contractions.get(d);
+  if (old !== undefined) return old || undefined;
   const root = reductionOf(d);
-  return root && d.kind === "map" && isAddition(root) && isFloat(root.dtype) && operandsOf(d, root, false)
-    ? { def: d, root }
-    : undefined;
+  const is = root && d.kind === "map" && isAddition(root) && isFloat(root.dtype) && operandsOf(d, root, false);
+  const made = is && { def: d, root };
+  contractions.set(d, made || false);
+  return made || undefined;
 }
 
 export function isElementwise(d: Definition): d is MapDef {

@@ -30,6 +30,7 @@ import {
 } from "../passes/rewrite.ts";
 import { bytesOf } from "./cost.ts";
 import { type Build, buildRegion, keyOf, nodesOfRegion } from "./fuse-build.ts";
+import { findClusters, planChains } from "./fuse-chain.ts";
 import { regionOfCluster } from "./fuse-claim.ts";
 import {
   dependsOn,
@@ -45,9 +46,9 @@ import {
 import { groupDefinitions } from "./fuse-group.ts";
 import { fuseLoops } from "./fuse-loops.ts";
 import { mergeGroups } from "./fuse-merge.ts";
-import { findOnline } from "./fuse-online.ts";
 import { type Placing, placeMaps } from "./fuse-place.ts";
 import { identityPlacement } from "./fuse-point.ts";
+import type { OnlineCluster } from "./fuse-scores.ts";
 import { splitWide } from "./fuse-wide.ts";
 import type { Decision, FusedProgram, OnlineRegion, Region } from "./region.ts";
 
@@ -58,6 +59,11 @@ export interface FuseOptions {
   readonly strict?: boolean;
   /** Is a weighted sum in one pass to be one kernel? Asked before its epilogue is known; without it none is. */
   readonly online?: (region: OnlineRegion) => boolean;
+  /**
+   * Are some scores to be computed anew by each kernel that reads them, and never stored? Asked of all those kernels together; without it
+   * none are.
+   */
+  readonly chain?: (regions: readonly OnlineRegion[]) => boolean;
 }
 
 export function fuse(program: Program, o: FuseOptions = {}): FusedProgram {
@@ -71,15 +77,13 @@ export function fuse(program: Program, o: FuseOptions = {}): FusedProgram {
 function fuseStraight(program: Program, o: FuseOptions): FusedProgram {
   const limits: FuseLimits = { maxStorageBuffers: o.limits?.maxStorageBuffers ?? 8 };
   const strict = o.strict ?? false;
-  let p = uniqueNames(splitWide(ownResults(dropDead(program)), limits));
-  const accepts = o.online ?? (() => false);
+  const whole = uniqueNames(splitWide(ownResults(dropDead(program)), limits));
+  const plan = o.chain ? planChains(whole, limits, strict, o.chain) : undefined;
+  let p = plan?.program ?? whole;
+  const chained = plan?.chained ?? new Set<string>();
+  const accepts = (c: OnlineCluster): boolean => chained.has(c.def.name) || (o.online?.(regionOfCluster(c)) ?? false);
   const group = (x: Program): Grouping =>
-    groupDefinitions(
-      x,
-      limits,
-      strict,
-      findOnline(x, limits, strict).filter((c) => accepts(regionOfCluster(c))),
-    );
+    groupDefinitions(x, limits, strict, findClusters(x, limits, strict, chained).filter(accepts));
   let g = group(p);
   let placing = placeMaps(g, anchorsOf(p));
   // Scans and scatters hold their own expressions: what they evaluate again is substituted in the definition.
@@ -94,6 +98,7 @@ function fuseStraight(program: Program, o: FuseOptions): FusedProgram {
     if (d.kind === "scan" || d.kind === "scatter")
       for (const r of directReads(d)) if (g.memberOf.has(r) && !g.memberOf.get(r)?.root) placing.stored.add(r);
   joinSiblings(g, placing);
+  g.decisions.push(...(plan?.decisions ?? []));
   return build(p, g, placing, limits);
 }
 

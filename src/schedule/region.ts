@@ -38,6 +38,8 @@ export interface Decision {
     | "size"
     | "parallelism"
     | "no-action"
+    | "reader"
+    | "compared"
     | "scatter"
     | "checkpoint"
     | "asked";

@@ -51,3 +51,30 @@ export function difference(
   });
   return most;
 }
+
+/** Small numbers, a few of them special where `specials` says so. */
+export function inputsFor(shapes: Shapes, seed: number, specials = false): ReadonlyMap<string, ArrayInput> {
+  let s = (seed * 2654435761 + 1) >>> 0;
+  const next = (): number => {
+    s = (Math.imul(s, 1664525) + 1013904223) >>> 0;
+    return s / 2 ** 32;
+  };
+  return new Map(
+    Object.entries(shapes).map(([name, shape]) => {
+      const count = shape.reduce((a, b) => a * b, 1);
+      const data = Float64Array.from({ length: count }, (_, i) => {
+        const x = next() * 4 - 2;
+        // The first row of a mask hides everything.
+        if (name === "seen") return i < (shape[1] ?? 0) ? 0 : Number(x > -1);
+        if (name === "mask") return i % (shape[1] ?? 1) === 0 || x > 1.5 ? Number.NEGATIVE_INFINITY : x;
+        if (!specials) return x;
+        const odd = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0];
+        return next() < 0.03 ? (odd[Math.floor(next() * 4)] ?? x) : x;
+      });
+      return [name, { shape, data }];
+    }),
+  );
+}
+
+/** Rescaling rounds once more a block: a few units of float64 for sums of some dozen terms. */
+export const SLACK: number = 64 * 2 ** -52;

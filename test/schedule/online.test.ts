@@ -1,10 +1,9 @@
 /** Weighted sums in one pass: found in programs, not by name, and right on every target with every schedule. */
 import { describe, expect, test } from "vitest";
-import type { ArrayInput } from "../../ir/interpret.ts";
 import { candidates, considered, scheduleText } from "../../src/schedule/choose.ts";
 import { onePassPays } from "../../src/schedule/choose-online.ts";
 import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
-import { difference, fuseOnline, programOf, type Shapes } from "./online-support.ts";
+import { difference, fuseOnline, inputsFor, programOf, type Shapes, SLACK } from "./online-support.ts";
 import { GPU, SOFT, SOFT4, SOFT8 } from "./support.ts";
 
 interface Form {
@@ -84,33 +83,6 @@ const FORMS: Readonly<Record<string, Form>> = {
     shapes: { q: [3, 4], k: [2, 4], v: [2, 2] },
   },
 };
-
-/** Small numbers, a few of them special where `specials` says so. */
-function inputsFor(shapes: Shapes, seed: number, specials = false): ReadonlyMap<string, ArrayInput> {
-  let s = (seed * 2654435761 + 1) >>> 0;
-  const next = (): number => {
-    s = (Math.imul(s, 1664525) + 1013904223) >>> 0;
-    return s / 2 ** 32;
-  };
-  return new Map(
-    Object.entries(shapes).map(([name, shape]) => {
-      const count = shape.reduce((a, b) => a * b, 1);
-      const data = Float64Array.from({ length: count }, (_, i) => {
-        const x = next() * 4 - 2;
-        // The first row of a mask hides everything.
-        if (name === "seen") return i < (shape[1] ?? 0) ? 0 : Number(x > -1);
-        if (name === "mask") return i % (shape[1] ?? 1) === 0 || x > 1.5 ? Number.NEGATIVE_INFINITY : x;
-        if (!specials) return x;
-        const odd = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0];
-        return next() < 0.03 ? (odd[Math.floor(next() * 4)] ?? x) : x;
-      });
-      return [name, { shape, data }];
-    }),
-  );
-}
-
-/** Rescaling rounds once more a block: a few units of float64 for sums of some dozen terms. */
-const SLACK = 64 * 2 ** -52;
 
 describe("every form, on every target", () => {
   for (const [title, form] of Object.entries(FORMS))

@@ -17,6 +17,7 @@ import { apply } from "./schedule/apply/index.ts";
 import { choose, scheduleText } from "./schedule/choose.ts";
 import { chainPays, onePassPays } from "./schedule/choose-online.ts";
 import { fuse } from "./schedule/fuse.ts";
+import { placeCosts } from "./schedule/fuse-place.ts";
 import { printFused } from "./schedule/print.ts";
 import type { FusedProgram, OnlineRegion, Region } from "./schedule/region.ts";
 import type { Schedule } from "./schedule/schedule.ts";
@@ -75,6 +76,7 @@ export function fuseProgram(program: TensorProgram, o: CompileOptions): FusedPro
       fuse(program, {
         limits: { maxStorageBuffers: o.target.limits.maxStorageBuffersPerShaderStage },
         strict: o.strict ?? false,
+        costs: placeCosts(o.target),
         online: o.online ?? ((region) => onePassPays(region, o.target)),
         chain: o.chain ?? ((regions) => chainPays(regions, o.target)),
       }),

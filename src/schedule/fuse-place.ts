@@ -7,6 +7,7 @@ import type { Axis, Definition } from "../../ir/tensor.ts";
 import { axesIn, countNodes, readersOf, readsIn } from "../passes/rewrite.ts";
 import { bytesOf, costOf, elementsOf, LOAD, OPS_PER_BYTE, points, sizeOfType } from "./cost.ts";
 import { directReads, find, type Group, type Grouping, MOST_NODES } from "./fuse-graph.ts";
+import type { Target } from "./target.ts";
 
 /**
  * Beside memory traffic a few operations an element cost nothing: a map of no more is evaluated again however often, by
@@ -16,8 +17,24 @@ const HIDDEN = 16;
 /** Operations done in the time of one dispatch. */
 const DISPATCH = 1 << 17;
 
-/** A contraction evaluates an operand once a tile of the other side. */
-const TILE = 64;
+/** What evaluating a value again is weighed against. */
+export interface PlaceCosts {
+  /** Operations done while a byte moves. */
+  readonly opsPerByte: number;
+  /** A contraction evaluates an operand once a tile of the other side: how many points that has. */
+  readonly tile: number;
+}
+const ANY_GPU: PlaceCosts = { opsPerByte: OPS_PER_BYTE, tile: 64 };
+/**
+ * Tiles are narrower there, and most tensors lie in caches. A transformer block's gradient with 64 and 8, as on a GPU, took 1.1 of the
+ * time and several times as long to compile, since every load of an operand is compiled by itself.
+ */
+const SOFTWARE: PlaceCosts = { opsPerByte: 4, tile: 32 };
+
+/** The costs of an adapter; of one that is not known, a GPU's. */
+export function placeCosts(target: Target): PlaceCosts {
+  return target.kind === "software" ? SOFTWARE : ANY_GPU;
+}
 
 export interface Placing {
   /** Maps without reduction that live in memory. */
@@ -25,7 +42,11 @@ export interface Placing {
   readonly readers: ReadonlyMap<Definition, readonly Definition[]>;
 }
 
-export function placeMaps(g: Grouping, anchors: ReadonlyMap<Definition, ReadonlySet<number>>): Placing {
+export function placeMaps(
+  g: Grouping,
+  anchors: ReadonlyMap<Definition, ReadonlySet<number>>,
+  costs: PlaceCosts = ANY_GPU,
+): Placing {
   const stored = new Set<Definition>();
   const readers = readersOf(g.definitions);
   const cost = new Map<Definition, number>();
@@ -76,7 +97,7 @@ export function placeMaps(g: Grouping, anchors: ReadonlyMap<Definition, Readonly
     const elements = Math.max(1, elementsOf(d));
     const width = sizeOfType(d.types[0] ?? "f32");
     const kernels = new Set(others.map((r) => groupOf(g, r))).size;
-    const evaluations = others.reduce((sum, r) => sum + evaluationsOf(g, r, d), 0);
+    const evaluations = others.reduce((sum, r) => sum + evaluationsOf(g, r, d, costs.tile), 0);
     // What stays in the group's own kernel is evaluated there too.
     const extra = [...needs]
       .filter((x) => !inMemory.has(x))
@@ -87,7 +108,7 @@ export function placeMaps(g: Grouping, anchors: ReadonlyMap<Definition, Readonly
     const free = c <= LOAD + 1 && extra === 0;
     const hidden = c <= HIDDEN && others.every((r) => isStreaming(groupOf(g, r)));
     const spared = own?.kind === "elementwise" ? DISPATCH : 0;
-    const pays = hidden || opsAdded <= OPS_PER_BYTE * saved + spared;
+    const pays = hidden || opsAdded <= costs.opsPerByte * saved + spared;
     const inline = fits && (free || (extra < width * elements && pays));
     if (inline) {
       for (const x of needs) inMemory.add(x);
@@ -124,7 +145,7 @@ function groupOf(g: Grouping, d: Definition): Group | undefined {
 }
 
 /** How often a reader evaluates elements of `t`, over all its points. */
-function evaluationsOf(g: Grouping, r: Definition, t: Definition): number {
+function evaluationsOf(g: Grouping, r: Definition, t: Definition, tile: number): number {
   let sum = 0;
   const count = (at: number): void => {
     sum += at;
@@ -144,12 +165,12 @@ function evaluationsOf(g: Grouping, r: Definition, t: Definition): number {
         const within = (axes: readonly Axis[]): boolean => [...used].every((a) => axes.includes(a));
         const base = points(o.batch) * points(o.k);
         const [m, n] = [points(o.m), points(o.n)];
-        if (within([...o.batch, ...o.m, ...o.k])) count(base * m * Math.max(1, Math.ceil(n / TILE)));
-        else if (within([...o.batch, ...o.n, ...o.k])) count(base * n * Math.max(1, Math.ceil(m / TILE)));
+        if (within([...o.batch, ...o.m, ...o.k])) count(base * m * Math.max(1, Math.ceil(n / tile)));
+        else if (within([...o.batch, ...o.n, ...o.k])) count(base * n * Math.max(1, Math.ceil(m / tile)));
         else count(base * m * n);
       } else if (group?.online) {
         // Once for its rows, or, of what goes with the reduced positions, once a tile of them.
-        count(points(used) * Math.max(1, Math.ceil(points(group.online.m) / TILE)));
+        count(points(used) * Math.max(1, Math.ceil(points(group.online.m) / tile)));
       } else count(elementsOf(r) * points(member.root.axes.filter((a) => used.has(a))));
     }
   } else if (r.kind === "scan") {

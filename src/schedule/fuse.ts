@@ -46,7 +46,7 @@ import {
 import { groupDefinitions } from "./fuse-group.ts";
 import { fuseLoops } from "./fuse-loops.ts";
 import { mergeGroups } from "./fuse-merge.ts";
-import { type Placing, placeMaps } from "./fuse-place.ts";
+import { type PlaceCosts, type Placing, placeMaps } from "./fuse-place.ts";
 import { identityPlacement } from "./fuse-point.ts";
 import type { OnlineCluster } from "./fuse-scores.ts";
 import { splitWide } from "./fuse-wide.ts";
@@ -55,6 +55,8 @@ import type { Decision, FusedProgram, OnlineRegion, Region } from "./region.ts";
 export interface FuseOptions {
   /** Default: 8 storage buffers a kernel, what every WebGPU device has. */
   readonly limits?: Partial<FuseLimits>;
+  /** What evaluating again is weighed against; a GPU's costs, if left out. */
+  readonly costs?: PlaceCosts;
   /** No reordering of float factors between the operands of a contraction. */
   readonly strict?: boolean;
   /** Is a weighted sum in one pass to be one kernel? Asked before its epilogue is known; without it none is. */
@@ -85,14 +87,14 @@ function fuseStraight(program: Program, o: FuseOptions): FusedProgram {
   const group = (x: Program): Grouping =>
     groupDefinitions(x, limits, strict, findClusters(x, limits, strict, chained).filter(accepts));
   let g = group(p);
-  let placing = placeMaps(g, anchorsOf(p));
+  let placing = placeMaps(g, anchorsOf(p), o.costs);
   // Scans and scatters hold their own expressions: what they evaluate again is substituted in the definition.
   for (let round = 0; round < 4; round++) {
     const next = inlineIntoPushes(p, g, placing, limits);
     if (next === p) break;
     p = next;
     g = group(p);
-    placing = placeMaps(g, anchorsOf(p));
+    placing = placeMaps(g, anchorsOf(p), o.costs);
   }
   for (const d of p.steps)
     if (d.kind === "scan" || d.kind === "scatter")

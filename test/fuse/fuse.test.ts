@@ -18,7 +18,9 @@ import {
 import { normalise } from "../../src/passes/normalise.ts";
 import { defuse } from "../../src/schedule/defuse.ts";
 import { fuse } from "../../src/schedule/fuse.ts";
+import { type PlaceCosts, placeCosts } from "../../src/schedule/fuse-place.ts";
 import type { FusedProgram, Region } from "../../src/schedule/region.ts";
+import { DEFAULT_TARGET } from "../../src/schedule/target.ts";
 import { verifyRegions } from "../../src/schedule/verify-regions.ts";
 import { ADD, at, type Draft, draft, expectSame, f, MAX, op, or } from "./helpers.ts";
 
@@ -56,6 +58,19 @@ function softmax(p: Draft, x: Definition, n: string | number, d: string | number
   return p.map("p", [n, d], (i, k) => op("div", at(e, i as E, k as E), at(z, i as E)));
 }
 const SIZES = { N: 3, D: 5, K: 4, I: 3, O: 2, Q: 3, T: 4, E: 2, B: 2, H: 2, M: 3 };
+
+test("what several contractions read is stored sooner where tiles are narrow", () => {
+  const p = draft();
+  const [x, g, c] = [p.input("x", [256, 64]), p.input("g", [64]), p.input("c", [64])];
+  const y = p.map("y", [256, 64], (i, k) =>
+    op("add", op("mul", at(x, i as E, k as E), at(g, k as E)), op("exp", at(c, k as E))),
+  );
+  const results = ["q", "k", "v"].map((name) => matmul(p, name, y, p.input(`w${name}`, [64, 64]), 256, 64, 64));
+  const n = normalise(p.done(...results));
+  const stored = (costs: PlaceCosts): boolean => [...fuse(n, { costs }).stored].some((d) => d.name === "y");
+  expect(stored(placeCosts(DEFAULT_TARGET))).toBe(false);
+  expect(stored(placeCosts({ ...DEFAULT_TARGET, kind: "software" }))).toBe(true);
+});
 
 describe("kernel counts", () => {
   test("an elementwise chain is one", () => {

@@ -3,10 +3,10 @@ import { alongOf } from "./apply/operands.ts";
 import { laneable } from "./apply/walk.ts";
 import { matrixCandidates } from "./choose-matrix.ts";
 import { costOf } from "./cost.ts";
-import { fixedSubgroup, guessAll, isLlvmpipe } from "./measure.ts";
+import { fixedSubgroup, guessAll, isLlvmpipe, powerAtMost } from "./measure.ts";
 import { type ContractionSizes, softwarePrice } from "./price.ts";
 import type { ContractionRegion } from "./region.ts";
-import type { ContractionSchedule, Schedule } from "./schedule.ts";
+import type { ContractionSchedule, ReductionSchedule, Schedule } from "./schedule.ts";
 import type { Target } from "./target.ts";
 
 const COMMON = { vector: 1, swizzle: 0, variants: "guarded" } as const;
@@ -38,17 +38,40 @@ function sizesOf(region: ContractionRegion, along: ContractionSchedule["along"])
 const BEFORE_MATRICES = 100;
 
 function gpuCandidates(region: ContractionRegion, target: Target): readonly Schedule[] {
-  const out: Schedule[] = [];
+  const sg = fixedSubgroup(target);
+  const out: Schedule[] = target.kind === "gpu" ? [...overK(sizesOf(region, undefined), sg, target)] : [];
   for (const vector of [4, 2, 1] as const) {
     const along = vector === 1 ? undefined : alongOf(region, vector);
     if (vector > 1 && !along) continue;
     const sizes = sizesOf(region, along);
     const base = { ...PLAIN, vector, ...(along ? { along } : {}) };
-    out.push(...onGpu(base, sizes, target), ...plain(base, sizes));
+    const tileK = vector > 1 ? 4 : 1;
+    out.push(...onGpu(base, sizes, target), ...plain(base, sizes), ...onSubgroup(base, sizes, sg, tileK));
   }
   const matrices = matrixCandidates(region, target);
   const first = matrices.pays ? 0 : BEFORE_MATRICES;
   return [...out.slice(0, first), ...matrices.list, ...out.slice(first)];
+}
+
+/** Few results of a long K, which no tile of rows and columns spreads over a device: a subgroup, or a workgroup, for each, and parts of K. */
+function overK(z: ContractionSizes, sg: number, target: Target): readonly ReductionSchedule[] {
+  const results = z.rows * z.columns * z.batch;
+  if (results >= 4096 || z.k < 1024 || Math.min(z.rows, z.columns) >= 16 || Math.max(z.rows, z.columns) > 64) return [];
+  const whole = powerAtMost(128, target.limits.maxComputeInvocationsPerWorkgroup);
+  const groups =
+    sg > 0
+      ? ([
+          ["subgroup", powerAtMost(sg, sg)],
+          ["workgroup", whole],
+        ] as const)
+      : ([["workgroup", whole]] as const);
+  return groups.flatMap(([combine, threads]) =>
+    ([4, 1] as const).map((vector) => {
+      const most = Math.max(1, Math.floor(z.k / (threads * vector * 4)));
+      const parts = z.known ? powerAtMost(Math.min(most, Math.ceil(1024 / results)), 64) : 1;
+      return { ...COMMON, kind: "reduction", vector, threads, each: 4, columns: 1, parts, combine };
+    }),
+  );
 }
 
 /** Everything that could do, by its price. */
@@ -67,7 +90,7 @@ function softwareCandidates(region: ContractionRegion, target: Target): readonly
       const sizes = sizesOf(region, along);
       const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(region, target) };
       for (const tileK of isLlvmpipe(target) ? [vector > 1 ? 4 : 1] : [1, 2, 4])
-        for (const s of onSoftware(base, sizes, sg, tileK)) consider(s, sizes);
+        for (const s of onSubgroup(base, sizes, sg, tileK)) consider(s, sizes);
       for (const s of plain(base, sizes)) consider(s, sizes);
     }
   }
@@ -101,14 +124,14 @@ type Base = Omit<ContractionSchedule, "reg" | "threads">;
  * One subgroup a workgroup: rows come by broadcast, each lane has columns of its own. Where there are fewer columns than lanes, several
  * batch positions share a subgroup.
  */
-function onSoftware(base: Base, z: ContractionSizes, sg: number, tileK: number): readonly ContractionSchedule[] {
+function onSubgroup(base: Base, z: ContractionSizes, sg: number, tileK: number): readonly ContractionSchedule[] {
   const out: ContractionSchedule[] = [];
   const lanes = base.along === "k" ? 1 : base.vector;
-  const most = sg === 4 ? 128 : 64;
+  const most = sg === 4 || sg > 16 ? 128 : 64;
   for (let columns = sg; columns > 1; columns /= 2) {
     const batches = sg / columns;
     if (batches > 1 && (z.batch < batches || z.columns > columns * lanes)) break;
-    for (const rows of [16, 8, 4])
+    for (const rows of [...(sg > 16 ? [sg] : []), 16, 8, 4])
       for (const wide of [8, 4, 2, 1]) {
         if (rows % columns !== 0 || rows * wide * lanes > most || (rows > 4 && rows >= 2 * z.rows)) continue;
         const threads = [1, columns, 1] as const;

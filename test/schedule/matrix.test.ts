@@ -260,6 +260,29 @@ describe("where matrices are taken", () => {
   });
 });
 
+describe("without matrices, where there are subgroups", () => {
+  const PLAIN: Target = { ...withMatrices(undefined), features: ["subgroups"] };
+
+  test("few results of a long K take a subgroup each, and parts of K", () => {
+    const sample = matmul("f32", 3, 5, 2048);
+    const c = compiled(sample, PLAIN);
+    const s = choose(contractionOf(c), PLAIN);
+    expect(s).toMatchObject({ kind: "reduction", combine: "subgroup", threads: 32 });
+    expect(s.kind === "reduction" && s.parts).toBeGreaterThan(1);
+    agree(sample, c, PLAIN, [s], undefined);
+  });
+
+  test("rows by broadcast are among what the tuner tries", () => {
+    const sample = matmul("f32", 40, 140, 20);
+    const c = compiled(sample, PLAIN);
+    const list = considered(contractionOf(c), PLAIN).filter(
+      (s) => s.kind === "contraction" && s.subgroup === "broadcast" && isLegal(contractionOf(c), s, PLAIN),
+    );
+    expect(list.length).toBeGreaterThan(1);
+    agree(sample, c, PLAIN, list.slice(0, 3), undefined);
+  });
+});
+
 describe("their WGSL", () => {
   let nothing: Device;
   beforeAll(async () => {

@@ -1,6 +1,6 @@
 /** Candidates for contractions on subgroup matrices, best guess first: none of their figures has been measured on a device yet. */
-import type { MatrixConfig } from "./matrix-operands.ts";
-import { matrixConfigs, matrixOperands } from "./matrix-operands.ts";
+import { sizeOfType } from "./cost.ts";
+import { type MatrixConfig, matrixConfigs, matrixOperands } from "./matrix-operands.ts";
 import { guessAll } from "./measure.ts";
 import type { ContractionRegion } from "./region.ts";
 import type { ContractionSchedule } from "./schedule.ts";
@@ -29,42 +29,47 @@ const TILES = [
 ] as const;
 
 export function matrixCandidates(region: ContractionRegion, target: Target): MatrixCandidates {
-  const configs = matrixConfigs(target).filter((c) => matrixOperands(region, c));
-  const list: ContractionSchedule[] = [];
-  const [rows, columns, k, batch] = [region.m, region.n, region.k, region.batch].map(guessAll) as [
-    number,
-    number,
-    number,
-    number,
+  // What was cast from f16 may be multiplied as either; f16 moves half the bytes.
+  const configs = matrixConfigs(target)
+    .filter((c) => matrixOperands(region, c))
+    .sort((x, y) => sizeOfType(x.component) - sizeOfType(y.component));
+  if (configs.length === 0) return { pays: false, list: [] };
+  const [rows, columns, k, batch] = [
+    guessAll(region.m),
+    guessAll(region.n),
+    guessAll(region.k),
+    guessAll(region.batch),
   ];
-  let pays = false;
-  for (const config of configs) {
-    pays ||= rows >= config.m && columns >= config.n && k >= config.k && rows * columns * k * batch >= WORTH;
-    for (const along of ["n", "m"] as const) {
-      const [down, across] = along === "n" ? [rows, columns] : [columns, rows];
-      const fitting = TILES.map((t) => shape(config, t)).filter(
-        ({ reg, threads }, i, all) =>
-          all.findIndex((x) => x.reg.join() === reg.join() && x.threads.join() === threads.join()) === i,
-      );
-      // Large tiles where they leave a device busy, else small ones; fewer than four subgroups share too little, and are for the tuner.
-      const groups = ({ reg, threads }: Shape): number =>
-        Math.ceil(down / (reg[0] * threads[0])) * Math.ceil(across / (reg[1] * threads[1])) * batch;
-      const single = ({ threads }: Shape): boolean => threads[0] * threads[1] < 4;
-      const busy = fitting.filter((x) => groups(x) >= BUSY && !single(x));
-      const few = fitting.filter((x) => groups(x) < BUSY && !single(x)).reverse();
-      for (const x of [...busy, ...few, ...fitting.filter(single)]) {
-        // Below a workgroup a core, K is split too.
-        const known = [...region.m, ...region.n, ...region.k].every((a) => a.extent.value !== undefined);
-        const split = known && groups(x) < BUSY && k >= 512 ? Math.min(16, Math.floor(k / 128)) : 1;
-        list.push(...variants(config, x, along, split));
-      }
-    }
-  }
-  // Along N first, whatever the shape.
-  return { pays, list: [...list.filter((s) => s.along === "n"), ...list.filter((s) => s.along === "m")] };
+  const known = [...region.m, ...region.n, ...region.k].every((a) => a.extent.value !== undefined);
+  const listOf = (config: MatrixConfig, along: "n" | "m"): readonly ContractionSchedule[] => {
+    const [down, across] = along === "n" ? [rows, columns] : [columns, rows];
+    const groups = ({ reg, threads }: Shape): number =>
+      Math.ceil(down / (reg[0] * threads[0])) * Math.ceil(across / (reg[1] * threads[1])) * batch;
+    return inOrder(shapesOf(config), groups).flatMap((x) => {
+      // Below a workgroup a core, K is split too; not by a guess, as partial results take memory.
+      const split = known && groups(x) < BUSY && k >= 512 ? Math.min(16, Math.floor(k / 128)) : 1;
+      return variants(config, x, along, split);
+    });
+  };
+  return {
+    pays: configs.some((c) => rows >= c.m && columns >= c.n && k >= c.k && rows * columns * k * batch >= WORTH),
+    list: (["n", "m"] as const).flatMap((along) => configs.flatMap((c) => listOf(c, along))),
+  };
+}
+
+/** Large tiles where they leave a device busy, else small ones; fewer than four subgroups share too little, and are for the tuner. */
+function inOrder(shapes: readonly Shape[], groups: (x: Shape) => number): readonly Shape[] {
+  const few = shapes.filter(({ threads }) => threads[0] * threads[1] < 4);
+  const four = shapes.filter((x) => !few.includes(x));
+  return [...four.filter((x) => groups(x) >= BUSY), ...four.filter((x) => groups(x) < BUSY).reverse(), ...few];
 }
 
 type Shape = Pick<ContractionSchedule, "reg" | "threads">;
+
+function shapesOf(c: MatrixConfig): readonly Shape[] {
+  const all = new Map(TILES.map((t) => shape(c, t)).map((x) => [`${x.reg} ${x.threads}`, x]));
+  return [...all.values()];
+}
 
 /** A tile in whole matrices, at most 16 of them. */
 function shape(c: MatrixConfig, t: (typeof TILES)[number]): Shape {

@@ -37,7 +37,7 @@ function withMatrices(list: Target["subgroupMatrices"], low = 32, high = low): T
     ...(list ? { subgroupMatrices: list } : {}),
   };
 }
-const ALL = withMatrices([BYTES, HALF, LONG, PURE, SINGLE]);
+const ALL = withMatrices([BYTES, SINGLE, HALF, LONG, PURE]);
 /** Subgroups of a size that is known when the kernel runs. */
 const VARIED = withMatrices([HALF, SINGLE], 8, 64);
 

@@ -35,6 +35,8 @@ import { type MatrixTile, newMatrices, whenActive } from "./matrix-tile.ts";
 import { sidesOf } from "./tile.ts";
 import { countOf, unflattenAxes } from "./walk.ts";
 
+/** Matrices of sums that a subgroup holds at most. */
+const MOST_MATRICES = 16;
 /** Invocations in a subgroup that a schedule counts with where the target has a range: as most devices run. */
 const USUAL = 32;
 
@@ -189,5 +191,3 @@ function check(s: ContractionSchedule, target: Target): MatrixConfig {
   if (s.along === "k") throw new ScheduleError("along", "vectors along K are the stages' own affair");
   return config;
 }
-/** Matrices of sums that a subgroup holds. */
-const MOST_MATRICES = 16;

@@ -4,7 +4,7 @@ import { axesIn } from "../passes/rewrite.ts";
 import { fixedAxes } from "./apply/scatter-common.ts";
 import { sortPlan } from "./apply/scatter-plan.ts";
 import { crossing } from "./apply/transpose.ts";
-import { fixedSubgroup, guess, guessAll, movement, pagesApart, powerAtMost, readsIn } from "./measure.ts";
+import { fixedSubgroup, guess, guessAll, isLlvmpipe, movement, pagesApart, powerAtMost, readsIn } from "./measure.ts";
 import type { ElementwiseRegion, RowRegion, ScanRegion, ScatterRegion } from "./region.ts";
 import type { ReductionSchedule, RowSchedule, Schedule, Threads } from "./schedule.ts";
 import type { Target } from "./target.ts";
@@ -222,12 +222,16 @@ interface Rows {
   readonly held: boolean;
 }
 
-/** Units that a row's straight-line code may load on software, where every access is compiled by itself. */
-const LOADS = 150;
-/** The same on SwiftShader, whose compile time grows faster than the code. */
-const FEW_LOADS = 48;
+/**
+ * Units that a held row's straight-line code may load on software, where every access is compiled by itself. LLVM takes 10 seconds of a
+ * core for two rows of 24 and 5 for one of 32, and reading such rows again is no slower (rms_norm 2048×768: 0.8 of the time, layer_norm
+ * 0.95).
+ */
+const LOADS = 24;
+/** The same on subgroups of four: SwiftShader compiles sooner, and reads more slowly. */
+const FOUR_LOADS = 48;
 
-/** Elements of a row from which on one pass for two reductions was measured to pay on software. */
+/** Elements of a row from which on one pass for two reductions was measured to pay on subgroups of four. */
 const LONG = 32768;
 
 /** How many rows a subgroup may keep at once: two where they share loads, as long as the code stays within what compiles quickly. */
@@ -235,7 +239,7 @@ function heldTogether(z: Rows, hold: number, sg: number, target: Target): readon
   const { own, shared } = z.loads;
   if (!z.held) return [];
   if (target.kind !== "software") return hold <= 16 ? [1] : [];
-  const fits = (each: number): boolean => hold * (each * (own + 1) + shared) <= (sg === 4 ? FEW_LOADS : LOADS);
+  const fits = (each: number): boolean => hold * (each * (own + 1) + shared) <= (sg === 4 ? FOUR_LOADS : LOADS);
   if (own + shared === 1) return fits(1) ? [1] : [];
   return shared > 0 && z.rows >= 64 && fits(2) ? [2] : [];
 }
@@ -277,12 +281,18 @@ function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
           }),
         );
       // One read less of each row (64×32768: variance 0.6 and softmax 0.9 of the time on subgroups of four, 0.8 of both on eight).
-      if (software && z.held && length >= LONG && loads.own + loads.shared === 1)
+      // On eight lanes rows that are too long to be held gain too: softmax 1024² takes 0.88 of the time of reading them again.
+      if (software && z.held && (length >= LONG || sg > 4) && loads.own + loads.shared === 1)
         out.push(row({ vector, rows: 1, threads: sg as Threads, pass: "online", block: 4, combine: "subgroup" }));
       // Several rows share what does not depend on the row.
-      const each = software && rows >= 64 ? (sg === 4 && loads.own + loads.shared > 1 && !z.held ? 8 : 4) : 1;
+      const four = loads.own + loads.shared > 1 && !z.held ? 8 : 4;
+      const each = software && rows >= 64 ? (sg === 4 ? four : z.held ? 2 : 4) : 1;
+      // On llvmpipe blocks are slower (rms_norm 768: 1.7 times) and take LLVM 9 seconds instead of 0.2.
+      const block = isLlvmpipe(target) ? 1 : 4;
       for (const e of new Set([each, 1]))
-        out.push(row({ vector, rows: 1, threads: sg as Threads, block: e > 1 ? 1 : 4, each: e, combine: "subgroup" }));
+        out.push(
+          row({ vector, rows: 1, threads: sg as Threads, block: e > 1 ? 1 : block, each: e, combine: "subgroup" }),
+        );
     }
     if (!software) {
       const threads = powerAtMost(Math.max(1, units / 2), Math.min(256, most));

@@ -33,7 +33,7 @@ import {
   type TensorExpr,
   type TensorRef,
 } from "../../ir/tensor.ts";
-import { divisible, formExpression, inside, positionIn } from "./affine.ts";
+import { divisible, formExpression, positionIn, provedInside, sidesProved } from "./affine.ts";
 import { type Builder, boundValue, emit, level, name, tensorBuffer, type Value } from "./apply/builder.ts";
 import { ScheduleError } from "./schedule.ts";
 
@@ -169,11 +169,8 @@ function positionOf(b: Builder, at: readonly TensorExpr[], shape: readonly Exten
 function indexValue(b: Builder, f: LinearForm): Value {
   const levels = [...f.terms.keys()].map((atom) => ({ atom, at: lowerResolved(b, atom).level }));
   levels.sort((x, y) => x.at - y.at);
-  const e = formExpression(
-    f,
-    levels.map((l) => l.atom),
-  );
-  return lowerResolved(b, e);
+  const order = levels.map((l) => l.atom);
+  return lowerResolved(b, formExpression(f, order));
 }
 
 /** Lanes that one access may take: positions differ by one from lane to lane and begin on a multiple. */
@@ -236,7 +233,7 @@ function lowerRead(b: Builder, e: Read): Value {
     throw new ScheduleError("kind", `${e.tensor.name} is read on chip at a point that is not held`);
   if (b.lanes > 1 && dependsOnLane(b, e)) {
     const form = positionOf(b, e.at, shapeOf(e.tensor));
-    const masked = e.at.some((x, d) => dependsOnLane(b, x) && e.fill && !proved(x, shapeOf(e.tensor)[d] ?? ONE));
+    const masked = e.at.some((x, d) => dependsOnLane(b, x) && e.fill && !provedInside(x, shapeOf(e.tensor)[d] ?? ONE));
     const total = productExtent(shapeOf(e.tensor));
     if (!masked && aligned(b, form, total)) return access(b, e, vectorForm(b, form), b.lanes);
     return shifted(b, e) ?? byLane(b, e);
@@ -294,11 +291,6 @@ function isLowered(b: Builder, e: TensorExpr): boolean {
   return b.frames.some((f) => f.memo.has(e));
 }
 
-function proved(index: TensorExpr, extent: Extent): boolean {
-  const p = inside(linearOf(index), extent);
-  return p.low && p.high;
-}
-
 function access(b: Builder, e: Read, form: LinearForm, lanes: 1 | 2 | 4): Value {
   const ref: TensorRef = { tensor: e.tensor, slot: e.slot };
   const shape = shapeOf(e.tensor);
@@ -309,7 +301,7 @@ function access(b: Builder, e: Read, form: LinearForm, lanes: 1 | 2 | 4): Value 
   let safe = true;
   e.at.forEach((index, d) => {
     const extent = shape[d] ?? ONE;
-    const known = inside(linearOf(index), extent);
+    const known = sidesProved(index, extent);
     if (known.low && known.high) return;
     if (!e.fill) {
       safe = false;

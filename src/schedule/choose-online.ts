@@ -1,6 +1,6 @@
 /** Weighted sums in one pass: where they pay, and candidates, best guess first. */
 import { apply } from "./apply/index.ts";
-import { fixedSubgroup, guessAll } from "./measure.ts";
+import { fixedSubgroup, guessAll, isLlvmpipe } from "./measure.ts";
 import type { OnlineRegion } from "./region.ts";
 import { type OnlineSchedule, type Schedule, ScheduleError } from "./schedule.ts";
 import type { Target } from "./target.ts";
@@ -47,9 +47,10 @@ function subgroupCandidates(region: OnlineRegion, target: Target): readonly Onli
           tileK: 1,
         });
     }
-  // More rows share each load, as long as one pass has the whole sum.
+  // More rows share each load, as long as one pass has the whole sum. Code for 16 rows and two scores takes llvmpipe a minute to compile.
   const whole = (s: OnlineSchedule): number => (s.columns * sg >= guessAll(region.n) ? 0 : 1);
-  return out.sort((x, y) => whole(x) - whole(y) || y.vector - x.vector);
+  const long = (s: OnlineSchedule): number => (region.scores.length > 1 && isLlvmpipe(target) && s.reg[0] > sg ? 1 : 0);
+  return out.sort((x, y) => whole(x) - whole(y) || long(x) - long(y) || y.vector - x.vector);
 }
 
 /** Rows and positions of an invocation, invocations down and across, and the staged depth. */

@@ -129,7 +129,10 @@ export function planChains(
   // Sums are added in another order: the licence to reassociate.
   for (let next = strict ? undefined : nextComponent(p, chained, tried); next; ) {
     const { component, refusal } = next;
-    const done = component && tryComponent(p, component, limits, strict, chained, accepts);
+    const attempt = (pack: boolean): ReturnType<typeof tryComponent> | undefined =>
+      component && tryComponent(p, component, limits, strict, chained, accepts, pack);
+    const first = attempt(false);
+    const done = first && "code" in first && first.code === "bindings" ? attempt(true) : first;
     if (done && "program" in done) {
       p = done.program;
       for (const name of done.copies) tried.add(name);
@@ -297,8 +300,9 @@ function tryComponent(
   strict: boolean,
   chained: ReadonlySet<string>,
   accepts: (regions: readonly OnlineRegion[]) => boolean,
+  pack: boolean,
 ): Copied | (Refusal & { readonly opsAdded: number }) {
-  const copied = withCopies(p, c);
+  const copied = withCopies(p, c, pack);
   const { program } = copied;
   const names = new Set([...chained, ...c.readers.map((r) => r.name)]);
   const clusters = findClusters(program, limits, strict, names);

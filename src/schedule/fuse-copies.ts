@@ -1,11 +1,16 @@
 /** Gives each reader of some scores copies of them for itself, with what lies between substituted: what is fused then stays apart. */
+import { size } from "../../ir/extent.ts";
 import {
   type Axis,
+  apply,
+  axis,
   axisRef,
   type Definition,
+  i32,
   type MapDef,
   mapDef,
   type Program,
+  type Read,
   read,
   reduce,
   type TensorExpr,
@@ -14,7 +19,8 @@ import {
 import { substitute } from "../passes/inline.ts";
 import { reductionOf } from "../passes/lift.ts";
 import { dropDead } from "../passes/merge.ts";
-import { freshAxes, mapReads, rewriteProgram, slotsOf } from "../passes/rewrite.ts";
+import { type Emit, freshAxes, mapReads, readsIn, rewriteProgram, slotsOf } from "../passes/rewrite.ts";
+import { elementsOf } from "./cost.ts";
 
 /** A weighted sum, or an online kernel's maximum, sums and weighted sum, with what lies between them and the scores substituted. */
 export interface Reader {
@@ -33,10 +39,14 @@ export interface Copied {
   readonly copies: readonly string[];
 }
 
-/** The program with copies of the scores for each reader, beside it, and no originals. */
-export function withCopies(p: Program, c: Component): Copied {
+/**
+ * The program with copies of the scores for each reader, beside it, and no originals. With `pack`, several values a row that a reader has
+ * at one point come from one tensor of them all: a storage buffer for three.
+ */
+export function withCopies(p: Program, c: Component, pack: boolean): Copied {
   const readers = new Map<Definition, Reader>(c.readers.flatMap((r) => [...r.values.keys()].map((d) => [d, r])));
   const copies = new Map<Reader, ReadonlyMap<Definition, Definition>>();
+  const packs = new Map<string, Definition>();
   const stands = new Map<Definition, readonly TensorRef[]>();
   const used = new Set(p.steps.flatMap((d) => (d.kind === "loop" ? [] : [d.name])));
   const fresh = (name: string): string => {
@@ -73,7 +83,9 @@ export function withCopies(p: Program, c: Component): Copied {
         copies.set(reader, own);
         for (const copy of own.values()) emit(copy);
       }
-      const whole = reduce(root.monoid, root.axes, [moved(value, own)], 0);
+      const unpacked = moved(value, own);
+      const term = pack && reader.values.size === 1 ? packed(unpacked, original, packs, fresh, emit) : unpacked;
+      const whole = reduce(root.monoid, root.axes, [term], 0);
       const again = mapDef(original.axes, [whole], { name: original.name, span: original.span, epoch: original.epoch });
       emit(again);
       return slotsOf(again);
@@ -82,6 +94,53 @@ export function withCopies(p: Program, c: Component): Copied {
     stands,
   );
   return { program: dropDead(made), copies: [...copies.values()].flatMap((m) => [...m.values()].map((d) => d.name)) };
+}
+
+/** `e` with reads of smaller tensors of one shape at one point redirected to a tensor that has them side by side. */
+function packed(
+  e: TensorExpr,
+  reader: Definition,
+  packs: Map<string, Definition>,
+  fresh: (name: string) => string,
+  emit: Emit,
+): TensorExpr {
+  const groups = new Map<string, Read[]>();
+  for (const r of readsIn(e)) {
+    const t = r.tensor;
+    if (t.kind !== "map" || r.fill || t.types.length !== 1 || elementsOf(t) >= elementsOf(reader)) continue;
+    const at = r.at.map((x) => idOf(x)).join(",");
+    const key = `${r.dtype} ${t.axes.map((a) => a.extent.text).join(",")} at ${at}`;
+    groups.set(key, [...(groups.get(key) ?? []), r]);
+  }
+  const to = new Map<Read, TensorExpr>();
+  for (const group of groups.values()) {
+    const [first] = group;
+    if (!first || group.length < 2) continue;
+    const members = group.map((r) => r.tensor).sort((x, y) => x.id - y.id);
+    const key = members.map((t) => t.id).join(",");
+    let made = packs.get(key);
+    if (!made) {
+      const which = axis("i", size(members.length));
+      const axes = freshAxes(first.tensor.axes, new Map());
+      const point = axes.map(axisRef);
+      const values = members.map((t): TensorExpr => read(t, 0, point));
+      const value = values.reduceRight((rest, x, i) => apply("select", apply("eq", axisRef(which), i32(i)), x, rest));
+      made = mapDef([which, ...axes], [value], { name: fresh("rows"), span: reader.span, epoch: reader.epoch });
+      emit(made);
+      packs.set(key, made);
+    }
+    for (const r of group) to.set(r, read(made, 0, [i32(members.indexOf(r.tensor)), ...r.at]));
+  }
+  return to.size === 0 ? e : mapReads(e, (r) => to.get(r) ?? r);
+}
+
+const ids = new WeakMap<TensorExpr, number>();
+let lastId = 0;
+/** Equal expressions are one object: a number for it. */
+function idOf(e: TensorExpr): number {
+  const id = ids.get(e) ?? ++lastId;
+  ids.set(e, id);
+  return id;
 }
 
 function copyOf(d: Definition, name: string, epoch: number, f: (e: TensorExpr) => TensorExpr): Definition {

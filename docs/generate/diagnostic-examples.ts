@@ -78,6 +78,7 @@ export const DIAGNOSTIC_EXAMPLES: Readonly<Record<DiagnosticCode, DiagnosticExam
   EIN1501: source("export fn f(x: f32[N]) { sum(x, axes: 0) }"),
   EIN1502: source("export fn f(x: f32[N], n: i32) { sum[i in 0..n] (x[i] ?? 0) }"),
   EIN1503: source("export fn f(x: f32[N]) { x[::0] }"),
+  EIN1504: source('import { max_pool1d } from "std/nn"\nexport fn f(x: f32[1, 1, 9]) { max_pool1d(x, 2, padding: 2) }'),
   EIN1601: source("fn g(x: f32[N]) { sum(x) }\nexport fn f(x: f32[N]) { grad(g, wrt: [y])(x) }"),
   EIN1602: source("export fn f(x: f32[N]) { grad(|v| v * 2)(x) }"),
   EIN1603: source(

@@ -25,8 +25,14 @@ export function divisible(e: Extent, by: number): boolean {
 const NOTHING = assume([]);
 
 /** Which sides of 0 … extent-1 an index is proved not to leave. */
-export function inside(index: LinearForm, extent: Extent): { readonly low: boolean; readonly high: boolean } {
-  return sidesInside(index, extent, NOTHING);
+export function sidesProved(index: TensorExpr, extent: Extent): { readonly low: boolean; readonly high: boolean } {
+  return sidesInside(linearOf(index), extent, NOTHING);
+}
+
+/** Is it proved to lie within the extent? */
+export function provedInside(index: TensorExpr, extent: Extent): boolean {
+  const { low, high } = sidesProved(index, extent);
+  return low && high;
 }
 
 /** Row-major strides, in elements. */

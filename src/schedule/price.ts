@@ -2,11 +2,10 @@
  * What a contraction's schedule costs on a software adapter: nanoseconds a core, from costs of single operations of a
  * subgroup measured on Mesa's llvmpipe (eight lanes) and SwiftShader (four).
  */
-import { linearOf } from "../../ir/affine.ts";
 import { ONE, productExtent } from "../../ir/extent.ts";
 import { type Axis, axisRef, childrenOf, shapeOf, type TensorExpr } from "../../ir/tensor.ts";
 import type { AdapterCosts } from "../../runtime/plan.ts";
-import { divisible, inside, positionIn } from "./affine.ts";
+import { divisible, positionIn, provedInside } from "./affine.ts";
 import { contiguous, strideAlong } from "./apply/operands.ts";
 import { collapse, countOf, laneable } from "./apply/walk.ts";
 import { fixedSubgroup } from "./measure.ts";
@@ -115,7 +114,7 @@ function loadsOf(e: TensorExpr, axes: readonly Axis[], lanes: number, c: Costs, 
     if (x.kind === "read") {
       const shape = shapeOf(x.tensor);
       const moves = last ? strideAlong(x.at, shape, last) : undefined;
-      const masked = x.fill !== undefined && x.at.some((i, d) => !within(i, shape[d] ?? ONE));
+      const masked = x.fill !== undefined && x.at.some((i, d) => !provedInside(i, shape[d] ?? ONE));
       const form = positionIn(x.at, shape);
       const whole =
         last !== undefined &&
@@ -135,11 +134,6 @@ function loadsOf(e: TensorExpr, axes: readonly Axis[], lanes: number, c: Costs, 
   };
   visit(e);
   return cost;
-}
-
-function within(index: TensorExpr, extent: Parameters<typeof inside>[1]): boolean {
-  const p = inside(linearOf(index), extent);
-  return p.low && p.high;
 }
 
 interface Operands {

@@ -4,7 +4,7 @@ import { einsumDivergentSuite, einsumErrorsSuite, einsumSuite } from "./einsum.t
 import { gradEinsumSuite } from "./grad-einsum.ts";
 import type { Suite } from "./job.ts";
 import { onnxSuite } from "./onnx/suite.ts";
-import { opinfoSuite } from "./opinfo/suite.ts";
+import { opinfoErrorsSuite, opinfoSuite } from "./opinfo/suite.ts";
 import { gradProgramsSuite } from "./programs/suite-grad.ts";
 import { kernelbenchSuite } from "./programs/suite-kernelbench.ts";
 import { polybenchSuite } from "./programs/suite-polybench.ts";
@@ -21,6 +21,7 @@ export const SUITES: ReadonlyMap<string, { readonly suite: Suite; readonly rejec
     { suite: gradEinsumSuite, rejects: false },
     { suite: onnxSuite, rejects: false },
     { suite: opinfoSuite, rejects: false },
+    { suite: opinfoErrorsSuite, rejects: true },
     { suite: polybenchSuite, rejects: false },
     { suite: gradProgramsSuite, rejects: false },
     { suite: kernelbenchSuite, rejects: false },

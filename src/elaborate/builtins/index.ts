@@ -3,6 +3,7 @@ import type { Span } from "../../../grammar/span.ts";
 import { productExtent, size } from "../../../ir/extent.ts";
 import { describe, fail, toAxis, toInteger, toItems, toTensor } from "../convert.ts";
 import type { Builder, Builtin, TensorValue, Value } from "../value.ts";
+import { ASSERT } from "./assert.ts";
 import { type Args, builtin, intValue, present, table, toChoice, toCount } from "./common.ts";
 import { CREATE } from "./create.ts";
 import { pack, patternFirst, rearrange, splitReduced, unpack } from "./einops.ts";
@@ -125,6 +126,7 @@ function later(name: string, doc: string): Builtin {
 }
 
 const CONTROL: ReadonlyMap<string, Builtin> = table([
+  ASSERT,
   builtin(
     "ints",
     "value, count",

@@ -1,5 +1,4 @@
 /** What the methods of a scatter share. */
-import { linearOf } from "../../../ir/affine.ts";
 import { ceilDivExtent, type Extent, size, ZERO } from "../../../ir/extent.ts";
 import {
   iadd,
@@ -16,7 +15,7 @@ import {
   when,
 } from "../../../ir/kernel.ts";
 import { type Axis, axis, axisRef, constant, read, type TensorExpr } from "../../../ir/tensor.ts";
-import { divisible, inside } from "../affine.ts";
+import { divisible, sidesProved } from "../affine.ts";
 import { lower } from "../lower.ts";
 import type { ScatterRegion } from "../region.ts";
 import { aliasAxis, type Builder, bindAxis, emit, inFrame } from "./builder.ts";
@@ -48,7 +47,7 @@ export function withinDomain(
     if (!p || keyed.includes(d)) continue;
     aliasAxis(b, a, p);
     if (a.extent === region.def.axes[d]?.extent) continue;
-    if (inside(linearOf(p), a.extent).high && a.extent !== ZERO && neverEmpty(a.extent)) continue;
+    if (sidesProved(p, a.extent).high && a.extent !== ZERO && neverEmpty(a.extent)) continue;
     const here = ilt(lower(b, p), ksize(a.extent));
     test = test ? kand(test, here) : here;
   }

@@ -4,7 +4,6 @@
  * Kernels: keys; for each digit counts by blocks, their running sum and the move; where each run begins; the results, from `parts` slices of each run where runs are long and
  * results few.
  */
-import { linearOf } from "../../../ir/affine.ts";
 import { addExtent, ceilDivExtent, type Extent, mulExtent, ONE, size } from "../../../ir/extent.ts";
 import {
   iadd,
@@ -25,7 +24,7 @@ import {
 } from "../../../ir/kernel.ts";
 import { addMonoid } from "../../../ir/monoid.ts";
 import { axis, axisRef, type Definition, input, read, scanDef } from "../../../ir/tensor.ts";
-import { flatten, inside } from "../affine.ts";
+import { flatten, sidesProved } from "../affine.ts";
 import type { AppliedKernel, BufferSource, Temporary } from "../applied.ts";
 import { lower } from "../lower.ts";
 import type { ScatterRegion } from "../region.ts";
@@ -91,7 +90,7 @@ function keysOf(
     const shape = plan.keyed.map((d) => def.axes[d]?.extent ?? ONE);
     point.forEach((x, i) => {
       const extent = shape[i] ?? ONE;
-      const known = inside(linearOf(x), extent);
+      const known = sidesProved(x, extent);
       const at = lower(b, x);
       for (const test of [
         known.low ? [] : [kapply("ge", at, kint(0))],

@@ -1,5 +1,4 @@
 /** Scatters: each result looks for what falls on it, the positions are sorted, or they add atomically where that gives the same bits. */
-import { linearOf } from "../../../ir/affine.ts";
 import { divExtent, maxExtent, ONE, productExtent, size } from "../../../ir/extent.ts";
 import {
   type AtomicStatement,
@@ -21,7 +20,7 @@ import {
 } from "../../../ir/kernel.ts";
 import { type Axis, axisRef, type Monoid, shapeOf } from "../../../ir/tensor.ts";
 import { axesIn } from "../../passes/rewrite.ts";
-import { flatten, inside } from "../affine.ts";
+import { flatten, sidesProved } from "../affine.ts";
 import type { AppliedKernel, BufferSource, Temporary } from "../applied.ts";
 import { lower, storeAt } from "../lower.ts";
 import type { ScatterRegion } from "../region.ts";
@@ -193,7 +192,7 @@ function atomic(region: ScatterRegion, s: ScatterSchedule, target: Target): read
     let valid: KernelExpr | undefined;
     def.at.forEach((x, d) => {
       const extent = def.axes[d]?.extent ?? ONE;
-      const known = inside(linearOf(x), extent);
+      const known = sidesProved(x, extent);
       if (known.low && known.high) return;
       const test = kapply(
         "lt",

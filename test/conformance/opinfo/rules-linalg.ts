@@ -88,9 +88,9 @@ export const LINALG: RuleTable = {
     (a) => {
       if (!a["fweights"]!.isNone || !a["aweights"]!.isNone) throw new UnsupportedCall("weights");
       const x = a["input"]!;
-      const rows = x.rank === 2 ? String(x) : `reshape(${x}, [1, -1])`;
+      const rows = x.rank >= 2 ? String(x) : `reshape(${x}, [1, -1])`;
       const text = `cov(${rows}, ${a["correction"]})`;
-      return x.rank === 2 && x.shape[0] !== 1 ? text : `reshape(${text}, [])`;
+      return x.rank >= 2 && x.shape[0] !== 1 ? text : `reshape(${text}, [])`;
     },
   ],
   corrcoef: [

@@ -48,8 +48,11 @@ function atLeast(x: Arg, rank: 1 | 2 | 3): string {
 }
 const joined =
   (rank: 1 | 2 | 3, axis: (x: Arg) => number): ((a: Bound) => string) =>
-  (a) =>
-    `cat(${list(a["tensors"]!.items.map((x) => atLeast(x, rank)))}, axis: ${axis(a["tensors"]!.items[0]!)})`;
+  (a) => {
+    const [first, ...others] = a["tensors"]!.items;
+    if (!first) return "cat([], axis: 0)";
+    return `cat(${list([first, ...others].map((x) => atLeast(x, rank)))}, axis: ${axis(first)})`;
+  };
 
 /** Pads come last axis first, in pairs. */
 export function padPairs(x: Arg, pads: readonly number[]): string {

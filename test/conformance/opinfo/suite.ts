@@ -74,6 +74,58 @@ export const opinfoSuite: Suite = {
   },
 };
 
+interface OpinfoErrorCase extends Pick<OpinfoCase, "op" | "call"> {
+  /** Values only where they matter, as those of indices do; a number where the shape is []. */
+  readonly tensors: readonly (Omit<FileTensor, "data"> & {
+    readonly data?: readonly (number | boolean)[] | number | boolean;
+  })[];
+  readonly message: string;
+}
+
+/** What PyTorch alone refuses, by its messages, and why the language does not. */
+const NO_LIMIT_HERE: readonly (readonly [RegExp, string])[] = [
+  [
+    /must be Tensor, not|invalid combination of arguments|doesn't apply to a '(int|float)'/,
+    "a number is a scalar here, and taken wherever a tensor is",
+  ],
+  [/Expected (dtype|self\.dtype|out tensor to have dtype)/, "dtypes that are one type here"],
+  [/tensors with up to 64 dims/, "any rank"],
+  [/`shifts` required/, "as in NumPy, no shifts are allowed"],
+  [/only supports a 0-dimensional value tensor/, "values broadcast"],
+  [/Not allow zero-dim input tensor/, "a scalar is a tensor of rank 0"],
+  [/non-batch dimensions to have positive length/, "channels may be none"],
+  [/normalized_shape to be at least 1-dimensional/, "no axes are allowed"],
+];
+
+/** `opinfo-errors`: calls that PyTorch rejects, by the same table. What the table says must be rejected by the compiler. */
+export const opinfoErrorsSuite: Suite = {
+  name: "opinfo-errors",
+  translate(raw): Job {
+    const c = raw as unknown as OpinfoErrorCase;
+    const alone = NO_LIMIT_HERE.find(([message]) => message.test(c.message));
+    if (alone) return unsupported(c.op, alone[1]);
+    const zeros = (shape: readonly number[]): number[] => new Array<number>(shape.reduce((n, d) => n * d, 1)).fill(0);
+    const tensors = c.tensors.map((t) => {
+      const data = t.data ?? zeros(t.shape);
+      return decode({ ...t, data: typeof data === "object" ? data : [data] });
+    });
+    const call: TorchCall = { op: c.op, variant: "", ...c.call, tensors };
+    try {
+      const body = bodyOf(call);
+      const { params, inputs } = inputsOf(call.tensors);
+      return {
+        kind: "reject",
+        source: `${importsFor(body)}export fn f(${params}) {\n  ${body}\n}\n`,
+        fn: "f",
+        inputs,
+      };
+    } catch (error) {
+      if (error instanceof UnsupportedCall) return unsupported(c.op, error.message);
+      throw error;
+    }
+  },
+};
+
 /** Σ outputs · cotangents as a scalar function, so that operators of several results need nothing special. */
 function gradientJob(c: OpinfoCase, head: string, params: string, inputs: RunJob["inputs"]): RunJob | undefined {
   const wrt = Object.keys(c.grads ?? {});

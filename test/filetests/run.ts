@@ -17,6 +17,7 @@ import { runFused } from "../../src/schedule/simulate.ts";
 import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
 import { hostArrays } from "../fuzz/case.ts";
 import { checkGradients } from "../fuzz/gradients.ts";
+import { withMatrices } from "../schedule/support.ts";
 import { commented, type Filetest, numberText } from "./format.ts";
 
 /** Elements of a result that are written down; the others are compared with those anyhow. */
@@ -58,17 +59,7 @@ function build(t: Filetest, path: string): Built {
 
 /** WebGPU's guarantees; where the file names subgroup matrices, a GPU that lists them. */
 function targetFor(t: Filetest): Target {
-  return t.matrices.length === 0
-    ? DEFAULT_TARGET
-    : {
-        ...DEFAULT_TARGET,
-        name: "a GPU with matrices",
-        kind: "gpu",
-        features: ["chromium-experimental-subgroup-matrix", "shader-f16", "subgroups"],
-        subgroupMinSize: 32,
-        subgroupMaxSize: 32,
-        subgroupMatrices: t.matrices,
-      };
+  return t.matrices.length === 0 ? DEFAULT_TARGET : withMatrices(t.matrices);
 }
 
 /** The expectations as they ought to be; the path, from the folder of filetests, occurs in them. Throws Error where two ways of running the program disagree, whatever is expected. */

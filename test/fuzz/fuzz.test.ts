@@ -3,7 +3,7 @@ import { expect, test, vi } from "vitest";
 import { apply, type Definition, type Program, type TensorExpr } from "../../ir/tensor.ts";
 import { parseFiletest } from "../filetests/format.ts";
 import { caseOf, seedOf } from "./case.ts";
-import { fuzz } from "./fuzz.ts";
+import { fuzz, MATRICES } from "./fuzz.ts";
 import { rebuild } from "./rebuild.ts";
 import { sizeOfCase } from "./reduce.ts";
 
@@ -15,6 +15,12 @@ test("a hundred random programs", async () => {
   expect(tally.programs).toBeGreaterThan(60);
   expect(tally.schedules).toBeGreaterThan(tally.programs);
   expect(tally.gradients).toBeGreaterThan(3);
+});
+
+test("a few, in schedules on subgroup matrices among others", async () => {
+  const { tally, reports } = await fuzz({ seed: 5, programs: 12, trials: 4, reduceSeconds: 5, target: MATRICES });
+  expect(reports.map((r) => `${r.failure.message}\n${r.filetest}`)).toEqual([]);
+  expect(tally.schedules).toBeGreaterThan(tally.programs);
 });
 
 /** Every maximum is a minimum. */

@@ -2,10 +2,22 @@
 import type { Device } from "../../runtime/index.ts";
 import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
 import { filetestOf, type Run } from "../filetests/format.ts";
+import { withMatrices } from "../schedule/support.ts";
 import { type Case, caseOf, type Failure, seedOf } from "./case.ts";
 import { type CheckOptions, checkCase, isValid, type Tally } from "./check.ts";
 import { checkGradients, gradientCaseOf } from "./gradients.ts";
 import { reduceCase } from "./reduce.ts";
+
+/** A GPU with subgroup matrices, in subgroups whose size is known when the kernel runs. */
+export const MATRICES: Target = withMatrices(
+  [
+    { component: "f32", result: "f32", m: 8, n: 8, k: 8 },
+    { component: "f16", result: "f32", m: 8, n: 8, k: 8 },
+    { component: "f16", result: "f16", m: 16, n: 8, k: 8 },
+  ],
+  8,
+  32,
+);
 
 export interface FuzzOptions {
   readonly seed: number;

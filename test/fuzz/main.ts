@@ -4,8 +4,7 @@
  */
 import { openDevice } from "../../runtime/node.ts";
 import { oneOf, readArguments, wholeNumber } from "../../src/cli/script.ts";
-import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
-import { fuzz } from "./fuzz.ts";
+import { fuzz, MATRICES } from "./fuzz.ts";
 
 const USAGE = `usage: npm run fuzz -- [options]
   --seconds N     how long to go on; the program that is being tried is brought to its end (default: 60)
@@ -26,20 +25,6 @@ const { values } = readArguments(USAGE, {
   },
 });
 
-const WITH_MATRICES: Target = {
-  ...DEFAULT_TARGET,
-  name: "a GPU with matrices",
-  kind: "gpu",
-  features: ["chromium-experimental-subgroup-matrix", "shader-f16", "subgroups"],
-  subgroupMinSize: 8,
-  subgroupMaxSize: 32,
-  subgroupMatrices: [
-    { component: "f32", result: "f32", m: 8, n: 8, k: 8 },
-    { component: "f16", result: "f32", m: 8, n: 8, k: 8 },
-    { component: "f16", result: "f16", m: 16, n: 8, k: 8 },
-  ],
-};
-
 const [seconds, seed, trials] = (["seconds", "seed", "trials"] as const).map((name) =>
   wholeNumber(USAGE, `--${name}`, values[name]),
 ) as [number, number, number];
@@ -51,7 +36,7 @@ const { tally, reports } = await fuzz({
   seed,
   trials,
   device,
-  target: values.matrices ? WITH_MATRICES : undefined,
+  target: values.matrices ? MATRICES : undefined,
   onProgress: (t, failures) => {
     if (!process.stderr.isTTY || performance.now() - told < 200) return;
     told = performance.now();

@@ -14,7 +14,7 @@ import type { ContractionSchedule, Schedule } from "../../src/schedule/schedule.
 import { runFused } from "../../src/schedule/simulate.ts";
 import type { Target } from "../../src/schedule/target.ts";
 import { makePipeline, openNull } from "../codegen/device.ts";
-import { GPU, integers } from "./support.ts";
+import { integers, withMatrices } from "./support.ts";
 
 const HALF = { component: "f16", result: "f32", m: 16, n: 16, k: 16 };
 const LONG = { component: "f16", result: "f32", m: 8, n: 16, k: 16 };
@@ -22,21 +22,6 @@ const PURE = { component: "f16", result: "f16", m: 8, n: 8, k: 8 };
 const SINGLE = { component: "f32", result: "f32", m: 8, n: 8, k: 8 };
 const BYTES = { component: "i8", result: "i32", m: 16, n: 16, k: 32 };
 
-function withMatrices(list: Target["subgroupMatrices"], low = 32, high = low): Target {
-  return {
-    ...GPU,
-    limits: {
-      ...GPU.limits,
-      maxComputeInvocationsPerWorkgroup: 1024,
-      maxComputeWorkgroupSizeX: 1024,
-      maxComputeWorkgroupStorageSize: 49152,
-    },
-    features: ["chromium-experimental-subgroup-matrix", "shader-f16", "subgroups"],
-    subgroupMinSize: low,
-    subgroupMaxSize: high,
-    ...(list ? { subgroupMatrices: list } : {}),
-  };
-}
 const ALL = withMatrices([BYTES, SINGLE, HALF, LONG, PURE]);
 /** Subgroups of a size that is known when the kernel runs. */
 const VARIED = withMatrices([HALF, SINGLE], 8, 64);

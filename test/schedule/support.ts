@@ -10,6 +10,23 @@ import { newStore, putTensor, runKernel, takeTensor } from "../../src/schedule/s
 import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
 
 export const GPU: Target = { ...DEFAULT_TARGET, name: "a GPU", kind: "gpu" };
+/** A GPU that lists subgroup matrices, or without a list has none, with subgroups of `low` to `high` invocations. */
+export function withMatrices(list: Target["subgroupMatrices"], low = 32, high: number = low): Target {
+  return {
+    ...GPU,
+    limits: {
+      ...GPU.limits,
+      maxComputeInvocationsPerWorkgroup: 1024,
+      maxComputeWorkgroupSizeX: 1024,
+      maxComputeWorkgroupStorageSize: 49152,
+    },
+    features: ["chromium-experimental-subgroup-matrix", "shader-f16", "subgroups"],
+    subgroupMinSize: low,
+    subgroupMaxSize: high,
+    ...(list ? { subgroupMatrices: list } : {}),
+  };
+}
+
 export const SOFT8: Target = {
   ...DEFAULT_TARGET,
   name: "eight lanes",

@@ -4,7 +4,7 @@ import { compareWithin, errorBounds } from "../../ir/bounds.ts";
 import { toInputs } from "../../src/api/interpret.ts";
 import { fuseProgram, optimise } from "../../src/compile.ts";
 import { compile } from "../../src/index.ts";
-import { choose, isLegal, scheduleText } from "../../src/schedule/choose.ts";
+import { choose, considered, isLegal, scheduleText } from "../../src/schedule/choose.ts";
 import { defuse } from "../../src/schedule/defuse.ts";
 import type { FusedProgram } from "../../src/schedule/region.ts";
 import type { Schedule } from "../../src/schedule/schedule.ts";
@@ -14,7 +14,7 @@ import { inputsFor, sizesFor } from "../../src/tune/inputs.ts";
 import { neighbours } from "../../src/tune/mutate.ts";
 import { readSchedule } from "../../src/tune/schedule-json.ts";
 import { Space } from "../../src/tune/space.ts";
-import { GPU, SOFT, SOFT4, SOFT8, TARGETS } from "../schedule/support.ts";
+import { GPU, SOFT, SOFT4, SOFT8, TARGETS, withMatrices } from "../schedule/support.ts";
 
 vi.setConfig({ testTimeout: 240_000 });
 
@@ -93,6 +93,20 @@ describe("what is tried", () => {
         }
       }
     });
+
+  test("tiles of subgroup matrices: legal neighbours of a tile, and right", () => {
+    const target = withMatrices([{ component: "f32", result: "f32", m: 8, n: 8, k: 8 }]);
+    const { fused, right } = made(PROGRAMS["matmul"]!, target);
+    const [region] = fused.regions;
+    const from = considered(region!, target).find((s) => s.kind === "contraction" && s.subgroup === "matrix");
+    const space = new Space(region!, target, 3);
+    const legal = neighbours(from!).filter((s) => space.take(s));
+    expect(legal.length).toBeGreaterThan(8);
+    for (const s of legal) {
+      expect(readSchedule(JSON.parse(JSON.stringify(s)))).toEqual(s);
+      if (s.kind === "contraction" && s.reg[0] * s.reg[1] <= 1024) right(() => s, target);
+    }
+  });
 
   test("a small space comes to its end", () => {
     const { fused } = made("export fn f(x: f32[3]) { x + 1 }", GPU);

@@ -16,7 +16,7 @@ import type { DType } from "./dtype.ts";
  * - Shifts use the low 5 bits of the amount; `shr` is arithmetic on i32 and logical on u32.
  * - `threefry0/1`(k0, k1, c0, c1): the two u32 words of Threefry-2×32 with 20 rounds.
  * - `stopGradient` is the identity, removed after differentiation.
- * - `exp.fast` and the like do not exist here: --fast-math picks other rows during elaboration.
+ * - `exp.fast` and the like do not exist here: --fast-math writes rows by others (src/passes/fast-math.ts).
  */
 export const PRIMS = [
   "add",

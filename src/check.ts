@@ -20,6 +20,7 @@ export interface CheckOptions {
   /** Interpreter steps that a function may take before its results are sampled. */
   readonly budget: number;
   readonly strict?: boolean | undefined;
+  readonly fastMath?: boolean | undefined;
 }
 
 export interface CheckedResult {
@@ -57,7 +58,12 @@ export function checkResults(
   o: CheckOptions,
 ): CheckedResult[] {
   const given = { shapes: shapesOf(inputs), provided: Object.keys(inputs), consts: o.consts };
-  const { fused } = program.compiled(name, { ...given, adapter: o.adapter, strict: o.strict });
+  const { fused } = program.compiled(name, {
+    ...given,
+    adapter: o.adapter,
+    strict: o.strict,
+    fastMath: o.fastMath,
+  });
   return checkProgram(program.tensorProgram(name, given), defuse(fused), toInputs(inputs), results, o.budget);
 }
 

@@ -11,6 +11,7 @@ import type { Plan } from "../runtime/plan.ts";
 import { type EmittedKernel, emitKernels, type PlaceOf, planRequest } from "./emit.ts";
 import { contract } from "./passes/contract.ts";
 import { settleEpochs } from "./passes/epochs.ts";
+import { fastMath } from "./passes/fast-math.ts";
 import { normalise } from "./passes/normalise.ts";
 import type { AppliedKernel, Target } from "./schedule/applied.ts";
 import { apply } from "./schedule/apply/index.ts";
@@ -27,6 +28,8 @@ export interface CompileOptions {
   readonly target: Target;
   /** No reassociation and no distribution of floats. */
   readonly strict?: boolean;
+  /** Cheaper formulas for functions of floats, less accurate and without IEEE's NaN, infinities and -0 (passes/fast-math.ts). */
+  readonly fastMath?: boolean;
   /** A schedule for a region, from a tuner's cache or a user's file; `undefined` leaves it to `choose`. */
   readonly schedule?: (region: Region, target: Target) => Schedule | undefined;
   /** Is a weighted sum in one pass to be one kernel? Without it, where the cost model says so. */
@@ -63,6 +66,7 @@ export function optimise(program: TensorProgram, o: CompileOptions): TensorProgr
     return output;
   };
   let p = tensorPass("simplify", settleEpochs(program), simplifyProgram);
+  if (o.fastMath) p = tensorPass("fast-math", p, fastMath);
   p = tensorPass("contract", p, (x) => contract(x, { strict: o.strict ?? false }));
   p = tensorPass("normalise", p, (x) => normalise(x, { strict: o.strict ?? false }));
   return p;

@@ -43,6 +43,8 @@ export interface TensorOptions extends FunctionOptions {
 export interface LowerOptions extends FunctionOptions {
   readonly adapter?: AdapterInfo;
   readonly strict?: boolean;
+  /** Cheaper and less accurate functions of floats, without IEEE's NaN, infinities and -0. */
+  readonly fastMath?: boolean;
   readonly onPass?: CompileOptions["onPass"];
   readonly verify?: boolean;
   /** Schedules of one's own for regions, before any others. */
@@ -112,7 +114,7 @@ export class Program {
     const key =
       o.onPass || o.schedule
         ? undefined
-        : JSON.stringify([name, o.extents, o.consts, o.shapes, o.provided, o.strict, o.adapter]);
+        : JSON.stringify([name, o.extents, o.consts, o.shapes, o.provided, o.strict, o.fastMath, o.adapter]);
     const kept = o.schedules ? this.#tunedBy(o.schedules) : this.#compiled;
     const old = key === undefined ? undefined : kept.get(key);
     if (old) return old;
@@ -122,6 +124,7 @@ export class Program {
     const made = compileProgram(program, {
       target: o.adapter ?? DEFAULT_TARGET,
       strict: o.strict,
+      fastMath: o.fastMath,
       schedule: scheduleOf(o),
       onPass: o.onPass,
       verify: o.verify ?? false,

@@ -71,6 +71,7 @@ function overridesOf(o: BuildOptions): Overrides {
     noEmit: o.noEmit,
     incremental: o.incremental,
     strict: o.strict,
+    fastMath: o.fastMath,
     sourceMap: o.sourceMap,
     emit: o.emit === "module" || o.emit === "plans" ? [o.emit] : undefined,
     extents: extentsOf(o),

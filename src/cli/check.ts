@@ -37,7 +37,7 @@ export async function check(files: readonly string[], o: CheckCommandOptions): P
       for (const f of program.functions) {
         if (o.function.length > 0 && !o.function.includes(f.name)) continue;
         const { consts, extents } = bindingsFor(f, o);
-        const row = await checkOne(file, program, f, consts, extents, seed, budget, device);
+        const row = await checkOne(file, program, f, consts, extents, seed, budget, device, o);
         rows.push(row);
         if (!o.json) process.stdout.write(`${line(row)}\n`);
       }
@@ -59,6 +59,7 @@ async function checkOne(
   seed: number,
   budget: number,
   device: import("../../runtime/device.ts").Device,
+  { strict, fastMath }: CheckCommandOptions,
 ): Promise<Row> {
   const chosen = argumentsOf(program, f, consts, given, seed);
   if ("reason" in chosen) return { file, function: f.name, status: "skipped", reason: chosen.reason };
@@ -67,10 +68,13 @@ async function checkOne(
     consts,
     shapes: shapesOf(inputs),
     provided: Object.keys(inputs),
+    strict,
+    fastMath,
   });
   try {
     const results = await kernel.run(inputs);
-    const checked = checkResults(program, f.name, inputs, results, { consts, budget, adapter: device.info });
+    const how = { consts, budget, adapter: device.info, strict, fastMath };
+    const checked = checkResults(program, f.name, inputs, results, how);
     return {
       file,
       function: f.name,

@@ -12,6 +12,7 @@ export interface GlobalOptions {
   readonly json?: boolean;
   readonly pretty?: "auto" | "always" | "never";
   readonly strict?: boolean;
+  readonly fastMath?: boolean;
 }
 export interface BindingOptions extends GlobalOptions {
   readonly extent: readonly string[];

@@ -31,7 +31,7 @@ export async function explainCommand(file: string, name: string | undefined, o: 
   const extents = extentsOf(o);
   const explained = functions.map((f) => {
     const { consts, extents: own } = bindingsFor(f, o);
-    const { fused } = program.compiled(f.name, { extents: own, consts, strict: o.strict });
+    const { fused } = program.compiled(f.name, { extents: own, consts, strict: o.strict, fastMath: o.fastMath });
     return explain(fused, extents);
   });
   if (o.json) process.stdout.write(`${JSON.stringify(explained, null, 2)}\n`);

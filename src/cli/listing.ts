@@ -152,6 +152,7 @@ function listFunction(program: Program, f: FunctionSignature, o: ListingOptions)
     consts,
     extents,
     strict: o.strict,
+    fastMath: o.fastMath,
     onPass: (pass, ms, dump) => {
       passes.push({ pass, ms });
       if (o.printAfter === pass || o.printAfter === "all")

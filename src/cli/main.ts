@@ -37,6 +37,7 @@ export function makeCommand(): Command {
         .default("auto"),
     )
     .option("--strict", "no reassociation of float sums and no distribution")
+    .option("--fast-math", "cheaper and less accurate functions, without IEEE's NaN, infinities and -0")
     .showSuggestionAfterError()
     .showHelpAfterError("(fusum --help lists commands and options)")
     .exitOverride()
@@ -173,7 +174,7 @@ export function makeCommand(): Command {
 
 /** `fusum`, `fusum -w` and `fusum model.ein` build, as with `tsc`; `fusum` where there is no project says what there is. */
 function withDefaultCommand(argv: readonly string[]): string[] {
-  const rest = argv.filter((a) => !/^--(json|strict|pretty(=.*)?)$/.test(a));
+  const rest = argv.filter((a) => !/^--(json|strict|fast-math|pretty(=.*)?)$/.test(a));
   const first = rest[0];
   const builds =
     first === undefined

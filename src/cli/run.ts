@@ -45,6 +45,7 @@ async function onDevice(
       shapes: shapesOf(inputs),
       provided: Object.keys(inputs),
       strict: o.strict,
+      fastMath: o.fastMath,
       ...(schedules ? { schedules } : {}),
     });
     const results = await kernel.run(inputs);

@@ -62,6 +62,7 @@ export async function tune(file: string, names: readonly string[], o: TuneComman
           consts,
           extents,
           strict: o.strict,
+          fastMath: o.fastMath,
           sizes,
           seed,
           budget: share,

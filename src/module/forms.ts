@@ -72,6 +72,7 @@ function makeForm(program: Program, f: FunctionSignature, s: Specialisation, tar
     ...(shapes ? { shapes } : {}),
     ...(provided ? { provided } : {}),
     ...(o.strict ? { strict: true } : {}),
+    ...(o.fastMath ? { fastMath: true } : {}),
     ...(o.schedules ? { schedule: o.schedules } : {}),
   });
   return { plan: lowerPlan(compiled), extents, consts, needs: needsOf(compiled, target) };

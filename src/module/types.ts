@@ -47,6 +47,8 @@ export interface ModuleOptions {
   readonly schedules?: CompileOptions["schedule"];
   /** No reassociation of floats. */
   readonly strict?: boolean;
+  /** Cheaper and less accurate functions of floats. */
+  readonly fastMath?: boolean;
   /** Only what `specialise` lists, without the general forms. */
   readonly specialisedOnly?: boolean;
   /** Told of exported functions that are left out, as warnings: one has a constant without a value, say. */

@@ -8,7 +8,10 @@ import { CONFIG_NAME, configAt, findConfig } from "../project/find.ts";
 import { projectOf, type UnitSettings } from "../project/project.ts";
 import { within } from "../project/sources.ts";
 
-type CompileConfig = Pick<ProjectConfig, "target" | "extents" | "consts" | "specialise" | "schedules" | "strict">;
+type CompileConfig = Pick<
+  ProjectConfig,
+  "target" | "extents" | "consts" | "specialise" | "schedules" | "strict" | "fastMath"
+>;
 
 /** What kernels are compiled for, as in `fusum.config.json`, whose values these replace; records are merged. */
 export interface FusumOptions extends CompileConfig {
@@ -52,9 +55,9 @@ function packageFolder(path: string): string {
 export async function readSettings(options: FusumOptions, home: Home): Promise<PluginSettings> {
   const { project: _project, types: _types, ...own } = options;
   const file = home.config === undefined ? nothing(home.root) : await readConfig(home.config, CONFIG_NAME);
-  const { target, extents, consts, specialise, schedules, strict } = file.config;
+  const { target, extents, consts, specialise, schedules, strict, fastMath } = file.config;
   const config: ProjectConfig = {
-    ...defined({ target, schedules, strict }),
+    ...defined({ target, schedules, strict, fastMath }),
     ...defined(own),
     extents: { ...extents, ...own.extents },
     consts: { ...consts, ...own.consts },

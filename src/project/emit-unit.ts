@@ -46,6 +46,7 @@ function moduleFiles(r: EmitRequest, wgsl: boolean): readonly OutputFile[] {
       arbitraryExtensions: s.arbitraryExtensions,
       schedules: r.schedule,
       strict: s.strict,
+      fastMath: s.fastMath,
       onWarning: r.onWarning,
     },
   );
@@ -75,6 +76,7 @@ function planFiles(r: EmitRequest, f: FunctionSignature): OutputFile[] {
   const { plan } = r.program.compiled(f.name, {
     ...bindingsOf(r, f),
     strict: s.strict,
+    fastMath: s.fastMath,
     ...(s.targets[0] ? { adapter: s.targets[0] } : {}),
     ...(r.schedule ? { schedule: r.schedule } : {}),
   });

@@ -30,6 +30,7 @@ export interface UnitSettings {
   /** Of the schedule cache, relative to the root. */
   readonly schedules: string | undefined;
   readonly strict: boolean;
+  readonly fastMath: boolean;
 }
 
 export interface Project {
@@ -56,6 +57,7 @@ export interface Overrides {
   readonly noEmit?: boolean | undefined;
   readonly incremental?: boolean | undefined;
   readonly strict?: boolean | undefined;
+  readonly fastMath?: boolean | undefined;
   readonly sourceMap?: boolean | undefined;
   readonly emit?: readonly EmitKind[] | undefined;
   readonly extents?: Readonly<Record<string, number>>;
@@ -91,6 +93,7 @@ function unitSettings(root: string, outDir: string, c: ProjectConfig, o: Overrid
     specialise: c.specialise ?? {},
     schedules: c.schedules === undefined ? undefined : normalised(c.schedules),
     strict: o.strict ?? c.strict ?? false,
+    fastMath: o.fastMath ?? c.fastMath ?? false,
   };
 }
 

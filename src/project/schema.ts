@@ -118,8 +118,6 @@ function valueError(e: ErrorObject, spanOf: SpanOf): Diagnostic {
         { notes: [`it may be ${allowed.map((a) => JSON.stringify(a)).join(", ")}`] },
       );
     }
-    case "const":
-      return diagnostic("EIN2102", `${nameOf(path)} is not supported yet`, here);
     case "minimum":
       return diagnostic("EIN2102", `${nameOf(path)} must be at least ${e.params["limit"]}`, here);
     case "maximum":

@@ -100,6 +100,7 @@ describe("incremental", () => {
     await buildOnce(folder);
     expect(await buildOnce(folder, { strict: true })).toMatchObject({ compiled: 3 });
     expect(await buildOnce(folder, { strict: true })).toMatchObject({ compiled: 0 });
+    expect(await buildOnce(folder, { strict: true, fastMath: true })).toMatchObject({ compiled: 3 });
     await buildOnce(folder);
     const fine = folder.outputs();
     folder.put("out/user.ein.js", "edited");

@@ -53,7 +53,7 @@ describe("valid", () => {
         specialise: { f: [{ extents: { B: 2 }, consts: { k: 1 }, provided: ["bias"], shapes: { x: [2, 3] } }] },
         schedules: "schedules.json",
         strict: true,
-        fastMath: false,
+        fastMath: true,
         incremental: false,
         buildInfo: "info.json",
       }),
@@ -117,7 +117,7 @@ describe("wrong", () => {
       '{ "specialise": { "f": [{ "extent": {} }] } }',
       ['EIN2102 there is no option `extent` in `specialise.f[0]` @ "extent"'],
     ],
-    ['{ "fastMath": true }', ["EIN2102 `fastMath` is not supported yet @ true"]],
+    ['{ "fastMath": 1 }', ["EIN2102 `fastMath` must be true or false @ 1"]],
     [
       '{ "outDir": 1, "sourceMap": "yes" }',
       ["EIN2102 `outDir` must be a string @ 1", 'EIN2102 `sourceMap` must be true or false @ "yes"'],

@@ -1,97 +1,22 @@
 /**
- * `node bench/gradients.ts [--adapter A] [--rounds N] [--no-time]`: what gradients cost. Memory: the peak of forward and backward pass
- * together, from `explain`, over what must be there (arguments, results, and the activations that the backward pass reads). Time: the
- * gradient's over the forward pass's, and jax-js's `grad` beside it.
+ * `node bench/gradients.ts [--adapter A] [--rounds N] [--kernels N] [--no-time]`: what gradients cost. Memory: the peak of forward and
+ * backward pass together, from `explain`, over what must be there (arguments, results, and the activations that the backward pass
+ * reads), and what is allocated on the device. Time: the gradient's over the forward pass's, and jax-js's `grad` beside it.
  */
-import type { Array as JaxArray } from "@jax-js/jax";
 import type { TensorRef } from "../ir/tensor.ts";
+import type { Device } from "../runtime/node.ts";
 import { oneOf, readArguments, wholeNumber } from "../src/cli/script.ts";
 import { explain } from "../src/explain.ts";
 import { compile, shapesOf } from "../src/index.ts";
 import type { FusedProgram, Region } from "../src/schedule/region.ts";
-import { ADAPTERS, openArena } from "./adapter.ts";
-import { type ClockOptions, median, race } from "./clock.ts";
-import { prepareOurs } from "./ours.ts";
+import { ADAPTERS, type Arena, openArena } from "./adapter.ts";
+import { AGREEMENT, difference } from "./check.ts";
+import { type ClockOptions, median, race, ratio, type Timing } from "./clock.ts";
+import { type Ours, prepareOurs } from "./ours.ts";
 import { openJax } from "./peers/jax.ts";
-import { type InputSpec, makeInputs, type Workload } from "./workload.ts";
-
-const LAYERS = 4;
-const [TOKENS, WIDTH, HEADS, HEAD, HIDDEN] = [64, 64, 4, 16, 256];
-
-/** Parameters of one pre-norm block. */
-const BLOCK: Readonly<Record<string, readonly number[]>> = {
-  wq: [WIDTH, HEADS, HEAD], wk: [WIDTH, HEADS, HEAD], wv: [WIDTH, HEADS, HEAD], wo: [HEADS, HEAD, WIDTH],
-  w1: [WIDTH, HIDDEN], b1: [HIDDEN], w2: [HIDDEN, WIDTH], b2: [WIDTH],
-  g1: [WIDTH], c1: [WIDTH], g2: [WIDTH], c2: [WIDTH],
-}; // biome-ignore format: a table
-
-/** Value and gradients; results have names of their own, since arguments and results share one record of buffers. */
-function stepOf(inputs: Readonly<Record<string, InputSpec>>, wrt: readonly string[]): string {
-  const names = Object.keys(inputs);
-  const signature = names.map((n) => `${n}: f32[${inputs[n]!.shape.join(", ")}]`).join(", ");
-  return `export fn step(${signature}) {
-  let d = value_and_grad(loss, wrt: [${wrt.join(", ")}])(${names.join(", ")})
-  { value: d.value, ${wrt.map((n) => `d_${n}: d.${n}`).join(", ")} }
-}
-`;
-}
-
-function transformer(): Workload {
-  const names = Array.from({ length: LAYERS }, (_, l) => Object.keys(BLOCK).map((n) => `${n}_${l}`));
-  const inputs: Record<string, InputSpec> = { x: { shape: [1, TOKENS, WIDTH] } };
-  for (const list of names)
-    for (const [i, n] of Object.keys(BLOCK).entries()) inputs[list[i]!] = { shape: BLOCK[n]!, scale: 0.2 };
-  const signature = Object.entries(inputs)
-    .map(([n, s]) => `${n}: f32[${s.shape.join(", ")}]`)
-    .join(", ");
-  const layers = names.map((list, l) => `let h${l + 1} = block(h${l}, ${list.join(", ")})`).join("\n  ");
-  const source = `import { layer_norm, softmax } from "std/nn"
-fn attend(x: f32[B, T, D], wq: f32[D, H, E], wk: f32[D, H, E], wv: f32[D, H, E], wo: f32[H, E, D]) {
-  let q = einsum("btd,dhe->bhte", x, wq)
-  let k = einsum("btd,dhe->bhte", x, wk)
-  let v = einsum("btd,dhe->bhte", x, wv)
-  let s = einsum("bhqe,bhke->bhqk", q, k) / sqrt(E)
-  let p = softmax(for[b, h, i, j] j <= i ? s[b, h, i, j] : -inf, axis: -1)
-  einsum("bhqk,bhke,hed->bqd", p, v, wo)
-}
-fn block(x: f32[B, T, D], wq: f32[D, H, E], wk: f32[D, H, E], wv: f32[D, H, E], wo: f32[H, E, D], w1: f32[D, F], b1: f32[F],
-    w2: f32[F, D], b2: f32[D], g1: f32[D], c1: f32[D], g2: f32[D], c2: f32[D]) {
-  let a = x + attend(layer_norm(x, g1, c1), wq, wk, wv, wo)
-  a + gelu(layer_norm(a, g2, c2) @ w1 + b1) @ w2 + b2
-}
-export fn loss(${signature}) -> f32 {
-  let h0 = x
-  ${layers}
-  mean(h${LAYERS} ** 2)
-}
-${stepOf(inputs, names.flat())}`;
-  return { name: `transformer, ${LAYERS} layers`, family: "gradients", source, fn: "loss", inputs };
-}
-
-const SQUARES: Workload = {
-  name: "mean((x @ w1 @ w2 - y)**2)",
-  family: "gradients",
-  source: `export fn loss(x: f32[256, 256], w1: f32[256, 512], w2: f32[512, 128], y: f32[256, 128]) -> f32 {
-  mean((x @ w1 @ w2 - y) ** 2)
-}
-${stepOf({ x: { shape: [256, 256] }, w1: { shape: [256, 512] }, w2: { shape: [512, 128] }, y: { shape: [256, 128] } }, ["w1", "w2"])}`,
-  fn: "loss",
-  inputs: {
-    x: { shape: [256, 256] },
-    w1: { shape: [256, 512], scale: 0.2 },
-    w2: { shape: [512, 128], scale: 0.2 },
-    y: { shape: [256, 128] },
-  },
-  jax: {
-    run: (jax, [x, w1, w2, y]) => {
-      const { numpy } = jax;
-      const loss = (a: JaxArray, b: JaxArray): JaxArray =>
-        numpy.mean(numpy.square(numpy.matmul(numpy.matmul(x!, a), b).sub(y!)));
-      const [value, gradients] = jax.valueAndGrad(loss, { argnums: [0, 1] })(w1!, w2!);
-      return [value, ...gradients];
-    },
-  },
-};
+import type { PreparedPeer } from "./peers/peer.ts";
+import { makeInputs, type Workload } from "./workload.ts";
+import { GRADIENTS } from "./workloads/gradients.ts";
 
 interface Memory {
   readonly peak: number;
@@ -121,45 +46,106 @@ function memoryOf(fused: FusedProgram): Memory {
   return { peak: e.peakBytes, needed: fixed + kept, kept };
 }
 
+type Inputs = ReturnType<typeof makeInputs>;
+
+/** Bytes of the storage buffers that are made and not destroyed until `run` is done. */
+async function allocated(
+  device: Device,
+  run: () => Promise<Ours>,
+): Promise<{ readonly ours: Ours; readonly bytes: number }> {
+  const { gpu } = device;
+  const { createBuffer } = gpu;
+  let bytes = 0;
+  gpu.createBuffer = (descriptor) => {
+    const buffer = createBuffer.call(gpu, descriptor);
+    if ((descriptor.usage & GPUBufferUsage.STORAGE) === 0) return buffer;
+    const { destroy } = buffer;
+    bytes += buffer.size;
+    buffer.destroy = () => {
+      bytes -= buffer.size;
+      return destroy.call(buffer);
+    };
+    return buffer;
+  };
+  try {
+    return { ours: await run(), bytes };
+  } finally {
+    gpu.createBuffer = createBuffer;
+  }
+}
+
+/** The peer, if it computes the same. */
+async function peerOf(w: Workload, inputs: Inputs, arena: Arena, ours: Ours): Promise<PreparedPeer | undefined> {
+  const peer = await (await openJax(arena.wait)).prepare(w, inputs);
+  if (!peer) return undefined;
+  const worst = Math.max(
+    ...Object.values(ours.results).map((r, i) => difference(r.data as Float32Array, peer.results[i] ?? [])),
+  );
+  if (worst < AGREEMENT) return peer;
+  process.stdout.write(`  jax-js differs by ${worst.toExponential(1)}: left out\n`);
+  return undefined;
+}
+
+async function timed(w: Workload, inputs: Inputs, arena: Arena, rounds: number, kernels: number): Promise<void> {
+  const { device } = arena;
+  const forward = await prepareOurs(w, inputs, device);
+  const { ours: both, bytes } = await allocated(device, () => prepareOurs({ ...w, fn: "step" }, inputs, device));
+  const peer = await peerOf(w, inputs, arena, both);
+  const clock: ClockOptions = { rounds, sampleMs: 4, slowMs: 1000, wait: arena.wait, source: "cpu" };
+  const [f, b, j] = (await race([forward, both, ...(peer ? [peer] : [])], clock)) as [Timing, Timing, Timing?];
+  const backward = ratio(f, b).median - 1;
+  const text = (t: Timing): string => `${median(t.ms).toFixed(2)} ms`;
+  process.stdout.write(
+    `  allocated ${kib(bytes)}; forward ${text(f)}, with gradients ${text(b)}: backward ${backward.toFixed(2)} of forward (target 2.50)` +
+      `${j ? `; jax-js ${text(j)}, ${ratio(b, j).median.toFixed(2)} times ours` : ""}\n`,
+  );
+  if (kernels > 0) await slowest(both, inputs, device, kernels);
+  forward.dispose();
+  both.dispose();
+  peer?.dispose();
+}
+
+/** Where the time goes, each kernel in a pass of its own. */
+async function slowest(ours: Ours, inputs: Inputs, device: Device, count: number): Promise<void> {
+  const options = { shapes: shapesOf(inputs), provided: Object.keys(inputs), adapter: device.info };
+  const kernel = await device.loadPlan(ours.program.plan("step", options));
+  const { dispatches } = await kernel.time(inputs);
+  const rows = dispatches.map((d) => ({ name: d.kernel, us: median(d.ns) / 1e3 })).sort((x, y) => y.us - x.us);
+  const whole = rows.reduce((sum, r) => sum + r.us, 0);
+  for (const r of rows.slice(0, count))
+    process.stdout.write(
+      `  ${r.us.toFixed(0).padStart(8)} µs ${((100 * r.us) / whole).toFixed(1).padStart(5)} % ${r.name}\n`,
+    );
+  kernel.dispose();
+}
+
+function kib(bytes: number): string {
+  return `${(bytes / 1024).toFixed(0)} KiB`;
+}
+
 async function main(): Promise<number> {
-  const usage = `usage: node bench/gradients.ts [--adapter ${ADAPTERS.join("|")}] [--rounds N] [--no-time]`;
+  const usage = `usage: node bench/gradients.ts [--adapter ${ADAPTERS.join("|")}] [--rounds N] [--kernels N] [--no-time]`;
   const { values } = readArguments(usage, {
     options: {
       adapter: { type: "string", default: "software" },
       rounds: { type: "string", default: "5" },
+      kernels: { type: "string", default: "0" },
       "no-time": { type: "boolean", default: false },
     },
   });
   const adapter = oneOf(usage, "--adapter", values.adapter, ADAPTERS);
   const rounds = wholeNumber(usage, "--rounds", values.rounds, 1);
+  const kernels = wholeNumber(usage, "--kernels", values.kernels);
   const arena = values["no-time"] ? undefined : await openArena(adapter);
-  const kib = (n: number): string => `${(n / 1024).toFixed(0)} KiB`;
-  for (const w of [SQUARES, transformer()]) {
+  for (const w of GRADIENTS) {
     const inputs = makeInputs(w);
-    const program = compile(w.source);
     const given = { shapes: shapesOf(inputs), provided: Object.keys(inputs) };
-    const { fused } = program.compiled("step", arena ? { ...given, adapter: arena.device.info } : given);
+    const { fused } = compile(w.source).compiled("step", arena ? { ...given, adapter: arena.device.info } : given);
     const m = memoryOf(fused);
     process.stdout.write(
       `${w.name}: peak ${kib(m.peak)}, ${(m.peak / m.needed).toFixed(2)} of arguments, results and ${kib(m.kept)} of kept activations (target 1.10); ${fused.regions.length} kernels\n`,
     );
-    if (!arena) continue;
-    const forward = await prepareOurs(w, inputs, arena.device);
-    const both = await prepareOurs({ ...w, fn: "step" }, inputs, arena.device);
-    const peer = w.jax ? await (await openJax(arena.wait)).prepare(w, inputs) : undefined;
-    const clock: ClockOptions = {
-      rounds,
-      sampleMs: 4,
-      slowMs: 1000,
-      wait: arena.wait,
-      source: "cpu",
-    };
-    const timings = await race([forward, both, ...(peer ? [peer] : [])], clock);
-    const [f, b, j] = timings.map((t) => median(t.ms)) as [number, number, number | undefined];
-    process.stdout.write(
-      `  forward ${f.toFixed(2)} ms, with gradients ${b.toFixed(2)} ms: backward ${((b - f) / f).toFixed(2)} of forward (target 2.50)` +
-        `${j === undefined ? "" : `; jax-js ${j.toFixed(2)} ms, ${(j / b).toFixed(2)} times ours`}\n`,
-    );
+    if (arena) await timed(w, inputs, arena, rounds, kernels);
   }
   return 0;
 }

@@ -180,7 +180,7 @@ export interface MatrixPlace {
 /**
  * What the invocations of a subgroup do together, in control flow that is uniform for the subgroup: `fill` with a constant; `load` and
  * `store` whole matrices, element (r, c) at offset + r · stride + c, or with order `column` at offset + c · stride + r, in a buffer of
- * scalars of the matrix's type; `multiply` adds left · right to a result, in any order, in the result's type.
+ * scalars of the matrix's type, on multiples of 16 bytes; `multiply` adds left · right to a result, in any order, in the result's type.
  */
 export type MatrixStatement = { readonly kind: "matrix" } & (
   | { readonly op: "fill"; readonly place: MatrixPlace; readonly value: number }

@@ -12,6 +12,9 @@ import { matrixPlaces } from "./visit-kernel.ts";
 
 type Report = (kind: KernelProblemKind, buffer: Buffer | undefined, index: number | undefined, text: string) => void;
 
+/** Rows of a matrix in memory (columns, in order of columns) begin on multiples of this, or of their own length if they are shorter. */
+const ALIGNED_BYTES = 16;
+
 /** The first id of an operation; below what the tracker means by several readers. */
 const FIRST_ID = -2;
 
@@ -106,6 +109,9 @@ export class MatrixMemory {
     const { rows, columns } = s.place.matrices;
     const shared = s.buffer.space === "workgroup";
     const id = this.nextId--;
+    const unit = Math.min(s.order === "row" ? columns : rows, ALIGNED_BYTES / (s.buffer.dtype === "f16" ? 2 : 4));
+    if (offset % unit !== 0 || stride % unit !== 0)
+      this.report("misaligned", s.buffer, offset, `matrix.${s.op} by ${stride}, which are no multiples of ${unit}`);
     for (let r = 0; r < rows; r++)
       for (let c = 0; c < columns; c++) {
         const at = s.order === "row" ? offset + r * stride + c : offset + c * stride + r;

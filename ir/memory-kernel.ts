@@ -10,7 +10,7 @@ import type { Buffer } from "./kernel.ts";
 
 export type Cells = Float64Array | Float32Array | Int32Array | Uint32Array | Uint8Array | Uint16Array;
 
-export type KernelProblemKind = "out-of-bounds" | "uninitialised" | "race" | "non-uniform";
+export type KernelProblemKind = "out-of-bounds" | "misaligned" | "uninitialised" | "race" | "non-uniform";
 export interface KernelProblem {
   readonly kind: KernelProblemKind;
   readonly message: string;

@@ -118,6 +118,7 @@ matrix.store(acc[1], c[0], 8, column)`),
     ["uninitialised", small("matrix.store(acc[0], c[0], 8, row)")],
     ["uninitialised", small("matrix.load(l[0], h[0], 8, row)", "h: workgroup f16[64]")],
     ["out-of-bounds", small(`${PRODUCT}\nmatrix.store(acc[0], c[8], 8, row)`)],
+    ["misaligned", small("matrix.load(l[0], a[0], 9, row)")],
     // What an invocation of the subgroup wrote itself, and what the subgroup stored, are there after a barrier.
     ["race", small("for i:8 @loop\n  h[t * 8 + i] = a[i]\nmatrix.load(l[0], h[0], 8, row)", "h: workgroup f16[64]")],
     ["race", small(`${PRODUCT}\nmatrix.store(acc[0], w[0], 8, row)\nc[t] = w[t]`)],

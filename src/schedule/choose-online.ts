@@ -21,6 +21,8 @@ const HEAD = 128;
 
 /** Columns of an invocation when `threads` of them share a row: all of it if that is no more than `most`. */
 function columnsFor(region: OnlineRegion, threads: number, vector: number, most: number): number {
+  // A sum a row has no columns.
+  if (region.n.length === 0) return 1;
   const known = region.n.every((a) => a.extent.value !== undefined);
   const there = known ? guessAll(region.n) : HEAD;
   const whole = vector * Math.max(1, Math.ceil(there / vector / threads));

@@ -145,6 +145,20 @@ function stateAt(
   return { def: t, reduce: reduce(own.monoid, root.axes, values, 0), point: r.at };
 }
 
+/** Does a definition need one of the others, directly or by way of others? */
+function needs(d: Definition, others: ReadonlySet<Definition>): boolean {
+  const seen = new Set<Definition>();
+  const stack: Definition[] = [d];
+  for (let x = stack.pop(); x; x = stack.pop())
+    for (const r of directReads(x)) {
+      if (others.has(r)) return true;
+      if (seen.has(r)) continue;
+      seen.add(r);
+      stack.push(r);
+    }
+  return false;
+}
+
 /** Other sums of the same weights over the same rows. */
 function sumsOf(
   d: MapDef,
@@ -174,6 +188,8 @@ function sumsOf(
     const term = state?.reduce.values[0];
     if (!state || !term || !isRow(state, rows) || !within([term], [...rows, ...root.axes]) || !growsWith(term, h, u))
       continue;
+    // A gradient's sums may be of such weights too, but need what comes out of this pass.
+    if (needs(t, new Set<Definition>([d, ...found.map((x) => x.def)]))) continue;
     found.push(state);
   }
   return found;

@@ -75,6 +75,15 @@ export const GRADIENTS: Readonly<Record<string, Form>> = {
     // That (h % r) < r is not proved for an r that is not known.
     symbolic: false,
   },
+  "an output projection: the gradient of the maximum's sum is a sum a row": {
+    source: gradients(
+      "q: f32[H, Q, D], k: f32[H, K, D], v: f32[H, K, E], wo: f32[H, E, F]",
+      `let p = softmax(einsum("hqd,hkd->hqk", q, k), -1)
+       mean(einsum("hqk,hke,hef->qf", p, v, wo) ** 2)`,
+    ),
+    shapes: { q: [2, 15, 3], k: [2, 19, 3], v: [2, 19, 3], wo: [2, 3, 7] },
+    chained: 5,
+  },
   "weights without a maximum": {
     source: gradients(
       "q: f32[H, Q, D], k: f32[H, K, D], v: f32[H, K, E], w: f32[H, Q, E]",

@@ -20,7 +20,7 @@ interface Costs {
   readonly vector: number;
   readonly iteration: number;
   readonly group: number;
-  /** Scalars an invocation may keep; beyond, each costs `spill` a step of K. */
+  /** Scalars an invocation may keep; beyond, each costs `spill` an element of K where several are done together. */
   readonly registers: number;
   readonly spill: number;
   /** Multiply-adds that a loop's body may have; where there are more, each costs `crowded` more. */
@@ -211,7 +211,7 @@ export function softwarePrice(
     (columns / laneN) * loadB +
     c.iteration / together +
     c.enter * entered * kept +
-    c.spill * Math.max(0, kept - c.registers) +
+    (together > 1 ? c.spill * Math.max(0, kept - c.registers) : 0) +
     (rows * columns * together > c.body ? c.crowded * rows * columns : 0);
   const groupRows = broadcast ? rows : tm * rows;
   const groups =

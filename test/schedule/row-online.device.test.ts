@@ -22,10 +22,10 @@ function rows(length: number): { dtype: "f32"; shape: number[]; data: Float32Arr
   const data = new Float32Array(ROWS * length);
   for (let r = 0; r < ROWS; r++)
     for (let i = 0; i < length; i++) {
-      const any = ((i * 7919 + r) % 1013) / 50 - 10;
-      const hidden = i % 1000 === 7 ? Number.NEGATIVE_INFINITY : any;
+      const drawn = ((i * 7919 + r) % 1013) / 50 - 10;
+      const hidden = i % 1000 === 7 ? Number.NEGATIVE_INFINITY : drawn;
       const one = i === length - 3 ? 2 : Number.NEGATIVE_INFINITY;
-      data[r * length + i] = [any, (20 * i) / length - 10, i === 5000 && r > ROWS / 2 ? Number.NaN : hidden, one][
+      data[r * length + i] = [drawn, (20 * i) / length - 10, i === 5000 && r > ROWS / 2 ? Number.NaN : hidden, one][
         r % 4
       ]!;
     }

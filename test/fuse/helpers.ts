@@ -25,6 +25,11 @@ import {
   type Step,
   type TensorExpr,
 } from "../../ir/tensor.ts";
+import { normalise } from "../../src/passes/normalise.ts";
+import { defuse } from "../../src/schedule/defuse.ts";
+import { fuse } from "../../src/schedule/fuse.ts";
+import type { FusedProgram } from "../../src/schedule/region.ts";
+import { verifyRegions } from "../../src/schedule/verify-regions.ts";
 
 export function extent(e: number | string | Extent): Extent {
   return typeof e === "number" ? size(e) : typeof e === "string" ? sizeSymbol(e) : e;
@@ -159,4 +164,14 @@ export function expectSame(a: Program, b: Program, sizes: Record<string, number>
       else if (!(Math.abs(v - w) <= slack)) throw new Error(`${r.name}[${i}]: ${v} became ${w}`);
     });
   });
+}
+
+/** Fuses, verifies, compares with the oracle, and gives the regions. */
+export function check(p: Program, sizes: Record<string, number>, limit = 8): FusedProgram {
+  const n = normalise(p);
+  const fused = fuse(n, { limits: { maxStorageBuffers: limit } });
+  expect(verifyRegions(fused, limit)).toEqual([]);
+  expectSame(p, n, sizes);
+  expectSame(p, defuse(fused), sizes);
+  return fused;
 }

@@ -53,7 +53,10 @@ export const CODES = {
   EIN1501: { title: "wrong arguments", help: "The call's arguments do not fit the function's parameters." },
   EIN1502: { title: "constant needed", help: "This argument must be known when the kernel is made." },
   EIN1503: { title: "invalid constant", help: "The constant's value is outside what is allowed here." },
-  EIN1504: { title: "requirement not met", help: "What the function asks of its arguments does not hold; the message says what." },
+  EIN1504: {
+    title: "requirement not met",
+    help: "What the function asks of its arguments does not hold; the message says what.",
+  },
   EIN2001: { title: "file cannot be read", help: "The path must name a readable file." },
   EIN2002: { title: "malformed array file", help: "The file's contents do not follow its format, or it is cut off." },
   EIN2003: { title: "unsupported element type", help: "f16, f32, f64, bf16, 8- to 64-bit integers and bool are read." },

@@ -286,6 +286,8 @@ export function renderExplain(e: Explanation): string {
 }
 
 function isFused(d: Decision): boolean {
+  // Scores are computed again by all that read them, or by none.
+  if (d.kind === "chain") return d.code === "fused";
   return d.kind !== "cut" && (d.code === "fused" || d.code === "recompute" || d.code === "checkpoint");
 }
 function decisionText(d: Decision): string {
@@ -294,9 +296,9 @@ function decisionText(d: Decision): string {
     const more = d.opsAdded > 0 ? `, ${quantity(d.opsAdded)} operations more` : "";
     return `${edge}: ${d.kind}${d.code === "recompute" ? `, ${REASON.recompute}` : ""}${d.bytesSaved > 0 ? `, saves ${bytesText(d.bytesSaved)}` : ""}${more}`;
   }
-  if (d.kind === "chain") return `${edge}: a row of it does not fit one tile [${d.code}]`;
+  if (d.kind === "chain" && d.code === "size") return `${edge}: a row of it does not fit one tile [${d.code}]`;
   const why =
-    d.kind === "cut" && d.code === "recompute"
+    (d.kind === "cut" || d.kind === "chain") && d.code === "recompute"
       ? `evaluating it again would cost ${quantity(d.opsAdded)} operations`
       : REASON[d.code];
   return `${edge}: ${why} [${d.code}]`;

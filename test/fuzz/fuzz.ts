@@ -5,7 +5,7 @@ import { filetestOf, type Run } from "../filetests/format.ts";
 import { withMatrices } from "../schedule/support.ts";
 import { type Case, caseOf, type Failure, seedOf } from "./case.ts";
 import { type CheckOptions, checkCase, isValid, type Tally } from "./check.ts";
-import { checkGradients, gradientCaseOf } from "./gradients.ts";
+import { backwardCaseOf, checkGradients, gradientCaseOf } from "./gradients.ts";
 import { reduceCase } from "./reduce.ts";
 
 /** A GPU with subgroup matrices, in subgroups whose size is known when the kernel runs. */
@@ -60,7 +60,8 @@ export async function fuzz(o: FuzzOptions): Promise<FuzzResult> {
   };
   for (let n = 0; n < (o.programs ?? Number.POSITIVE_INFINITY) && performance.now() < end; n++) {
     const seed = seedOf(o.seed, n);
-    const report = n % 4 === 3 ? await gradientCase(seed, o, tally) : await programCase(seed, o, check, tally);
+    const report =
+      n % 4 === 3 ? await gradientCase(seed, o, check, tally) : await programCase(seed, caseOf(seed), o, check, tally);
     if (report) {
       reports.push(report);
       o.onFailure?.(report);
@@ -72,11 +73,11 @@ export async function fuzz(o: FuzzOptions): Promise<FuzzResult> {
 
 async function programCase(
   seed: number,
+  c: Case,
   o: FuzzOptions,
   check: CheckOptions,
   tally: Tally,
 ): Promise<Report | undefined> {
-  const c = caseOf(seed);
   // Too long for the interpreter.
   if (!isValid(c)) return undefined;
   tally.programs++;
@@ -96,11 +97,20 @@ async function programCase(
   return { seed, failure, reduced, filetest: filetestOf(reduced, runs, `fuzz: ${failure.stage}, ${failure.message}`) };
 }
 
-async function gradientCase(seed: number, o: FuzzOptions, tally: Tally): Promise<Report | undefined> {
+/** Derivatives against one another and against differences; then their program as any other, on the device too. */
+async function gradientCase(
+  seed: number,
+  o: FuzzOptions,
+  check: CheckOptions,
+  tally: Tally,
+): Promise<Report | undefined> {
   const c = gradientCaseOf(seed);
   const { counted, failure } = checkGradients(c);
   if (counted) tally.gradients++;
-  if (!failure) return undefined;
+  if (!failure) {
+    const backward = backwardCaseOf(c, seed);
+    return backward && programCase(seed, backward, o, check, tally);
+  }
   const fails = async (x: Case): Promise<boolean> => alike(failure, checkGradients(x).failure);
   const reduced = await reduceCase(c, fails, { limit: (o.reduceSeconds ?? 20) * 1000 });
   return { seed, failure, reduced, filetest: filetestOf(reduced, ["gradients"], `fuzz: gradient, ${failure.message}`) };

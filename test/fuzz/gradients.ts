@@ -1,7 +1,7 @@
 /** Derivatives of random programs: see src/gradient-check.ts. */
 import { isFloat } from "../../ir/dtype.ts";
 import { size } from "../../ir/extent.ts";
-import type { ArrayInput } from "../../ir/interpret.ts";
+import { type ArrayInput, interpret } from "../../ir/interpret.ts";
 import { addMonoid } from "../../ir/monoid.ts";
 import {
   apply,
@@ -22,15 +22,20 @@ import {
 import { verifyProgram } from "../../ir/verify-tensor.ts";
 import { NotDifferentiable } from "../../src/differentiate/reverse.ts";
 import { compareDerivatives, type DerivativePrograms, derivativesOf, direction } from "../../src/gradient-check.ts";
-import { freshAxes, rewriteProgram, slotsOf } from "../../src/passes/rewrite.ts";
+import { dropDead } from "../../src/passes/merge.ts";
+import { freshAxes, redefined, rewriteProgram, slotsOf } from "../../src/passes/rewrite.ts";
 import { generateProgram } from "../generate/programs.ts";
 import { type Case, type Failure, messageOf } from "./case.ts";
 
-/** Programs of floats; data off the grid on which comparisons tie. Every third is the body of a loop. */
+/**
+ * Programs of floats; data off the grid on which comparisons tie. Every third is the body of a loop; of the others some compute their
+ * first half again for derivatives (`checkpoint`), and some are gradients themselves.
+ */
 export function gradientCaseOf(seed: number): Case {
+  const nested = seed % 3 !== 0 && seed % 5 === 2;
   const g = generateProgram(seed, {
     dtypes: ["f32"],
-    definitions: 1 + (seed % 4),
+    definitions: nested ? 1 + (seed % 2) : 1 + (seed % 4),
     depth: 2,
     maxExtent: 4,
     empty: seed % 16 === 0,
@@ -38,8 +43,49 @@ export function gradientCaseOf(seed: number): Case {
   const inputs = new Map(
     [...g.inputs].map(([name, a], i): [string, ArrayInput] => [name, direction(a.shape, i + seed)]),
   );
-  const program = seed % 3 === 0 ? inLoop(g.program, 1 + (seed % 5)) : g.program;
-  return { program, inputs, sizes: g.sizes, strict: false };
+  const program =
+    seed % 3 === 0 ? inLoop(g.program, 1 + (seed % 5)) : seed % 5 === 1 ? halfAgain(g.program) : g.program;
+  const c: Case = { program, inputs, sizes: g.sizes, strict: false };
+  return (nested && backwardCaseOf(c, seed)) || c;
+}
+
+/** The gradients of a case as a case of their own, for what compiles them; undefined if it has none. */
+export function backwardCaseOf(c: Case, seed: number): Case | undefined {
+  const derivatives = derivativesIn(c);
+  if (!derivatives) return undefined;
+  const { backward } = derivatives;
+  // Gradients alone, under names that a derivative of them does not take.
+  const results = backward.results
+    .filter((r) => r.name.startsWith("gradient_"))
+    .map((r) => ({ ...r, name: `d_${r.name.slice("gradient_".length)}` }));
+  const program = dropDead({ ...backward, results });
+  const shapes = new Map(interpret(c.program, c.inputs, { sizes: c.sizes }).map((r) => [r.name, r.shape]));
+  const inputs = new Map(
+    program.inputs.map((d, i): [string, ArrayInput] => [
+      d.name,
+      c.inputs.get(d.name) ?? direction(shapes.get(d.name.slice("cotangent_".length))!, 50 + i + seed),
+    ]),
+  );
+  return { ...c, program, inputs };
+}
+
+function derivativesIn(c: Case): DerivativePrograms | undefined {
+  try {
+    return derivativesOf(c.program);
+  } catch (error) {
+    if (error instanceof NotDifferentiable) return undefined;
+    throw error;
+  }
+}
+
+/** The first half of the definitions under `checkpoint`. */
+function halfAgain(p: Program): Program {
+  let left = Math.ceil(p.steps.length / 2);
+  return rewriteProgram(p, (d, emit) => {
+    const made = left-- > 0 ? redefined(d, { epoch: 2 }) : d;
+    emit(made);
+    return slotsOf(made);
+  });
 }
 
 /** The program's first float input carried through so many rounds, each of which adds what the program makes of it. */
@@ -98,15 +144,9 @@ export interface GradientOutcome {
 }
 
 export function checkGradients(c: Case): GradientOutcome {
-  const { program, sizes, inputs } = c;
+  const { sizes, inputs } = c;
   try {
-    let derivatives: DerivativePrograms | undefined;
-    try {
-      derivatives = derivativesOf(program);
-    } catch (error) {
-      if (error instanceof NotDifferentiable) return { counted: false };
-      throw error;
-    }
+    const derivatives = derivativesIn(c);
     if (!derivatives) return { counted: false };
     for (const p of [derivatives.backward, derivatives.forward]) {
       const problems = verifyProgram(p);

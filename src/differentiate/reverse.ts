@@ -14,35 +14,23 @@ import {
   type Input,
   input,
   type LoopStep,
-  type MapDef,
   mapDef,
   type Program,
   read,
-  reduce,
   type Step,
   scatterDef,
   type TensorExpr,
   type TensorRef,
 } from "../../ir/tensor.ts";
-import { readThrough } from "../passes/inline.ts";
 import { dropDead } from "../passes/merge.ts";
-import { normalise } from "../passes/normalise.ts";
-import {
-  countNodes,
-  freshAxes,
-  hasReduce,
-  mapReads,
-  readsIn,
-  renameAxes,
-  rewriteProgram,
-  slotsOf,
-} from "../passes/rewrite.ts";
+import { freshAxes, renameAxes } from "../passes/rewrite.ts";
 import { type AdjointContext, adjointOf, type Contribution, type Seeds } from "./adjoint.ts";
+import { distribute, type Total } from "./distribute.ts";
 import { invertScatter } from "./invert.ts";
 import { epochOfLoop, reverseLoop } from "./loops.ts";
-import { picksByPosition } from "./monoids.ts";
+import { prepare } from "./prepare.ts";
 import { recompute } from "./recompute.ts";
-import { contributeShared } from "./share.ts";
+import { contributeShared, unsigned } from "./share.ts";
 
 /** A definition that has no derivative, with the reason: callers make it a diagnostic at the definition's span. */
 export class NotDifferentiable extends Error {
@@ -75,7 +63,7 @@ export interface ReverseWatcher {
  * `wrt`, in order. Throws NotDifferentiable.
  */
 export function reverse(program: Program, o: ReverseOptions): Program {
-  const p = prepare(program, o);
+  const p = prepare(program, o.strict ?? false);
   o.watch?.forward(p);
   const state = new Reverse(p, o);
   const cotangents: Input[] = [];
@@ -108,94 +96,6 @@ export function reverse(program: Program, o: ReverseOptions): Program {
   });
 }
 
-/**
- * Reductions stand alone and over one axis where their rule needs that, index maps are read through, and elementwise producers are
- * inlined under a `select`, so that the guard of its path reaches their operands.
- */
-function prepare(program: Program, o: ReverseOptions): Program {
-  return inlineUnderSelects(nestReductions(normalise(program, { keepStopGradient: true, strict: o.strict ?? false })));
-}
-
-/** General reductions over several axes become one reduction an axis, innermost last axis first. */
-function nestReductions(p: Program): Program {
-  return rewriteProgram(p, (d, emit) => {
-    if (d.kind !== "map") {
-      if (d.kind !== "input" && d.kind !== "carry") emit(d);
-      return slotsOf(d);
-    }
-    const r = d.results[0];
-    if (r?.kind !== "reduce" || r.axes.length < 2 || hasOwnRule(d)) {
-      emit(d);
-      return slotsOf(d);
-    }
-    let values: readonly TensorExpr[] = r.values;
-    let made: MapDef = d;
-    for (let i = r.axes.length - 1; i >= 0; i--) {
-      const rename = new Map<Axis, Axis>();
-      const outer = freshAxes([...d.axes, ...r.axes.slice(0, i)], rename);
-      const inner = freshAxes([r.axes[i]!], rename);
-      const renamed = values.map((v) => renameAxes(v, rename));
-      made = mapDef(
-        outer,
-        r.monoid.slots.map((_, s) => reduce(r.monoid, inner, renamed, s)),
-        { name: d.name, span: d.span, epoch: d.epoch },
-      );
-      emit(made);
-      const reader = made;
-      values = r.monoid.slots.map((_, s) => read(reader, s, [...d.axes, ...r.axes.slice(0, i)].map(axisRef)));
-    }
-    return slotsOf(made);
-  });
-}
-
-/** Sums, extrema and picks have rules that take any number of axes. */
-function hasOwnRule(d: MapDef): boolean {
-  const r = d.results[0];
-  if (r?.kind !== "reduce") return true;
-  const c = r.monoid.combine[0];
-  if (c?.kind !== "apply") return false;
-  return r.monoid.slots.length === 1 ? c.prim === "add" || c.prim === "max" || c.prim === "min" : picksByPosition(r);
-}
-
-const MOST_NODES = 64;
-
-function inlineUnderSelects(p: Program): Program {
-  return rewriteProgram(p, (d, emit) => {
-    if (d.kind !== "map") {
-      if (d.kind !== "input" && d.kind !== "carry") emit(d);
-      return slotsOf(d);
-    }
-    const inlined = (e: TensorExpr): TensorExpr => {
-      if (!hasSelect(e)) return e;
-      return mapReads(e, (r) => {
-        const t = r.tensor;
-        if (t.kind !== "map" || t.epoch !== d.epoch) return r;
-        const body = t.results[r.slot]!;
-        return hasReduce(body) || readsIn(body).length === 0 || countNodes([body], MOST_NODES) >= MOST_NODES
-          ? r
-          : readThrough(body, t.axes, r.at, r.fill);
-      });
-    };
-    const results = d.results.map(inlined);
-    const made = results.every((e, i) => e === d.results[i])
-      ? d
-      : mapDef(d.axes, results, { name: d.name, span: d.span, epoch: d.epoch });
-    emit(made);
-    return slotsOf(made);
-  });
-}
-
-function hasSelect(e: TensorExpr): boolean {
-  const seen = new Set<TensorExpr>();
-  const go = (x: TensorExpr): boolean => {
-    if (seen.has(x)) return false;
-    seen.add(x);
-    if (x.kind === "apply") return (x.prim === "select" && isFloat(x.dtype)) || x.args.some(go);
-    return x.kind === "reduce" && x.values.some(go);
-  };
-  return go(e);
-}
-
 class Reverse {
   readonly steps: Step[] = [];
   /** For each step, the epoch of what it is the adjoint of. */
@@ -210,8 +110,12 @@ class Reverse {
 
   readonly #watch: ReverseWatcher | undefined;
 
-  constructor(p: Program, { wrt, watch }: ReverseOptions) {
+  /** Sums stay as they are. */
+  readonly #strict: boolean;
+
+  constructor(p: Program, { wrt, watch, strict }: ReverseOptions) {
     this.#watch = watch;
+    this.#strict = strict ?? false;
     for (const d of p.inputs)
       if (wrt.includes(d.name) && isFloat(d.types[0] ?? "i32")) this.#active.set(d, new Set([0]));
     for (const s of p.steps) this.#mark(s);
@@ -298,11 +202,15 @@ class Reverse {
     const parts = this.#parts.get(d);
     if (!parts || d.kind === "input") return;
     this.#epoch = d.epoch;
+    const totals: Total[] = [];
     const seeds: Seeds = d.types.map((_, slot) => {
       const total = this.#total(d, slot);
+      if (total) totals.push({ seed: read(total.tensor, total.slot, d.axes.map(axisRef)), parts: parts[slot]! });
       return (at) => total && read(total.tensor, total.slot, at);
     });
-    contributeShared(adjointOf(d, seeds, this.#context), (c) => this.#contribute(c, d));
+    const list = adjointOf(d, seeds, this.#context);
+    const parted = this.#strict ? list : distribute(list, d, totals, (x) => this.emit(x));
+    contributeShared(parted, this.#strict, (c) => this.#contribute(c, d));
   }
 
   #visitLoop(s: LoopStep): void {
@@ -326,17 +234,24 @@ class Reverse {
     const axes = freshAxes(tensor.axes, rename);
     const domain = freshAxes(c.domain, rename);
     const fresh = new Map([...rename].filter(([a]) => c.domain.includes(a)));
+    // A sum of what is negated is that sum negated: then it is the same as one without.
+    const negated = c.domain.length > axes.length && unsigned(c.value) !== c.value;
     const scatter = scatterDef(
       axes,
       addMonoid(c.value.dtype),
       domain,
       c.at.map((e) => renameAxes(e, fresh)),
-      [renameAxes(c.value, fresh)],
+      [renameAxes(negated ? unsigned(c.value) : c.value, fresh)],
       [constant(c.value.dtype, 0)],
       undefined,
       { name: `${tensor.name}_ct`, span: from.span, epoch: from.epoch },
     );
-    const made = this.emit(invertScatter(scatter));
+    let made = this.emit(invertScatter(scatter));
+    if (negated) {
+      const own = freshAxes(tensor.axes, new Map());
+      const value = apply("neg", read(made, 0, own.map(axisRef)));
+      made = this.emit(mapDef(own, [value], { name: `${tensor.name}_ct`, span: from.span, epoch: from.epoch }));
+    }
     this.add({ tensor, slot }, { tensor: made, slot: 0 });
     return made;
   }

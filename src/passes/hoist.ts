@@ -1,14 +1,16 @@
 /**
  * Factors free of the reduced axes leave a sum: Σ p·v/z becomes (Σ p·v)/z, exactly for wrapping integers and by the licence
- * `distribute` for floats. An elementwise producer is looked through where that frees a factor, as the 1/z of a softmax does
+ * `distribute` for floats. So does an axis along which nothing varies: its extent is a factor. An elementwise producer is looked through where that frees a factor, as the 1/z of a softmax does
  * when its rows weigh a product.
  */
-import { isInteger } from "../../ir/dtype.ts";
-import { lowerBound } from "../../ir/extent.ts";
+import { type DType, isInteger } from "../../ir/dtype.ts";
+import { lowerBound, productExtent } from "../../ir/extent.ts";
 import {
   type Axis,
   apply,
   axisRef,
+  cast,
+  constant,
   type Definition,
   i32,
   type MapDef,
@@ -18,6 +20,7 @@ import {
   reduce,
   sizeOf,
   type TensorExpr,
+  type TensorRef,
 } from "../../ir/tensor.ts";
 import { leaving, readThrough } from "./inline.ts";
 import { reductionOf } from "./lift.ts";
@@ -27,7 +30,7 @@ export interface HoistOptions {
   readonly strict?: boolean;
 }
 
-interface Factor {
+export interface Factor {
   readonly value: TensorExpr;
   /** Divides instead of multiplying. */
   readonly below: boolean;
@@ -96,14 +99,34 @@ export function hoistFactors(p: Program, o: HoistOptions = {}): Program {
       const opened = readThrough(inner, t.axes, e.at, undefined);
       return factorsOf(opened, lookThrough).some((f) => hasRead(f.value) && free(f.value)) ? opened : undefined;
     };
+    const idle = root.axes.filter((a) => !axesIn(body).has(a));
+    const summed = root.axes.filter((a) => !idle.includes(a));
     const factors = factorsOf(body, lookThrough);
-    const out = factors.filter((f) => free(f.value));
-    const kept = factors.filter((f) => !free(f.value));
+    let out = factors.filter((f) => free(f.value));
+    let kept = factors.filter((f) => !free(f.value));
     if (out.length === 0 || kept.length === 0 || !kept.some((f) => !f.below)) {
-      emit(d);
-      return slotsOf(d);
+      if (idle.length === 0) {
+        emit(d);
+        return slotsOf(d);
+      }
+      out = [];
+      kept = [{ value: body, below: false }];
     }
+    const finish = (product: TensorExpr): readonly TensorRef[] => {
+      let value = product;
+      for (const f of out) value = apply(f.below ? "div" : "mul", value, f.value);
+      if (idle.length > 0) value = apply("mul", value, countOf(idle, value.dtype));
+      // The sum over nothing is 0, whatever the factor is.
+      for (const a of root.axes)
+        if ((lowerBound(a.extent, atLeast) ?? 0) < 1)
+          value = apply("select", apply("gt", sizeOf(a.extent), i32(0)), value, root.monoid.identity[0] ?? value);
+      const outer = mapDef(d.axes, [value], { name: d.name, span: d.span, epoch: d.epoch });
+      elementwise.set(outer, outer);
+      emit(outer);
+      return slotsOf(outer);
+    };
     const whole = product(kept);
+    if (summed.length === 0) return finish(whole);
     const inside = d.axes.filter((a) => axesIn(whole).has(a));
     const sum = leaving(
       whole,
@@ -112,24 +135,21 @@ export function hoistFactors(p: Program, o: HoistOptions = {}): Program {
     );
     const to = new Map<Axis, Axis>();
     const own = freshAxes(inside, to);
-    const bound = freshAxes(root.axes, to);
+    const bound = freshAxes(summed, to);
     const made = mapDef(own, [reduce(root.monoid, bound, [renameAxes(sum, to)])], {
       name: `${d.name}_sum`,
       span: d.span,
       epoch: d.epoch,
     });
     emit(made);
-    let value: TensorExpr = read(made, 0, inside.map(axisRef));
-    for (const f of out) value = apply(f.below ? "div" : "mul", value, f.value);
-    // The sum over nothing is 0, whatever the factor is.
-    for (const a of root.axes)
-      if ((lowerBound(a.extent, atLeast) ?? 0) < 1)
-        value = apply("select", apply("gt", sizeOf(a.extent), i32(0)), value, root.monoid.identity[0] ?? value);
-    const outer = mapDef(d.axes, [value], { name: d.name, span: d.span, epoch: d.epoch });
-    elementwise.set(outer, outer);
-    emit(outer);
-    return slotsOf(outer);
+    return finish(read(made, 0, inside.map(axisRef)));
   });
+}
+
+/** The number of positions of these axes, as a number of the type. */
+export function countOf(axes: readonly Axis[], dtype: DType): TensorExpr {
+  const count = productExtent(axes.map((a) => a.extent));
+  return count.value === undefined ? cast(sizeOf(count), dtype) : constant(dtype, count.value);
 }
 
 /** A product's factors, divisions and negations taken apart. */

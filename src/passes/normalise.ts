@@ -1,6 +1,7 @@
 /**
  * Brings a tensor program into the form that fusion reads: every reduction is a definition of its own over the axes it
- * depends on, index maps are read through, factors have left sums, reshaped axes are split, equal definitions are one.
+ * depends on, index maps are read through, factors have left sums, reshaped axes are split, equal definitions are one, and sums go
+ * on from sums that are there.
  * Stands after `contract`, which wants whole products, and before `fuse`, which decides what is stored.
  */
 import type { Program } from "../../ir/tensor.ts";
@@ -9,6 +10,7 @@ import { hoistFactors } from "./hoist.ts";
 import { dropStopGradient, inlineIndexMaps } from "./inline.ts";
 import { liftReductions } from "./lift.ts";
 import { dropDead, mergeEqual } from "./merge.ts";
+import { sharePartialSums } from "./partial-sums.ts";
 import { splitAxes } from "./split.ts";
 
 export interface NormaliseOptions {
@@ -29,5 +31,6 @@ export function normalise(program: Program, o: NormaliseOptions = {}): Program {
   p = dropDead(hoistFactors(p, o));
   p = splitAxes(p);
   p = dropDead(inlineIndexMaps(p));
+  if (!o.strict) p = sharePartialSums(p);
   return dropDead(mergeEqual(p));
 }

@@ -111,7 +111,7 @@ describe("a cotangent that others are sums of is computed once", () => {
   test("a bias within a product", () => {
     const text =
       "input x: f32[i:4, k:3]\ninput c: f32[k:3]\ninput w: f32[k:3, j:5]\nz[i:4, j:5] = add(k:3) (x[i, k] - c[k]) * w[k, j]\nv[] = add(i:4, j:5) exp(z[i, j])\nresult v = v";
-    expect(of(text, ["x", "c"])).toMatch(/c_ct\[\S+\] = add\(i:4\) -x_ct\[i, \S+\]\n/);
+    expect(of(text, ["x", "c"])).toMatch(/c_ct\[\S+\] = add\(i:4\) x_ct\[i, \S+\]\nc_ct_1\[\S+\] = -c_ct/);
     check(text, { x: [4, 3], c: [3], w: [3, 5] }, ["x", "c", "w"]);
   });
   test("a bias under a function", () => {
@@ -119,6 +119,13 @@ describe("a cotangent that others are sums of is computed once", () => {
       "input x: f32[i:4, k:3]\ninput c: f32[k:3]\ny[i:4, k:3] = erf(x[i, k] + c[k])\nv[] = add(i:4, k:3) y[i, k]\nresult v = v";
     expect(of(text, ["x", "c"])).toMatch(/c_ct\[\S+\] = add\(i:4\) x_ct\[i, \S+\]\n/);
     check(text, { x: [4, 3], c: [3] }, ["x", "c"]);
+  });
+  test("a bias before a mean is taken off: part by part, the mean's by its count", () => {
+    const text =
+      "input x: f32[i:4, k:3]\ninput c: f32[]\ninput w: f32[i:4, k:3]\ny[i:4, k:3] = x[i, k] + c[]\nm[i:4] = add(k:3) y[i, k]\n" +
+      "z[i:4, k:3] = (y[i, k] - m[i] / 3.0) * w[i, k]\nv[] = add(i:4, k:3) exp(z[i, k])\nresult v = v";
+    expect(of(text, ["c"])).toMatch(/ \* 3\.0\n/);
+    check(text, { x: [4, 3], c: [], w: [4, 3] }, ["c", "x", "w"]);
   });
   test("axes of one position", () => {
     const text =

@@ -127,7 +127,8 @@ export function planChains(
   const decisions: Decision[] = [];
   const tried = new Set<string>();
   // Sums are added in another order: the licence to reassociate.
-  for (let next = strict ? undefined : nextComponent(p, chained, tried); next; ) {
+  let next = strict ? undefined : nextComponent(p, chained, tried);
+  while (next) {
     const { component, refusal } = next;
     const attempt = (pack: boolean): ReturnType<typeof tryComponent> | undefined =>
       component && tryComponent(p, component, limits, strict, chained, accepts, pack);

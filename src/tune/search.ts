@@ -107,7 +107,8 @@ export async function search(
         } else batch.push(t);
       }
     }
-    const good = await heats(bench, batch, before ?? first);
+    // What is wrong beats nothing, however fast it is.
+    const good = await heats(bench, batch, before ?? (broken ? undefined : first));
     const all = [...best, ...good].sort((x, y) => x.least - y.least);
     best = all.slice(0, KEPT);
     for (const t of [...batch, ...all.slice(KEPT)]) if (t !== first && !best.includes(t)) t.kernel.dispose();
@@ -131,12 +132,17 @@ export async function search(
 }
 
 /** Those of a batch that stay beside the best so far, which runs along. */
-async function heats(bench: RegionBench, batch: readonly Trial[], champion: Trial): Promise<readonly Trial[]> {
+async function heats(
+  bench: RegionBench,
+  batch: readonly Trial[],
+  champion: Trial | undefined,
+): Promise<readonly Trial[]> {
+  const beside = champion ? [champion] : [];
   let left = batch;
   for (const { rounds, out } of HEATS) {
     if (left.length === 0) return [];
-    await bench.race([champion, ...left], rounds);
-    const limit = out * Math.min(champion.least, ...left.map((t) => t.least));
+    await bench.race([...beside, ...left], rounds);
+    const limit = out * Math.min(...[...beside, ...left].map((t) => t.least));
     left = left.filter((t) => t.least <= limit);
   }
   return left;

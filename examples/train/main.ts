@@ -31,7 +31,7 @@ interface Recipe {
 }
 const RECIPES: Readonly<Record<"mlp" | "conv", Recipe>> = {
   mlp: { steps: 900, rate: 0.1, batch: 50, goal: 0.95 },
-  conv: { steps: 800, rate: 0.003, batch: 50, goal: 0.97 },
+  conv: { steps: 2000, rate: 0.003, batch: 50, goal: 0.97 },
 };
 const NAMES = ["mlp", "conv", "lsq"] as const;
 const TRAINING = 7500;

@@ -1,5 +1,5 @@
 /**
- * `node bench/gradients.ts [--adapter A] [--rounds N] [--kernels N] [--no-time]`: what gradients cost. Memory: the peak of forward and
+ * `node bench/gradients.ts [--adapter A] [--rounds N] [--kernels N] [--no-time] [--write]`: what gradients cost. Memory: the peak of forward and
  * backward pass together, from `explain`, over what must be there (arguments, results, and the activations that the backward pass
  * reads), and what is allocated on the device. Time: the gradient's over the forward pass's, and jax-js's `grad` beside it.
  */
@@ -15,6 +15,7 @@ import { type ClockOptions, median, race, ratio, type Timing } from "./clock.ts"
 import { type Ours, prepareOurs } from "./ours.ts";
 import { openJax } from "./peers/jax.ts";
 import type { PreparedPeer } from "./peers/peer.ts";
+import { updateSection } from "./report/readme.ts";
 import { makeInputs, type Workload } from "./workload.ts";
 import { GRADIENTS } from "./workloads/gradients.ts";
 
@@ -86,7 +87,15 @@ async function peerOf(w: Workload, inputs: Inputs, arena: Arena, ours: Ours): Pr
   return undefined;
 }
 
-async function timed(w: Workload, inputs: Inputs, arena: Arena, rounds: number, kernels: number): Promise<void> {
+/** Milliseconds of the processor, and ratios of them. */
+interface Times {
+  readonly forward: number;
+  readonly both: number;
+  readonly backward: number;
+  readonly peer: number | undefined;
+}
+
+async function timed(w: Workload, inputs: Inputs, arena: Arena, rounds: number, kernels: number): Promise<Times> {
   const { device } = arena;
   const forward = await prepareOurs(w, inputs, device);
   const { ours: both, bytes } = await allocated(device, () => prepareOurs({ ...w, fn: "step" }, inputs, device));
@@ -103,6 +112,37 @@ async function timed(w: Workload, inputs: Inputs, arena: Arena, rounds: number, 
   forward.dispose();
   both.dispose();
   peer?.dispose();
+  return { forward: median(f.ms), both: median(b.ms), backward, peer: j && ratio(b, j).median };
+}
+
+function section(adapter: string, rounds: number, rows: readonly { w: Workload; m: Memory; t: Times }[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  return [
+    `## Gradients on ${adapter}`,
+    "",
+    `${rounds} rounds, times of the processor.`,
+    "",
+    line([
+      "value and gradients of",
+      "peak memory",
+      "forward ms",
+      "with gradients ms",
+      "backward over forward",
+      "jax-js ×",
+    ]),
+    line(["---", "---:", "---:", "---:", "---:", "---:"]),
+    ...rows.map(({ w, m, t }) =>
+      line([
+        w.name,
+        (m.peak / m.needed).toFixed(2),
+        t.forward.toFixed(1),
+        t.both.toFixed(1),
+        t.backward.toFixed(2),
+        t.peer?.toFixed(2) ?? "",
+      ]),
+    ),
+    "",
+  ].join("\n");
 }
 
 /** Where the time goes, each kernel in a pass of its own. */
@@ -124,19 +164,21 @@ function kib(bytes: number): string {
 }
 
 async function main(): Promise<number> {
-  const usage = `usage: node bench/gradients.ts [--adapter ${ADAPTERS.join("|")}] [--rounds N] [--kernels N] [--no-time]`;
+  const usage = `usage: node bench/gradients.ts [--adapter ${ADAPTERS.join("|")}] [--rounds N] [--kernels N] [--no-time] [--write]`;
   const { values } = readArguments(usage, {
     options: {
       adapter: { type: "string", default: "software" },
       rounds: { type: "string", default: "5" },
       kernels: { type: "string", default: "0" },
       "no-time": { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
     },
   });
   const adapter = oneOf(usage, "--adapter", values.adapter, ADAPTERS);
   const rounds = wholeNumber(usage, "--rounds", values.rounds, 1);
   const kernels = wholeNumber(usage, "--kernels", values.kernels);
   const arena = values["no-time"] ? undefined : await openArena(adapter);
+  const rows: { w: Workload; m: Memory; t: Times }[] = [];
   for (const w of GRADIENTS) {
     const inputs = makeInputs(w);
     const given = { shapes: shapesOf(inputs), provided: Object.keys(inputs) };
@@ -145,8 +187,9 @@ async function main(): Promise<number> {
     process.stdout.write(
       `${w.name}: peak ${kib(m.peak)}, ${(m.peak / m.needed).toFixed(2)} of arguments, results and ${kib(m.kept)} of kept activations (target 1.10); ${fused.regions.length} kernels\n`,
     );
-    if (arena) await timed(w, inputs, arena, rounds, kernels);
+    if (arena) rows.push({ w, m, t: await timed(w, inputs, arena, rounds, kernels) });
   }
+  if (values.write && arena) updateSection(section(arena.device.info.name, rounds, rows));
   return 0;
 }
 

@@ -1,4 +1,4 @@
-/** Puts the table of one adapter into bench/README.md; the rest of the file stays. */
+/** Puts the tables of one adapter into bench/README.md; the rest of the file stays. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BenchResult } from "../result.ts";
@@ -17,13 +17,24 @@ stands where the machine had other work: what the kernels cost all threads of th
 there. The rows are those of the last run of the adapter with \`--write\`, which need not be all of them.
 
 \`npm run bench -- --adapter software --write\` writes the section of its adapter below; \`npm run bench -- --help\` lists the options.
+
+\`node bench/gradients.ts --adapter software --write\` writes what gradients cost: peak memory over what must be there (arguments,
+results, and the activations that the backward pass reads), and the time of the backward pass over the forward pass's, with jax-js's
+\`grad\` beside ours; \`--kernels 10\` names the slowest kernels.
+
+\`npx vite bench/page\` serves a page that compiles, checks and times our side of the rows in a browser (\`?only=softmax\` for some of them).
 `;
 
 export function updateReadme(b: BenchResult): void {
+  updateSection(markdownSection(b));
+}
+
+/** Replaces the section of the same heading, or adds it. */
+export function updateSection(section: string): void {
   const old = existsSync(FILE) ? readFileSync(FILE, "utf8") : PREAMBLE;
   const sections = old.split(/^(?=## )/m).slice(1);
-  const heading = `## ${b.adapter.name}\n`;
+  const heading = section.slice(0, section.indexOf("\n") + 1);
   const kept = sections.filter((s) => !s.startsWith(heading));
-  const all = [...kept.map((s) => s.trimEnd()), markdownSection(b).trimEnd()].sort();
+  const all = [...kept.map((s) => s.trimEnd()), section.trimEnd()].sort();
   writeFileSync(FILE, `${PREAMBLE}\n${all.join("\n\n")}\n`);
 }

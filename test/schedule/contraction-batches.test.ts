@@ -3,25 +3,8 @@ import { size } from "../../ir/extent.ts";
 import { choose } from "../../src/schedule/choose.ts";
 import type { ContractionSchedule } from "../../src/schedule/schedule.ts";
 import { axis } from "./build.ts";
-import { contraction, type Shape } from "./contraction-support.ts";
+import { contraction, PLAIN, type Shape } from "./contraction-support.ts";
 import { type Case, check, extents, SOFT4, SOFT8 } from "./support.ts";
-
-const base: ContractionSchedule = {
-  kind: "contraction",
-  vector: 1,
-  swizzle: 0,
-  variants: "guarded",
-  reg: [2, 2],
-  threads: [4, 4, 1],
-  rowFrom: "thread",
-  stage: "none",
-  tileK: 4,
-  buffers: 1,
-  pad: 0,
-  splitK: 1,
-  subgroup: "none",
-  batches: 1,
-};
 
 test("several small matrices a subgroup", () => {
   for (const sym of [false, true])
@@ -47,7 +30,7 @@ test("several small matrices a subgroup", () => {
           for (const vector of [1, 4] as const) {
             if (vector === 4 && (sym || n % 4 !== 0)) continue;
             const s: ContractionSchedule = {
-              ...base,
+              ...PLAIN,
               subgroup: "broadcast",
               threads: [1, columns, 1],
               batches: lanes / columns,

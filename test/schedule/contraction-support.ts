@@ -1,6 +1,7 @@
 /** Contractions of every layout as regions by themselves: what the tests of their schedules share. */
 import { addMonoid, maxMonoid } from "../../ir/monoid.ts";
 import type { ContractionRegion, PlacedMap } from "../../src/schedule/region.ts";
+import type { ContractionSchedule } from "../../src/schedule/schedule.ts";
 import {
   type Axis,
   add,
@@ -110,3 +111,21 @@ export function matmul(
   };
   return { ...contraction(s, body, epilogue), sizes };
 }
+
+/** The plainest legal one, to be varied. */
+export const PLAIN: ContractionSchedule = {
+  kind: "contraction",
+  vector: 1,
+  swizzle: 0,
+  variants: "guarded",
+  reg: [2, 2],
+  threads: [4, 4, 1],
+  rowFrom: "thread",
+  stage: "none",
+  tileK: 4,
+  buffers: 1,
+  pad: 0,
+  splitK: 1,
+  subgroup: "none",
+  batches: 1,
+};

@@ -19,7 +19,7 @@ import {
   reduce,
   type TensorExpr,
 } from "./build.ts";
-import { clone, contraction, matmul, refs } from "./contraction-support.ts";
+import { clone, contraction, matmul, PLAIN, refs } from "./contraction-support.ts";
 import { check, checkAll, extents, GPU, programOf, refOf, SOFT4, SOFT8, TARGETS } from "./support.ts";
 
 const SIZES: readonly (readonly [number, number, number])[] = [
@@ -185,22 +185,6 @@ describe("contractions", () => {
         }
   });
 
-  const base: ContractionSchedule = {
-    kind: "contraction",
-    vector: 1,
-    swizzle: 0,
-    variants: "guarded",
-    reg: [2, 2],
-    threads: [4, 4, 1],
-    rowFrom: "thread",
-    stage: "none",
-    tileK: 4,
-    buffers: 1,
-    pad: 0,
-    splitK: 1,
-    subgroup: "none",
-    batches: 1,
-  };
   const fields: readonly (readonly [string, Partial<ContractionSchedule>])[] = [
     ["plain", {}],
     ["unrolled", { tileK: 8 }],
@@ -236,7 +220,7 @@ describe("contractions", () => {
   ];
   for (const [name, f] of fields)
     test(`schedule: ${name}`, () => {
-      const s: ContractionSchedule = { ...base, ...f };
+      const s: ContractionSchedule = { ...PLAIN, ...f };
       let done = 0;
       for (const sym of [false, true])
         for (const form of ["nn", "nt", "tn", "out-nm"] as const)
@@ -277,7 +261,7 @@ describe("contractions", () => {
     for (const [f, field] of wrong) {
       let got = "nothing";
       try {
-        applySchedule(region, { ...base, ...f }, GPU);
+        applySchedule(region, { ...PLAIN, ...f }, GPU);
       } catch (e) {
         if (!(e instanceof ScheduleError)) throw e;
         got = e.field;
@@ -285,7 +269,7 @@ describe("contractions", () => {
       expect([f, got]).toEqual([f, field]);
     }
     expect(() =>
-      applySchedule(region, { ...base, subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 2] }, SOFT4),
+      applySchedule(region, { ...PLAIN, subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 2] }, SOFT4),
     ).toThrow(ScheduleError);
   });
 });

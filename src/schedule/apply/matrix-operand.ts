@@ -2,28 +2,22 @@
 import { divExtent, type Extent, ONE, productExtent, size, subExtent, ZERO } from "../../../ir/extent.ts";
 import {
   type Buffer,
-  barrier,
   extract,
   iadd,
   idiv,
   ilt,
   imod,
   imul,
-  isub,
   type KernelExpr,
   kapply,
   kconst,
   kint,
   ksize,
-  kvar,
   type Lanes,
-  load,
-  loop,
   type Matrices,
   type Statement,
   splat,
   store,
-  variable,
   when,
 } from "../../../ir/kernel.ts";
 import { type Axis, axis, axisRef, type Read, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
@@ -32,7 +26,8 @@ import { sizeOfType } from "../cost.ts";
 import { lower } from "../lower.ts";
 import { ScheduleError } from "../schedule.ts";
 import { bindAxis, emit, inCopy, inFrame, name, newPrivate, newShared, tensorBuffer } from "./builder.ts";
-import { type MatrixTile, newMatrices, rangeOfK, whenActive } from "./matrix-tile.ts";
+import { loopOverK, rangeOfK } from "./k-loop.ts";
+import { type MatrixTile, newMatrices, whenActive } from "./matrix-tile.ts";
 import { contiguous, strideAlong } from "./operands.ts";
 import { countOf, laneable, unflattenAxes } from "./walk.ts";
 
@@ -81,65 +76,23 @@ export function multiplyOverK(t: MatrixTile): void {
   const { b, s } = t;
   const sides = [sideOf(t, "left"), sideOf(t, "right")] as const;
   const staged = sides.flatMap((x) => ("memory" in x.from ? [x.from] : []));
-  const { from, to, total } = rangeOfK(t);
-  const k0 = variable("k");
-  const at = kvar(k0);
-  if (staged.length === 0 || s.buffers === 1) {
-    const statements = inFrame(b, true, () => {
-      const values = staged.map((x) => evaluate(t, x, at, total));
-      if (staged.length > 0) emit(b, barrier());
-      for (const [i, x] of staged.entries()) put(t, x, values[i] ?? [], kint(0));
-      if (staged.length > 0) emit(b, barrier());
-      products(t, sides, at, []);
-    });
-    emit(b, loop(k0, to, statements, "loop", from, s.tileK));
-    return;
-  }
-  // Two halves: while one is used, the next tile is evaluated and goes to the other.
-  const half = (k: KernelExpr, x: Staged): KernelExpr =>
-    imul(imod(idiv(isub(k, from), kint(s.tileK)), kint(2)), kint(x.elements));
-  emit(
-    b,
-    ...when(
-      ilt(from, to),
-      inFrame(b, true, () => {
-        const values = staged.map((x) => evaluate(t, x, from, total));
-        for (const [i, x] of staged.entries()) put(t, x, values[i] ?? [], kint(0));
-      }),
-    ),
-    barrier(),
-  );
-  const statements = inFrame(b, true, () => {
-    const next = name(b, "next", iadd(at, kint(s.tileK)));
-    const more = name(b, "more", ilt(next, to));
-    const ahead = inFrame(b, true, () => {
-      for (const x of staged)
-        evaluate(t, x, next, total).forEach((v, q) => {
-          if (x.kept) emit(b, store(x.kept, kint(q), v));
-        });
-    });
-    emit(b, ...when(more, ahead));
-    products(
-      t,
-      sides,
-      at,
-      staged.map((x) => [x, name(b, "half", half(at, x))] as const),
-    );
-    const over = inFrame(b, true, () => {
-      for (const x of staged) {
-        const { kept } = x;
-        if (kept)
-          put(
-            t,
-            x,
-            x.loads.map((_, q) => load(kept, kint(q))),
-            half(next, x),
-          );
-      }
-    });
-    emit(b, ...when(more, over), barrier());
+  const total = countOf(t.sides.k);
+  loopOverK(b, {
+    ...rangeOfK(b, s, t.part, total),
+    tileK: s.tileK,
+    buffers: s.buffers,
+    staged,
+    halfOf: (x) => x.elements,
+    evaluate: (x, k) => evaluate(t, x, k, total),
+    put: (x, values, offset) => put(t, x, values, offset),
+    use: (k, halves) =>
+      products(
+        t,
+        sides,
+        k,
+        halves.map((h, i) => [staged[i]!, h] as const),
+      ),
   });
-  emit(b, loop(k0, to, statements, "loop", from, s.tileK));
 }
 
 function sideOf(t: MatrixTile, use: "left" | "right"): Side {

@@ -1,23 +1,11 @@
 /** What the parts of a contraction on subgroup matrices share. */
 import type { Extent } from "../../../ir/extent.ts";
-import {
-  iadd,
-  idiv,
-  imul,
-  type KernelExpr,
-  kapply,
-  kint,
-  ksize,
-  type Matrices,
-  type Statement,
-  when,
-} from "../../../ir/kernel.ts";
+import { type KernelExpr, type Matrices, type Statement, when } from "../../../ir/kernel.ts";
 import type { TensorExpr } from "../../../ir/tensor.ts";
 import type { MatrixConfig } from "../matrix-operands.ts";
 import type { ContractionSchedule } from "../schedule.ts";
-import { type Builder, name } from "./builder.ts";
+import type { Builder } from "./builder.ts";
 import type { Sides } from "./tile.ts";
-import { countOf } from "./walk.ts";
 
 /** A kernel under construction, for one of its tiles. Rows are of the left operand, columns of the right. */
 export interface MatrixTile {
@@ -71,20 +59,4 @@ export function newMatrices(b: Builder, hint: string, use: Matrices["use"], c: M
   };
   b.matrices.push(made);
   return made;
-}
-
-/** The positions of K that a workgroup goes over, in steps of `tileK`. */
-export function rangeOfK(t: MatrixTile): {
-  readonly from: KernelExpr;
-  readonly to: KernelExpr;
-  readonly total: Extent;
-} {
-  const { b, s } = t;
-  const total = countOf(t.sides.k);
-  const to = ksize(total);
-  if (!t.part) return { from: kint(0), to, total };
-  const steps = idiv(iadd(to, kint(s.tileK * s.splitK - 1)), kint(s.tileK * s.splitK));
-  const chunk = name(b, "chunk", imul(steps, kint(s.tileK)));
-  const from = name(b, "from", kapply("min", imul(t.part, chunk), to));
-  return { from, to: name(b, "to", kapply("min", iadd(from, chunk), to)), total };
 }

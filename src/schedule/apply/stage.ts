@@ -1,8 +1,8 @@
 /** Contractions through workgroup memory: tiles of the operands are evaluated once by the workgroup and read by all of it. */
+
 import { divExtent, type Extent, ONE, size, subExtent } from "../../../ir/extent.ts";
 import {
   type Buffer,
-  barrier,
   extract,
   iadd,
   idiv,
@@ -30,6 +30,7 @@ import { lower } from "../lower.ts";
 import { ScheduleError } from "../schedule.ts";
 import { accumulate } from "./accumulate.ts";
 import { type Builder, bindAxis, emit, inCopy, inFrame, name, newPrivate, newShared } from "./builder.ts";
+import { loopOverK, rangeOfK } from "./k-loop.ts";
 import { contiguous } from "./operands.ts";
 import { atColumn, atRow, slotValues, type Tile } from "./tile.ts";
 import { countOf, unflattenAxes } from "./walk.ts";
@@ -92,81 +93,22 @@ export function stagedLoop(t: Tile, which: { readonly a: boolean; readonly b: bo
   const staged = [stagedA, stagedB].filter((x) => x !== undefined);
   if (staged.length === 0) throw new ScheduleError("stage", "nothing is staged");
 
-  let from: KernelExpr = kint(0);
-  let to: KernelExpr = ksize(total);
-  if (t.part) {
-    const steps = idiv(iadd(to, kint(s.tileK * s.splitK - 1)), kint(s.tileK * s.splitK));
-    const chunk = name(b, "chunk", imul(steps, kint(s.tileK)));
-    from = name(b, "from", kapply("min", imul(t.part, chunk), ksize(total)));
-    to = name(b, "to", kapply("min", iadd(from, chunk), ksize(total)));
-  }
-  const k0 = variable("k");
-  if (s.buffers === 1) {
-    const statements = inFrame(b, true, () => {
-      const values = staged.map((x) => evaluate(t, x, kvar(k0), total));
-      emit(b, barrier());
-      for (const [i, x] of staged.entries()) put(b, x, values[i] ?? [], kint(0));
-      emit(b, barrier());
-      compute(t, stagedA, stagedB, kvar(k0), to, total, kint(0));
-    });
-    emit(b, loop(k0, to, statements, "loop", from, s.tileK));
-    return;
-  }
-  // Two halves: while one is used, the next tile is evaluated and goes to the other.
-  const half = (k: KernelExpr, x: Staged): KernelExpr =>
-    imul(imod(idiv(isub(k, from), kint(s.tileK)), kint(2)), kint(x.units));
-  emit(
-    b,
-    ...when(
-      ilt(from, to),
-      inFrame(b, true, () => {
-        const values = staged.map((x) => evaluate(t, x, from, total));
-        for (const [i, x] of staged.entries()) put(b, x, values[i] ?? [], kint(0));
+  const { from, to } = rangeOfK(b, s, t.part, total);
+  loopOverK(b, {
+    from,
+    to,
+    tileK: s.tileK,
+    buffers: s.buffers,
+    staged,
+    halfOf: (x) => x.units,
+    evaluate: (x, k) => evaluate(t, x, k, total),
+    put: (x, values, offset) => put(b, x, values, offset),
+    use: (k, halves) =>
+      compute(t, stagedA, stagedB, k, to, total, kint(0), {
+        a: stagedA ? halves[0] : undefined,
+        b: stagedB ? halves[halves.length - 1] : undefined,
       }),
-    ),
-  );
-  emit(b, barrier());
-  const statements = inFrame(b, true, () => {
-    const next = name(b, "next", iadd(kvar(k0), kint(s.tileK)));
-    const more = name(b, "more", ilt(next, to));
-    emit(
-      b,
-      ...when(
-        more,
-        inFrame(b, true, () => {
-          for (const x of staged)
-            evaluate(t, x, next, total).forEach((v, q) => {
-              if (x.kept) emit(b, store(x.kept, kint(q), v));
-            });
-        }),
-      ),
-    );
-    const offset = staged.map((x) => name(b, "half", half(kvar(k0), x)));
-    compute(t, stagedA, stagedB, kvar(k0), to, total, kint(0), {
-      a: stagedA ? offset[0] : undefined,
-      b: stagedB ? offset[offset.length - 1] : undefined,
-    });
-    emit(
-      b,
-      ...when(
-        more,
-        inFrame(b, true, () => {
-          for (const x of staged) {
-            const kept = x.kept;
-            if (kept)
-              put(
-                b,
-                x,
-                x.loads.map((_, q) => load(kept, kint(q))),
-                half(next, x),
-              );
-          }
-        }),
-      ),
-    );
-    emit(b, barrier());
   });
-  emit(b, loop(k0, to, statements, "loop", from, s.tileK));
 }
 
 function layoutOf(

@@ -278,7 +278,7 @@ return 1.0 - z * (0.5 - z * (${polynomial("z", [2.443315711809948e-5, -1.3887316
     result: "F",
     scalar: true,
     body: ({ use }) => `let t = ${use("angle")}(a);
-let odd = t.y == 1.0 || t.y == 3.0;
+let odd = (t.y == 1.0) | (t.y == 3.0);
 let v = select(${use("sin_near")}(t.x), ${use("cos_near")}(t.x), odd);
 return select(v, -v, t.y >= 2.0);`,
   },
@@ -287,9 +287,9 @@ return select(v, -v, t.y >= 2.0);`,
     result: "F",
     scalar: true,
     body: ({ use }) => `let t = ${use("angle")}(a);
-let odd = t.y == 1.0 || t.y == 3.0;
+let odd = (t.y == 1.0) | (t.y == 3.0);
 let v = select(${use("cos_near")}(t.x), ${use("sin_near")}(t.x), odd);
-return select(v, -v, t.y == 1.0 || t.y == 2.0);`,
+return select(v, -v, (t.y == 1.0) | (t.y == 2.0));`,
   },
   tan_ieee: {
     params: ["F"],
@@ -298,7 +298,7 @@ return select(v, -v, t.y == 1.0 || t.y == 2.0);`,
     body: ({ use }) => `let t = ${use("angle")}(a);
 let s = ${use("sin_near")}(t.x);
 let c = ${use("cos_near")}(t.x);
-if (t.y == 1.0 || t.y == 3.0) { return -c / s; }
+if ((t.y == 1.0) | (t.y == 3.0)) { return -c / s; }
 return s / c;`,
   },
 

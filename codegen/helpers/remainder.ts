@@ -13,7 +13,7 @@ export const REMAINDER: Readonly<Record<string, Helper>> = {
     body: () => `let sign = bitcast<u32>(a) & ${SIGN};
 let x = bitcast<u32>(a) & ${MAGNITUDE};
 let y = bitcast<u32>(b) & ${MAGNITUDE};
-if (x >= ${INFINITE} || y > ${INFINITE} || y == 0u) { return bitcast<f32>(x | ${QUIET}); }
+if ((x >= ${INFINITE}) | (y > ${INFINITE}) | (y == 0u)) { return bitcast<f32>(x | ${QUIET}); }
 if (x < y) { return a; }
 let ex = max(i32(x >> 23u), 1);
 let ey = max(i32(y >> 23u), 1);
@@ -44,7 +44,7 @@ return r;`,
 let r = ${use("rem_f32")}(a, b);
 let differ = (bitcast<u32>(a) ^ bitcast<u32>(b)) >= ${SIGN};
 var q = (a - r) / b;
-if (differ && (bitcast<u32>(r) & ${MAGNITUDE}) != 0u) { q = q - 1.0; }
+if (differ & ((bitcast<u32>(r) & ${MAGNITUDE}) != 0u)) { q = q - 1.0; }
 if (q == 0.0) { return bitcast<f32>(select(0u, ${SIGN}, differ)); }
 return round(q);`,
   },
@@ -133,8 +133,8 @@ return 1.0 + (x + (low + p));`,
     scalar: true,
     body: ({ use }) => `let ua = bitcast<u32>(a) & ${MAGNITUDE};
 let ub = bitcast<u32>(b) & ${MAGNITUDE};
-if (ub == 0u || bitcast<u32>(a) == 0x3f800000u) { return 1.0; }
-if (ua > ${INFINITE} || ub > ${INFINITE}) { return a + b; }
+if ((ub == 0u) | (bitcast<u32>(a) == 0x3f800000u)) { return 1.0; }
+if ((ua > ${INFINITE}) | (ub > ${INFINITE})) { return a + b; }
 let size = bitcast<f32>(ua);
 if (ub == ${INFINITE}) {
   if (ua == 0x3f800000u) { return 1.0; }
@@ -143,10 +143,10 @@ if (ub == ${INFINITE}) {
 let r = ${use("pow_positive")}(size, b);
 if (bitcast<u32>(a) < ${SIGN}) { return r; }
 let y = abs(b);
-let whole = y >= 8388608.0 || floor(y) == y;
-let odd = whole && y < 16777216.0 && (u32(y) & 1u) == 1u;
+let whole = (y >= 8388608.0) | (floor(y) == y);
+let odd = whole & (y < 16777216.0) & ((u32(y) & 1u) == 1u);
 if (odd) { return -r; }
-if (!whole && ua != 0u && ua != ${INFINITE}) { return bitcast<f32>(ua | ${QUIET}); }
+if (!whole & (ua != 0u) & (ua != ${INFINITE})) { return bitcast<f32>(ua | ${QUIET}); }
 return r;`,
   },
 };

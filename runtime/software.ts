@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { lstatSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { homedir, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
 import { DeviceError } from "./errors.ts";
 import { readTar } from "./tar.ts";
@@ -36,11 +36,11 @@ export function softwareAdapter(): SoftwareAdapter {
       `the embedded software adapter is for Linux on x86-64, not for ${process.platform} on ${process.arch}`,
     );
   }
-  const archive = findArchive();
+  const archive = findArchive(import.meta.url) ?? findArchive(join(process.cwd(), "package.json"));
   if (archive === undefined) {
     throw new DeviceError(
       "no-device",
-      `the embedded software adapter comes from the package ${PACKAGE}, which is not installed: npm install ${PACKAGE}`,
+      `the embedded software adapter comes from the package ${PACKAGE}, and none with SwiftShader in it is installed: npm install ${PACKAGE}`,
     );
   }
   const packed = readFileSync(archive);
@@ -50,18 +50,25 @@ export function softwareAdapter(): SoftwareAdapter {
   return { folder, loader: join(folder, LOADER), manifest: join(folder, ICD) };
 }
 
-function findArchive(): string | undefined {
-  for (const from of [import.meta.url, join(process.cwd(), "package.json")]) {
-    try {
-      // The package exports its entry only: build/cjs/index.cjs, two folders below its root.
-      const root = dirname(dirname(dirname(createRequire(from).resolve(PACKAGE))));
-      const archive = join(root, "bin", "swiftshader.tar.br");
-      if (statSync(archive).isFile()) return archive;
-    } catch {
-      // Not here; the caller says so if it is nowhere.
-    }
+/**
+ * The package's archive of SwiftShader, seen from a module or from a folder's package.json, given as its path or URL; undefined if the
+ * package is not there. The package exports its entry only, and its versions have that at other depths (build/cjs/index.cjs,
+ * build/index.js), so every folder above is looked at.
+ */
+export function findArchive(from: string): string | undefined {
+  let folder: string;
+  try {
+    folder = dirname(createRequire(from).resolve(PACKAGE));
+  } catch {
+    return undefined;
   }
-  return undefined;
+  for (;;) {
+    const archive = join(folder, "bin", "swiftshader.tar.br");
+    if (statSync(archive, { throwIfNoEntry: false })?.isFile()) return archive;
+    const above = dirname(folder);
+    if (above === folder || basename(folder) === "node_modules") return undefined;
+    folder = above;
+  }
 }
 
 /** $XDG_CACHE_HOME/fusum, ~/.cache/fusum, or a folder of the user's own under the system's temporary folder. */

@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { findArchive } from "../../runtime/software.ts";
 
 const root = join(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "fusum-open-"));
@@ -76,6 +77,22 @@ describe.runIf(noGpu)("opening", () => {
       'import { openDevice } from "./runtime/node.ts"; globalThis.device = await openDevice({ quiet: true });',
     );
     expect(code).toBe(0);
+  });
+});
+
+describe("the package of the software adapter", () => {
+  // Its entry is build/cjs/index.cjs in version 147, build/index.js in 153.
+  it.each(["build/cjs/index.cjs", "build/index.js", "index.js"])("is found where its entry is %s", (entry) => {
+    const app = mkdtempSync(join(folder, "app-"));
+    const root = join(app, "node_modules/@sparticuz/chromium");
+    for (const file of [join(root, entry), join(root, "bin/swiftshader.tar.br")]) {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, "");
+    }
+    writeFileSync(join(root, "package.json"), JSON.stringify({ type: "module", exports: { ".": `./${entry}` } }));
+    expect(findArchive(join(app, "package.json"))).toBe(join(root, "bin/swiftshader.tar.br"));
+    rmSync(join(root, "bin"), { recursive: true });
+    expect(findArchive(join(app, "package.json"))).toBeUndefined();
   });
 });
 

@@ -14,6 +14,8 @@ import { markdownSection, progressLine } from "./report/markdown.ts";
 import { updateReadme } from "./report/readme.ts";
 import type { BenchResult, WorkloadResult } from "./result.ts";
 import { measureRoofline } from "./roofline.ts";
+import { openTuner } from "./tuned.ts";
+import { runsOn } from "./workload.ts";
 import { WORKLOADS } from "./workloads/index.ts";
 
 const HELP = `usage: npm run bench -- [options]
@@ -21,6 +23,8 @@ const HELP = `usage: npm run bench -- [options]
   --only TEXT      workloads whose name contains one of these words (comma-separated)
   --against P      peers: jax, tfjs, or none (default: jax,tfjs)
   --lab FOLDER     hand-written kernels beside ours, from a folder of scripts
+  --tune SECONDS   ours tuned, so long for each row, beside ours untuned
+  --schedules FILE with --tune: keeps what was found; rows that are in it are not tuned again
   --rounds N       interleaved rounds (default: 9)
   --clock C        wall, or cpu: the process's own time, for software adapters on a machine with other work (default: wall)
   --quick          three rounds
@@ -45,6 +49,8 @@ async function main(): Promise<number> {
       only: { type: "string" },
       against: { type: "string", default: "jax,tfjs" },
       lab: { type: "string" },
+      tune: { type: "string" },
+      schedules: { type: "string" },
       clock: { type: "string", default: "wall" },
       rounds: { type: "string", default: "9" },
       quick: { type: "boolean", default: false },
@@ -60,6 +66,7 @@ async function main(): Promise<number> {
   const adapter = oneOf(HELP, "--adapter", values.adapter, ADAPTERS);
   const source = oneOf(HELP, "--clock", values.clock, ["wall", "cpu"]);
   const rounds = values.quick ? 3 : wholeNumber(HELP, "--rounds", values.rounds, 1);
+  const seconds = values.tune === undefined ? undefined : wholeNumber(HELP, "--tune", values.tune, 1);
   const unknown = against.find((p) => !(p in OPENERS));
   if (unknown) misuse(HELP, `no such peer: ${unknown}`);
   if (values.compiler) {
@@ -91,7 +98,8 @@ async function main(): Promise<number> {
     source,
   };
   const lab = values.lab ? await (await import("./peers/lab.ts")).openLab(values.lab, clock) : undefined;
-  const field: Field = { arena, peers, ...(lab ? { lab } : {}), clock };
+  const tuner = seconds === undefined ? undefined : openTuner(seconds, values.schedules, clock);
+  const field: Field = { arena, peers, ...(lab ? { lab } : {}), ...(tuner ? { tuner } : {}), clock };
   process.stdout.write(`${info.name}, ${peers.map((p) => `${p.name} ${p.version}`).join(", ")}\n`);
   const roofline = await measureRoofline(arena.device, clock);
   const results: WorkloadResult[] = [];
@@ -113,7 +121,7 @@ async function main(): Promise<number> {
   };
   let wrong = 0;
   for (const w of chosen) {
-    if (w.gpuOnly && info.kind !== "gpu") continue;
+    if (!runsOn(w, info)) continue;
     try {
       const r = await measure(w, field);
       results.push(r);

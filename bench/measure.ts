@@ -1,18 +1,21 @@
 /** One workload on one adapter: prepare everyone, compare results, then race. */
 import { scheduleText } from "../src/schedule/choose.ts";
+import type { Schedule } from "../src/schedule/schedule.ts";
 import type { Arena } from "./adapter.ts";
 import { AGREEMENT, checkOurs, difference } from "./check.ts";
 import { type ClockOptions, type Contender, median, quantile, race, ratio, type Timing } from "./clock.ts";
-import { prepareOurs } from "./ours.ts";
+import { type Ours, prepareOurs } from "./ours.ts";
 import type { Lab } from "./peers/lab.ts";
 import type { Peer, PreparedPeer } from "./peers/peer.ts";
 import type { ContenderResult, WorkloadResult } from "./result.ts";
+import type { Tuner } from "./tuned.ts";
 import { makeInputs, type Workload } from "./workload.ts";
 
 export interface Field {
   readonly arena: Arena;
   readonly peers: readonly Peer[];
   readonly lab?: Lab;
+  readonly tuner?: Tuner;
   readonly clock: ClockOptions;
 }
 
@@ -22,6 +25,7 @@ export async function measure(w: Workload, field: Field): Promise<WorkloadResult
   const inputs = makeInputs(w);
   const ours = await prepareOurs(w, inputs, device);
   const failed: { name: string; reason: string }[] = [];
+  let tuned: Ours | undefined;
   const ready: { readonly peer: PreparedPeer; readonly difference: number }[] = [];
   try {
     checkOurs(ours, w, inputs, device.info);
@@ -43,37 +47,48 @@ export async function measure(w: Workload, field: Field): Promise<WorkloadResult
       }
     }
     const hand = w.lab && field.lab ? await field.lab.prepare(w.lab) : undefined;
-    const contenders: Contender[] = [ours, ...ready.map((r) => r.peer), ...(hand ? [hand] : [])];
+    const options = { shapes: shapesIn(inputs), provided: Object.keys(inputs), adapter: device.info };
+    const schedules = await field.tuner?.schedules(w, inputs, device);
+    if (schedules) {
+      tuned = await prepareOurs(w, inputs, device, schedules);
+      checkOurs(tuned, w, inputs, device.info);
+    }
+    const peers = ready.map((r) => r.peer);
+    const contenders: Contender[] = [ours, ...peers, ...(hand ? [hand] : []), ...(tuned ? [tuned] : [])];
     const timings = await race(contenders, field.clock);
     const own = timings[0]!;
+    const of = (c: Contender): Timing => timings[contenders.indexOf(c)]!;
     hand?.dispose();
-    const compiled = ours.program.compiled(w.fn, {
-      shapes: shapesIn(inputs),
-      provided: Object.keys(inputs),
-      adapter: device.info,
-    });
+    const compiled = ours.program.compiled(w.fn, options);
+    const chosen = schedules && tuned?.program.compiled(w.fn, { ...options, schedules });
     const { compile, load, run } = ours.first;
     return {
       workload: w.name,
       family: w.family,
       ours: { ...summary(own), first: compile + load + run },
-      peers: ready.map((r, i) => ({
-        ...summary(timings[i + 1]!, own),
+      peers: ready.map((r) => ({
+        ...summary(of(r.peer), own),
         first: r.peer.first,
         difference: r.difference,
       })),
-      ...(hand ? { handWritten: { ...summary(timings.at(-1)!, own), note: hand.variant } } : {}),
+      ...(hand ? { handWritten: { ...summary(of(hand), own), note: hand.variant } } : {}),
+      ...(tuned && chosen ? { tuned: { ...summary(of(tuned), own), note: lines(chosen.schedules).join("; ") } } : {}),
       failed,
       ...(w.flops ? { flops: w.flops } : {}),
       bytes: ours.bytes,
       kernels: compiled.plan.kernels.length,
-      schedules: [...compiled.schedules].map(([name, s]) => `${name}: ${scheduleText(s)}`),
+      schedules: lines(compiled.schedules),
       compileMs: compile,
     };
   } finally {
     ours.dispose();
+    tuned?.dispose();
     for (const r of ready) r.peer.dispose();
   }
+}
+
+function lines(schedules: ReadonlyMap<string, Schedule>): readonly string[] {
+  return [...schedules].map(([name, s]) => `${name}: ${scheduleText(s)}`);
 }
 
 function shapesIn(inputs: ReturnType<typeof makeInputs>): Record<string, readonly number[]> {

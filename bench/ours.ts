@@ -1,7 +1,7 @@
 /** Ours: compiled, loaded, and encoded on buffers that stay, one submit a run. */
 import type { Device, DeviceArray } from "../runtime/node.ts";
 import type { HostArray } from "../runtime/plan.ts";
-import { compile, type Program, shapesOf } from "../src/index.ts";
+import { compile, type Program, type ScheduleCache, shapesOf } from "../src/index.ts";
 import type { Contender } from "./clock.ts";
 import type { Workload } from "./workload.ts";
 
@@ -15,10 +15,16 @@ export interface Ours extends Contender {
   dispose(): void;
 }
 
-export async function prepareOurs(w: Workload, inputs: Record<string, HostArray>, device: Device): Promise<Ours> {
+/** With `schedules` the tuner's choice, under that name. */
+export async function prepareOurs(
+  w: Workload,
+  inputs: Record<string, HostArray>,
+  device: Device,
+  schedules?: ScheduleCache,
+): Promise<Ours> {
   const began = performance.now();
   const program = compile(w.source, { fileName: `${w.name}.ein` });
-  const options = { shapes: shapesOf(inputs), provided: Object.keys(inputs) };
+  const options = { shapes: shapesOf(inputs), provided: Object.keys(inputs), ...(schedules ? { schedules } : {}) };
   const plan = program.plan(w.fn, { ...options, adapter: device.info });
   const compiled = performance.now();
   const kernel = await device.loadPlan(plan);
@@ -50,7 +56,7 @@ export async function prepareOurs(w: Workload, inputs: Record<string, HostArray>
     ),
   );
   return {
-    name: "fusum",
+    name: schedules ? "tuned" : "fusum",
     program,
     first: { compile: compiled - began, load: loaded - compiled, run: done - ready },
     bytes: [...Object.values(inputs), ...Object.values(host)].reduce((sum, a) => sum + a.data.byteLength, 0),

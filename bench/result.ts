@@ -24,6 +24,8 @@ export interface WorkloadResult {
   readonly ours: ContenderResult;
   readonly peers: readonly ContenderResult[];
   readonly handWritten?: ContenderResult;
+  /** Ours with the tuner's schedules, which its note lists. */
+  readonly tuned?: ContenderResult;
   /** Peers that could not run it, and why. */
   readonly failed: readonly { readonly name: string; readonly reason: string }[];
   readonly flops?: number;

@@ -3,7 +3,8 @@
 import type * as JaxModule from "@jax-js/jax";
 import type { Array as JaxArray } from "@jax-js/jax";
 import type * as TfModule from "@tensorflow/tfjs-core";
-import type { HostArray } from "../runtime/plan.ts";
+import { halfBits } from "../runtime/host-array.ts";
+import type { AdapterInfo, HostArray } from "../runtime/plan.ts";
 
 export type Jax = typeof JaxModule;
 export type Tf = typeof TfModule;
@@ -13,6 +14,8 @@ export interface InputSpec {
   /** Floats are uniform in [-scale/2, scale/2); `below` makes integers in [0, below) instead. */
   readonly scale?: number;
   readonly below?: number;
+  /** Floats in half precision instead of single. */
+  readonly half?: boolean;
 }
 
 export interface JaxPeer {
@@ -40,12 +43,17 @@ export interface OnnxPeer {
   /** The nodes of an ONNX graph, in order; `inputs` are named as ours, the last output is the result. */
   readonly nodes: readonly OnnxNode[];
   /** Constants of the graph by name. */
-  readonly constants?: Readonly<
-    Record<string, { readonly shape: readonly number[]; readonly int64: readonly number[] }>
-  >;
+  readonly constants?: Readonly<Record<string, OnnxConstant>>;
+  /** Arguments that are a model's parameters: constants of the graph, which a session may rearrange before the first run. */
+  readonly weights?: readonly string[];
 }
+export type OnnxConstant =
+  | { readonly shape: readonly number[]; readonly int64: readonly number[] }
+  | { readonly shape: readonly number[]; readonly f32: readonly number[] };
 export interface OnnxNode {
   readonly op: string;
+  /** Where it is not a standard operator. */
+  readonly domain?: "com.microsoft";
   readonly inputs: readonly string[];
   readonly output: string;
   readonly attributes?: Readonly<Record<string, number | string | readonly number[]>>;
@@ -67,8 +75,26 @@ export interface Workload {
   readonly tfjs?: TfPeer;
   readonly onnx?: OnnxPeer;
   readonly lab?: LabPeer;
+  /** What the adapter must have. */
+  readonly needs?: "shader-f16";
   /** Too much for a software adapter. */
   readonly gpuOnly?: boolean;
+}
+
+export function runsOn(w: Workload, { kind, features }: Pick<AdapterInfo, "kind" | "features">): boolean {
+  return !(w.gpuOnly && kind !== "gpu") && !(w.needs && !features.includes(w.needs));
+}
+
+/** The same program on halves, and ours alone: neither the peers nor the hand-written kernels have it. */
+export function onHalves(w: Workload): Workload {
+  const { jax: _jax, tfjs: _tfjs, onnx: _onnx, lab: _lab, ...own } = w;
+  return {
+    ...own,
+    name: `${w.name} f16`,
+    source: w.source.replaceAll("f32[", "f16["),
+    inputs: Object.fromEntries(Object.entries(w.inputs).map(([name, spec]) => [name, { ...spec, half: true }])),
+    needs: "shader-f16",
+  };
 }
 
 /** Uniform numbers from a seed (Steele, Lea, Flood 2014: splitmix, with 32 bits): every contender gets the same. */
@@ -96,6 +122,7 @@ export function makeInputs(w: Workload): Record<string, HostArray> {
       }
       const data = new Float32Array(count);
       for (let i = 0; i < count; i++) data[i] = (next() - 0.5) * (spec.scale ?? 1);
+      if (spec.half) return [name, { dtype: "f16", shape: spec.shape, data: Uint16Array.from(data, halfBits) }];
       return [name, { dtype: "f32", shape: spec.shape, data }];
     }),
   );

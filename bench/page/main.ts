@@ -14,7 +14,7 @@ import signal from "../../src/std/signal.ein?raw";
 import { checkOurs } from "../check.ts";
 import { median, race } from "../clock.ts";
 import { prepareOurs } from "../ours.ts";
-import { makeInputs, type Workload } from "../workload.ts";
+import { makeInputs, runsOn, type Workload } from "../workload.ts";
 import { WORKLOADS } from "../workloads/index.ts";
 
 registerStd({ array, image, linalg, math, nn, signal });
@@ -53,7 +53,7 @@ async function main(): Promise<void> {
   const device = await openDevice();
   const { name, kind } = device.info;
   say("device", `${name}, ${kind}`);
-  const rows = WORKLOADS.filter((w) => w.name.includes(only) && !(w.gpuOnly && kind !== "gpu"));
+  const rows = WORKLOADS.filter((w) => w.name.includes(only) && runsOn(w, device.info));
   let failed = 0;
   for (const [i, w] of rows.entries()) {
     say("status", `${i + 1} of ${rows.length}: ${w.name}`);

@@ -5,6 +5,7 @@ import { type BenchResult, bestPeer, type ContenderResult, geometricMean, type W
 export function markdownTable(b: BenchResult): string {
   const peers = [...new Set(b.results.flatMap((r) => r.peers.map((p) => p.name)))];
   const lab = b.results.some((r) => r.handWritten);
+  const tuned = b.results.some((r) => r.tuned);
   const head = [
     "workload",
     "fusum ms",
@@ -12,6 +13,7 @@ export function markdownTable(b: BenchResult): string {
     "of the roofline",
     ...peers.map((p) => `${p} ×`),
     ...(lab ? ["hand-written ×"] : []),
+    ...(tuned ? ["tuned ×"] : []),
     "best peer ×",
     "first call ms: fusum",
     ...peers,
@@ -23,6 +25,7 @@ export function markdownTable(b: BenchResult): string {
     roofline(r, b),
     ...peers.map((p) => spread(r.peers.find((x) => x.name === p)?.ratio)),
     ...(lab ? [spread(r.handWritten?.ratio)] : []),
+    ...(tuned ? [spread(r.tuned?.ratio)] : []),
     bestPeer(r)?.ratio ? `**${times(bestPeer(r)!.ratio!.median)}**` : "",
     time(r.ours.first ?? Number.NaN),
     ...peers.map((p) => time(r.peers.find((x) => x.name === p)?.first ?? Number.NaN)),
@@ -35,20 +38,26 @@ export function markdownTable(b: BenchResult): string {
 export function markdownSection(b: BenchResult): string {
   const ratios = b.results.flatMap((r) => bestPeer(r)?.ratio?.median ?? []);
   const yard = b.results.flatMap((r) => r.handWritten?.ratio?.median ?? []);
+  const untuned = b.results.flatMap((r) => r.tuned?.ratio?.median ?? []);
   const slower = b.results.filter((r) => (bestPeer(r)?.ratio?.median ?? 1) < 1);
   const failed = b.results.flatMap((r) => r.failed.map((f) => `${f.name}, ${r.workload}: ${f.reason}`));
-  const versions = Object.entries(b.versions).map(([n, v]) => `${n} ${v}`);
+  const versions = Object.entries(b.versions).map(([n, v]) => `; ${n} ${v}`);
   return [
     `## ${b.adapter.name}`,
     "",
-    `${b.adapter.driver}; ${b.cores} cores; Node ${b.node}; ${versions.join(", ")}; ${b.rounds} rounds${b.clock === "cpu" ? ", times of the processor" : ""}. ` +
+    `${b.adapter.driver}; ${b.cores} cores; Node ${b.node}${versions.join("")}; ${b.rounds} rounds${b.clock === "cpu" ? ", times of the processor" : ""}. ` +
       `Ceilings: ${(b.roofline.copy / 1e9).toFixed(1)} GB/s copied (read plus written), ` +
       `${(b.roofline.flops / 1e9).toFixed(0)} GFLOP/s in multiply-adds.`,
     "",
-    `Against the best peer of each row: ×${times(geometricMean(ratios))} in the geometric mean over ${ratios.length} rows` +
-      (slower.length > 0 ? `; slower on ${slower.map((r) => r.workload).join(", ")}.` : "; slower on none.") +
+    (ratios.length > 0
+      ? `Against the best peer of each row: ×${times(geometricMean(ratios))} in the geometric mean over ${ratios.length} rows` +
+        (slower.length > 0 ? `; slower on ${slower.map((r) => r.workload).join(", ")}.` : "; slower on none.")
+      : "No peers.") +
       (yard.length > 0
         ? ` Against the fastest hand-written kernel: ×${times(geometricMean(yard))} over ${yard.length} rows.`
+        : "") +
+      (untuned.length > 0
+        ? ` Against the tuner's schedules: ×${times(geometricMean(untuned))} over ${untuned.length} rows, at least ×${times(Math.min(...untuned))}.`
         : ""),
     "",
     markdownTable(b),
@@ -80,7 +89,7 @@ function roofline(r: WorkloadResult, b: BenchResult): string {
 /** One line for the terminal while rows come in. */
 export function progressLine(r: WorkloadResult): string {
   const cell = (c: ContenderResult): string => `${c.name} ${time(c.ms)} ×${times(c.ratio?.median ?? Number.NaN)}`;
-  const others = [...r.peers, ...(r.handWritten ? [r.handWritten] : [])].map(cell);
+  const others = [...r.peers, ...(r.handWritten ? [r.handWritten] : []), ...(r.tuned ? [r.tuned] : [])].map(cell);
   const failed = r.failed.map((f) => `${f.name} ✗`);
   return `${r.workload.padEnd(32)} ${time(r.ours.ms).padStart(8)} ms  ${[...others, ...failed].join("  ")}`;
 }

@@ -6,6 +6,7 @@ import { measure } from "../../bench/measure.ts";
 import { htmlReport } from "../../bench/report/html.ts";
 import { markdownSection } from "../../bench/report/markdown.ts";
 import { type BenchResult, geometricMean } from "../../bench/result.ts";
+import { openTuner } from "../../bench/tuned.ts";
 import { makeInputs, type Workload } from "../../bench/workload.ts";
 import { WORKLOADS } from "../../bench/workloads/index.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -128,6 +129,12 @@ describe("a row", () => {
     };
     expect(markdownSection(all)).toContain("| matmul 8·8·8 |");
     expect(htmlReport([all])).toContain("<svg");
+  });
+  it("is measured beside itself tuned", async () => {
+    const { clock, ...rest } = field(product);
+    const r = await measure(small, { ...rest, clock, peers: [], tuner: openTuner(0.2, undefined, clock) });
+    expect(r.tuned?.note).toMatch(/contraction/);
+    expect(r.tuned?.ratio?.median).toBeGreaterThan(0);
   });
   it("leaves out a peer that computes something else", async () => {
     const r = await measure(

@@ -1,11 +1,11 @@
 /** One adapter for everybody: our device and a `navigator.gpu` for the peers, whose devices get the same limits and features. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { COMPUTE_LIMITS, USEFUL_FEATURES } from "../runtime/adapter.ts";
 import type { Wait } from "../runtime/context.ts";
 import { type Device, openDevice } from "../runtime/node.ts";
 import { politeWait } from "../runtime/polite.ts";
 import { softwareAdapter } from "../runtime/software.ts";
+import { equalise } from "./equal.ts";
 
 export type AdapterName = "software" | "lavapipe" | "gpu" | "auto";
 export const ADAPTERS: readonly AdapterName[] = ["software", "lavapipe", "gpu", "auto"];
@@ -39,28 +39,7 @@ export async function openArena(which: AdapterName): Promise<Arena> {
   Object.assign(globalThis, globals);
   const toggles = ["enable-dawn-features=allow_unsafe_apis", "disable-dawn-features=timestamp_quantization"];
   const gpu = create([...toggles]) as GPU;
-  const requestAdapter = gpu.requestAdapter.bind(gpu);
-  gpu.requestAdapter = async (options) => {
-    const adapter = await requestAdapter(options);
-    if (adapter) equalise(adapter);
-    return adapter;
-  };
+  equalise(gpu);
   Object.defineProperty(globalThis, "navigator", { value: { gpu, userAgent: "node" }, configurable: true });
   return { device, peers: gpu, wait: device.info.kind === "software" ? politeWait : (pending) => pending };
-}
-
-/** Whoever asks for a device gets what ours has. */
-function equalise(adapter: GPUAdapter): void {
-  const requestDevice = adapter.requestDevice.bind(adapter);
-  adapter.requestDevice = (descriptor) => {
-    const wanted = [...(descriptor?.requiredFeatures ?? [])].filter((f) => adapter.features.has(f));
-    const useful = USEFUL_FEATURES.filter((f) => adapter.features.has(f)) as GPUFeatureName[];
-    return requestDevice({
-      requiredFeatures: [...new Set([...wanted, ...useful])],
-      requiredLimits: {
-        ...descriptor?.requiredLimits,
-        ...Object.fromEntries(COMPUTE_LIMITS.map((k) => [k, adapter.limits[k]])),
-      },
-    });
-  };
 }

@@ -13,7 +13,7 @@ import { ADAPTERS, type Arena, openArena } from "./adapter.ts";
 import { AGREEMENT, difference } from "./check.ts";
 import { type ClockOptions, median, race, ratio, type Timing } from "./clock.ts";
 import { type Ours, prepareOurs } from "./ours.ts";
-import { openJax } from "./peers/jax.ts";
+import { NODE_PEERS } from "./peers/node.ts";
 import type { PreparedPeer } from "./peers/peer.ts";
 import { updateSection } from "./report/readme.ts";
 import { makeInputs, type Workload } from "./workload.ts";
@@ -77,7 +77,7 @@ async function allocated(
 
 /** The peer, if it computes the same. */
 async function peerOf(w: Workload, inputs: Inputs, arena: Arena, ours: Ours): Promise<PreparedPeer | undefined> {
-  const peer = await (await openJax(arena.wait)).prepare(w, inputs);
+  const peer = await (await NODE_PEERS.jax(arena.wait)).prepare(w, inputs);
   if (!peer) return undefined;
   const worst = Math.max(
     ...Object.values(ours.results).map((r, i) => difference(r.data as Float32Array, peer.results[i] ?? [])),

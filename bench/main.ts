@@ -8,6 +8,7 @@ import { misuse, oneOf, readArguments, wholeNumber } from "../src/cli/script.ts"
 import { ADAPTERS, openArena } from "./adapter.ts";
 import type { ClockOptions } from "./clock.ts";
 import { type Field, measure, oneLine } from "./measure.ts";
+import { NODE_PEERS } from "./peers/node.ts";
 import type { Peer } from "./peers/peer.ts";
 import { htmlReport } from "./report/html.ts";
 import { markdownSection, progressLine } from "./report/markdown.ts";
@@ -35,13 +36,6 @@ const HELP = `usage: npm run bench -- [options]
   --compiler       the compiler's own speed instead
   --list           names of the workloads`;
 
-const OPENERS: Readonly<
-  Record<string, (wait: Parameters<typeof import("./peers/jax.ts").openJax>[0]) => Promise<Peer>>
-> = {
-  jax: async (wait) => (await import("./peers/jax.ts")).openJax(wait),
-  tfjs: async (wait) => (await import("./peers/tfjs.ts")).openTfjs(wait),
-};
-
 async function main(): Promise<number> {
   const { values } = readArguments(HELP, {
     options: {
@@ -67,7 +61,7 @@ async function main(): Promise<number> {
   const source = oneOf(HELP, "--clock", values.clock, ["wall", "cpu"]);
   const rounds = values.quick ? 3 : wholeNumber(HELP, "--rounds", values.rounds, 1);
   const seconds = values.tune === undefined ? undefined : wholeNumber(HELP, "--tune", values.tune, 1);
-  const unknown = against.find((p) => !(p in OPENERS));
+  const unknown = against.find((p) => !(p in NODE_PEERS));
   if (unknown) misuse(HELP, `no such peer: ${unknown}`);
   if (values.compiler) {
     (await import("./compiler.ts")).benchCompiler((text) => process.stdout.write(text));
@@ -89,7 +83,7 @@ async function main(): Promise<number> {
   const arena = await openArena(adapter);
   const { info } = arena.device;
   const peers: Peer[] = [];
-  for (const name of against) peers.push(await OPENERS[name]!(arena.wait));
+  for (const name of against) peers.push(await NODE_PEERS[name as keyof typeof NODE_PEERS](arena.wait));
   const clock: ClockOptions = {
     rounds,
     sampleMs: info.kind === "software" ? 4 : 20,

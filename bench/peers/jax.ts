@@ -1,17 +1,15 @@
 /** jax-js on its WebGPU backend. */
-import { readFileSync } from "node:fs";
-import { findPackageJSON } from "node:module";
 import type { Array as JaxArray } from "@jax-js/jax";
 import type { Wait } from "../../runtime/context.ts";
 import type { Peer } from "./peer.ts";
 
-export async function openJax(wait: Wait): Promise<Peer> {
+export async function openJax(wait: Wait, version: string): Promise<Peer> {
   const jax = await import("@jax-js/jax");
   await jax.init("webgpu");
   jax.defaultDevice("webgpu");
   return {
     name: "jax-js",
-    version: versionOf("@jax-js/jax"),
+    version,
     async prepare(w, inputs) {
       const peer = w.jax;
       if (!peer) return undefined;
@@ -45,10 +43,4 @@ export async function openJax(wait: Wait): Promise<Peer> {
       };
     },
   };
-}
-
-/** A package's version; its own `exports` may hide its package.json. */
-export function versionOf(name: string): string {
-  const file = findPackageJSON(name, import.meta.url);
-  return file ? (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version : "?";
 }

@@ -1,8 +1,6 @@
 /** TensorFlow.js on its WebGPU backend. */
-import { registerHooks } from "node:module";
 import type { DataType, Tensor } from "@tensorflow/tfjs-core";
 import type { Wait } from "../../runtime/context.ts";
-import { versionOf } from "./jax.ts";
 import type { Peer } from "./peer.ts";
 
 /** What the backend has beyond its common interface: commands are batched until something asks for them. */
@@ -13,24 +11,8 @@ interface Backend {
   submitQueue(): void;
 }
 
-/**
- * Derivatives are registered by modules that the package's entry leaves out; their imports name files without the extension, which
- * Node does not look for.
- */
-async function registerGradients(): Promise<void> {
-  const hooks = registerHooks({
-    resolve: (specifier, context, next) =>
-      specifier.startsWith(".") && !specifier.endsWith(".js") && context.parentURL?.includes("/tfjs-core/dist/")
-        ? next(`${specifier}.js`, context)
-        : next(specifier, context),
-  });
-  // Not a literal: the package has no types for it.
-  const registration: string = "@tensorflow/tfjs-core/dist/register_all_gradients.js";
-  await import(registration);
-  hooks.deregister();
-}
-
-export async function openTfjs(wait: Wait): Promise<Peer> {
+/** `registerGradients` imports the module that registers derivatives, which the package's entry leaves out. */
+export async function openTfjs(wait: Wait, version: string, registerGradients: () => Promise<unknown>): Promise<Peer> {
   const tf = await import("@tensorflow/tfjs-core");
   await registerGradients();
   await import("@tensorflow/tfjs-backend-webgpu");
@@ -46,7 +28,7 @@ export async function openTfjs(wait: Wait): Promise<Peer> {
   };
   return {
     name: "tfjs",
-    version: versionOf("@tensorflow/tfjs-backend-webgpu"),
+    version,
     async prepare(w, inputs) {
       const peer = w.tfjs;
       if (!peer) return undefined;

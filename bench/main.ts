@@ -17,7 +17,7 @@ import type { BenchResult, WorkloadResult } from "./result.ts";
 import { measureRoofline } from "./roofline.ts";
 import { openTuner } from "./tuned.ts";
 import { runsOn } from "./workload.ts";
-import { WORKLOADS } from "./workloads/index.ts";
+import { selected } from "./workloads/index.ts";
 
 const HELP = `usage: npm run bench -- [options]
   --adapter A      ${ADAPTERS.join(", ")} (default: software, the embedded one)
@@ -74,8 +74,7 @@ async function main(): Promise<number> {
     process.stdout.write(runs.map(markdownSection).join("\n"));
     return 0;
   }
-  const words = values.only?.split(",");
-  const chosen = WORKLOADS.filter((w) => !words || words.some((t) => w.name.includes(t) || w.family === t));
+  const chosen = selected(values.only);
   if (values.list) {
     process.stdout.write(`${chosen.map((w) => w.name).join("\n")}\n`);
     return 0;

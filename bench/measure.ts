@@ -48,8 +48,12 @@ export async function measure(w: Workload, field: Field): Promise<WorkloadResult
     }
     const hand = w.lab && field.lab ? await field.lab.prepare(w.lab) : undefined;
     const options = { shapes: shapesIn(inputs), provided: Object.keys(inputs), adapter: device.info };
+    const compiled = ours.program.compiled(w.fn, options);
     const schedules = await field.tuner?.schedules(w, inputs, device);
-    if (schedules) {
+    const chosen = lines((schedules ? ours.program.compiled(w.fn, { ...options, schedules }) : compiled).schedules);
+    const kept = chosen.join() === lines(compiled.schedules).join();
+    // What keeps the default schedules is the same kernels: beside itself there would be noise alone.
+    if (schedules && !kept) {
       tuned = await prepareOurs(w, inputs, device, schedules);
       checkOurs(tuned, w, inputs, device.info);
     }
@@ -59,8 +63,6 @@ export async function measure(w: Workload, field: Field): Promise<WorkloadResult
     const own = timings[0]!;
     const of = (c: Contender): Timing => timings[contenders.indexOf(c)]!;
     hand?.dispose();
-    const compiled = ours.program.compiled(w.fn, options);
-    const chosen = schedules && tuned?.program.compiled(w.fn, { ...options, schedules });
     const { compile, load, run } = ours.first;
     return {
       workload: w.name,
@@ -72,7 +74,9 @@ export async function measure(w: Workload, field: Field): Promise<WorkloadResult
         difference: r.difference,
       })),
       ...(hand ? { handWritten: { ...summary(of(hand), own), note: hand.variant } } : {}),
-      ...(tuned && chosen ? { tuned: { ...summary(of(tuned), own), note: lines(chosen.schedules).join("; ") } } : {}),
+      ...(schedules
+        ? { tuned: { ...summary(tuned ? of(tuned) : own, own), name: "tuned", note: chosen.join("; ") } }
+        : {}),
       failed,
       ...(w.flops ? { flops: w.flops } : {}),
       bytes: ours.bytes,

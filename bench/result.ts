@@ -45,6 +45,8 @@ export interface BenchResult {
   };
   readonly cores: number;
   readonly node: string;
+  /** Where it ran in a page: the browser and its version. */
+  readonly browser?: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly rounds: number;
   readonly clock: "wall" | "cpu";

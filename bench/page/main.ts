@@ -1,7 +1,9 @@
 /**
- * The benchmark's rows in a browser: the compiler runs in the page, its results are checked against the interpreter there, then timed.
+ * The benchmark's rows in a browser: the compiler runs in the page, its results are checked against the interpreter there, then timed,
+ * beside the peers if they are asked for. `npm run bench -- --browser` opens it in a headless Chromium and writes the table.
  *
- *   npx vite bench/page     and open /?only=softmax&rounds=5: rows whose name has this in it, and how often each is timed
+ *   npx vite bench/page     and open /?only=softmax&against=ort&rounds=5: words in the names of rows, peers (jax, tfjs, ort), and how
+ *                           often each is timed
  */
 import { type Device, openDevice } from "../../runtime/browser.ts";
 import array from "../../src/std/array.ein?raw";
@@ -11,61 +13,119 @@ import linalg from "../../src/std/linalg.ein?raw";
 import math from "../../src/std/math.ein?raw";
 import nn from "../../src/std/nn.ein?raw";
 import signal from "../../src/std/signal.ein?raw";
-import { checkOurs } from "../check.ts";
-import { median, race } from "../clock.ts";
-import { prepareOurs } from "../ours.ts";
-import { makeInputs, runsOn, type Workload } from "../workload.ts";
-import { WORKLOADS } from "../workloads/index.ts";
+import type { ClockOptions } from "../clock.ts";
+import { equalise } from "../equal.ts";
+import { type Field, measure } from "../measure.ts";
+import type { Peer } from "../peers/peer.ts";
+import type { WorkloadResult } from "../result.ts";
+import { measureRoofline } from "../roofline.ts";
+import { runsOn, type Workload } from "../workload.ts";
+import { selected } from "../workloads/index.ts";
+import type { Conditions } from "../run.ts";
+import type { Outcome } from "./contract.ts";
+import { PAGE_PEERS } from "./peers.ts";
 
 registerStd({ array, image, linalg, math, nn, signal });
 
 const query = new URLSearchParams(location.search);
-const only = query.get("only") ?? "";
-const rounds = Number(query.get("rounds") ?? 7);
-/** Milliseconds that a sample aims at, and from which on a row is timed less often. */
-const SAMPLE_MS = 30;
-const SLOW_MS = 300;
+const against = (query.get("against") ?? "").split(",").filter(Boolean);
+const clock: ClockOptions = {
+  rounds: Number(query.get("rounds") ?? 7),
+  // Chromium takes a millisecond or two to say that work is done.
+  sampleMs: 40,
+  slowMs: 400,
+  wait: (pending) => pending,
+  source: "wall",
+};
 
 function say(id: string, text: string): void {
   document.querySelector(`#${id}`)!.textContent = text;
 }
 
-async function measure(w: Workload, device: Device): Promise<readonly string[]> {
-  const inputs = makeInputs(w);
-  const ours = await prepareOurs(w, inputs, device);
-  try {
-    checkOurs(ours, w, inputs, device.info);
-    const wait = <T>(pending: Promise<T>): Promise<T> => pending;
-    const clock = { rounds, sampleMs: SAMPLE_MS, slowMs: SLOW_MS, wait, source: "wall" } as const;
-    const [timing] = await race([ours], clock);
-    const ms = median(timing!.ms);
-    const rate = w.flops
-      ? `${(w.flops / ms / 1e6).toPrecision(3)} GFLOP/s`
-      : `${(ours.bytes / ms / 1e6).toPrecision(3)} GB/s`;
-    const { compile, load, run } = ours.first;
-    return [...[compile, load, run].map((t) => t.toFixed(0)), ms.toPrecision(3), rate];
-  } finally {
-    ours.dispose();
+function addRow(to: string, kind: "td" | "th", cells: readonly string[]): void {
+  const row = document.createElement("tr");
+  row.append(...cells.map((text) => Object.assign(document.createElement(kind), { textContent: text })));
+  document.querySelector(to)!.append(row);
+}
+
+function cellsOf(r: WorkloadResult, peers: readonly Peer[]): readonly string[] {
+  const { ms, first } = r.ours;
+  const rate = r.flops
+    ? `${(r.flops / ms / 1e6).toPrecision(3)} GFLOP/s`
+    : `${(r.bytes / ms / 1e6).toPrecision(3)} GB/s`;
+  const others = peers.map(({ name }) => {
+    const found = r.peers.find((p) => p.name === name)?.ratio?.median;
+    return found?.toPrecision(3) ?? r.failed.find((f) => f.name === name)?.reason ?? "";
+  });
+  return [r.compileMs.toFixed(0), (first ?? Number.NaN).toFixed(0), ms.toPrecision(3), rate, ...others];
+}
+
+interface Opened {
+  readonly device: Device;
+  readonly peers: readonly Peer[];
+  readonly rows: readonly Workload[];
+  readonly conditions: Conditions;
+}
+
+async function open(): Promise<Opened> {
+  const device = await openDevice();
+  equalise(navigator.gpu);
+  const { info } = device;
+  say("device", `${info.name}, ${info.kind}`);
+  const peers: Peer[] = [];
+  for (const name of against) {
+    const peer = PAGE_PEERS[name as keyof typeof PAGE_PEERS] as (typeof PAGE_PEERS)["jax"] | undefined;
+    if (!peer) throw new Error(`no such peer: ${name}`);
+    say("status", `opening ${name}`);
+    peers.push(await peer(clock.wait));
   }
+  const rows = selected(query.get("only") ?? undefined).filter((w) => runsOn(w, info));
+  const conditions = {
+    adapter: { name: info.name, driver: info.driver, kind: info.kind, features: info.features },
+    browser: /(?:Chrome|Firefox|Version)\/\d+/.exec(navigator.userAgent)?.[0].replace("/", " ") ?? "a browser",
+    versions: Object.fromEntries(peers.map((p) => [p.name, p.version])),
+    roofline: await measureRoofline(device, clock),
+    rows: rows.map((w) => w.name),
+  };
+  return { device, peers, rows, conditions };
+}
+
+const opened = open();
+const outcomes: PromiseWithResolvers<Outcome>[] = [];
+function outcome(at: number): PromiseWithResolvers<Outcome> {
+  outcomes[at] ??= Promise.withResolvers<Outcome>();
+  return outcomes[at];
 }
 
 async function main(): Promise<void> {
-  const device = await openDevice();
-  const { name, kind } = device.info;
-  say("device", `${name}, ${kind}`);
-  const rows = WORKLOADS.filter((w) => w.name.includes(only) && runsOn(w, device.info));
+  const { device, peers, rows } = await opened;
+  addRow("#head", "th", [
+    "workload",
+    "compile ms",
+    "first call ms",
+    "median ms",
+    "rate",
+    ...peers.map((p) => `${p.name} ×`),
+  ]);
+  const field: Field = { arena: { device, peers: navigator.gpu, wait: clock.wait }, peers, clock };
   let failed = 0;
   for (const [i, w] of rows.entries()) {
     say("status", `${i + 1} of ${rows.length}: ${w.name}`);
-    const cells = await measure(w, device).catch((error: unknown) => {
+    try {
+      const result = await measure(w, field);
+      addRow("#rows", "td", [w.name, ...cellsOf(result, peers)]);
+      outcome(i).resolve({ result });
+    } catch (error) {
       failed++;
-      return [String(error)];
-    });
-    const row = document.createElement("tr");
-    row.append(...[w.name, ...cells].map((text) => Object.assign(document.createElement("td"), { textContent: text })));
-    document.querySelector("#rows")!.append(row);
+      addRow("#rows", "td", [w.name, String(error)]);
+      outcome(i).resolve({ error: String(error) });
+    }
   }
   say("status", `${rows.length - failed} of ${rows.length} rows, results checked`);
 }
 
+globalThis.fusumBench = {
+  conditions: opened.then((o) => o.conditions),
+  row: (at) => outcome(at).promise,
+};
 main().catch((error: unknown) => say("status", String(error)));

@@ -8,8 +8,10 @@ import type { Peer } from "./peer.ts";
 /** WebAssembly that suspends on promises itself: smaller and with less to do per call than the build for browsers without that. */
 type Ort = typeof import("onnxruntime-web/jspi");
 
-/** Its sessions get the device that they are to run on. `wasm` is the address of the package's WebAssembly. */
-export async function openOrt(wait: Wait, version: string, device: GPUDevice, wasm: string): Promise<Peer> {
+/** `wasm` is the address of the package's WebAssembly. */
+export async function openOrt(wait: Wait, version: string, wasm: string): Promise<Peer> {
+  const device = await (await navigator.gpu.requestAdapter())?.requestDevice();
+  if (!device) throw new Error("no adapter for ONNX Runtime");
   const ort = await import("onnxruntime-web/jspi");
   // What cannot run on the device shall fail and not run on the processor, so that one thread is enough.
   ort.env.wasm.numThreads = 1;

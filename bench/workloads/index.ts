@@ -13,3 +13,9 @@ export const WORKLOADS: readonly Workload[] = [
   ...SINGLE,
   ...SINGLE.filter((w) => HALVES.includes(w.name)).map(onHalves),
 ];
+
+/** Those whose name contains one of the words, which commas separate, or that are of a family of that name; all without words. */
+export function selected(words?: string): readonly Workload[] {
+  const list = words?.split(",").filter(Boolean) ?? [];
+  return WORKLOADS.filter((w) => list.length === 0 || list.some((t) => w.name.includes(t) || w.family === t));
+}

@@ -1,0 +1,69 @@
+/** The benchmark in a page: built, served, and opened in a headless Chromium out of an npm package. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { findPackageJSON } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findArchive } from "../runtime/software.ts";
+import { type Browser, launchBrowser } from "../test/browser/chromium.ts";
+import type { Outcome } from "./page/contract.ts";
+import { PACKAGES } from "./peers/node.ts";
+import type { Conditions, Run, RunOptions } from "./run.ts";
+
+export interface BrowserOptions extends RunOptions {
+  readonly against: readonly (keyof typeof PACKAGES)[];
+}
+
+/** What a run needs and is not installed, with the command that installs it; undefined if everything is there. */
+export function missing(against: BrowserOptions["against"]): string | undefined {
+  const absent = [
+    ...(findArchive(import.meta.url) ? [] : ["@sparticuz/chromium"]),
+    ...["vite", ...against.map((p) => PACKAGES[p])].filter((name) => !findPackageJSON(name, import.meta.url)),
+  ];
+  return absent.length > 0 ? `not installed: ${absent.join(", ")}; npm i -D ${absent.join(" ")}` : undefined;
+}
+
+/** Everything is in a temporary folder, which `close` removes. */
+export async function openInBrowser(o: BrowserOptions): Promise<Run> {
+  const { build, preview } = await import("vite");
+  const { default: config } = await import("./page/vite.config.ts");
+  const folder = mkdtempSync(join(tmpdir(), "fusum-bench-"));
+  const settings = {
+    ...config,
+    configFile: false,
+    logLevel: "error",
+    cacheDir: join(folder, "cache"),
+    build: { ...config.build, outDir: join(folder, "page"), emptyOutDir: true },
+    preview: { ...config.preview, port: 0, host: "localhost" },
+  } as const;
+  const open: { close(): Promise<unknown> }[] = [];
+  const close = async (): Promise<void> => {
+    for (const part of open.reverse()) await part.close();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    await build(settings);
+    const server = await preview(settings);
+    open.push(server);
+    const browser: Browser = await launchBrowser({ adapter: o.adapter === "software" ? "software" : "system" });
+    open.push(browser);
+    const query = new URLSearchParams({
+      against: o.against.join(","),
+      rounds: String(o.rounds),
+      ...(o.only ? { only: o.only } : {}),
+    });
+    const page = await browser.open(`${server.resolvedUrls!.local[0]!}?${query}`);
+    const conditions = (await page.run("return await fusumBench.conditions;")) as Conditions;
+    return {
+      conditions,
+      row: async (at) => {
+        const outcome = (await page.run(`return await fusumBench.row(${at});`)) as Outcome;
+        if ("error" in outcome) throw new Error(outcome.error);
+        return outcome.result;
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,6 +1,7 @@
 /** The programs of a folder: which functions there are, what they take and which cases their comments claim. */
 import { readdirSync, readFileSync } from "node:fs";
 import { parseModule } from "../../../grammar/parser.ts";
+import type { PlanDType } from "../../../runtime/plan.ts";
 import type { Values } from "../arrays.ts";
 import { languageType } from "../arrays.ts";
 import type { ConstValue, RunJob } from "../job.ts";
@@ -10,7 +11,17 @@ export interface ProgramFunction {
   /** The whole text of its file. */
   readonly source: string;
   readonly doc: string;
-  readonly params: readonly { readonly name: string; readonly isConst: boolean; readonly optional: boolean }[];
+  readonly params: readonly ProgramParameter[];
+  /** The names of its results where its header states several. */
+  readonly results: readonly string[];
+}
+
+interface ProgramParameter {
+  readonly name: string;
+  readonly isConst: boolean;
+  readonly optional: boolean;
+  /** The element type of a tensor. */
+  readonly dtype: string | undefined;
 }
 
 /** Every exported function of the `.ein` files of `programs/FOLDER`. Throws if two have the same name or a file does not parse. */
@@ -30,8 +41,10 @@ export function programsIn(folder: string): ReadonlyMap<string, ProgramFunction>
         name: p.name.text,
         isConst: p.isConst,
         optional: p.default !== undefined,
+        dtype: p.type?.kind === "tensorType" ? p.type.dtype.text : undefined,
       }));
-      found.set(item.name.text, { name: item.name.text, source, doc: item.doc ?? "", params });
+      const results = item.result?.kind === "tupleType" ? item.result.fields.map((field) => field.name.text) : [];
+      found.set(item.name.text, { name: item.name.text, source, doc: item.doc ?? "", params, results });
     }
   }
   return found;
@@ -46,6 +59,16 @@ export function functionName(caseName: string): string {
 export interface Arguments {
   readonly inputs: RunJob["inputs"];
   readonly consts: Readonly<Record<string, ConstValue>>;
+}
+
+/** What the parameter declares, where the tensor's numbers are of that type: files write integers and masks as floats, and the reverse. */
+function elementType(f: ProgramFunction, p: ProgramParameter, tensor: Values): PlanDType {
+  const written = languageType(tensor.dtype);
+  if (!written) throw new TypeError(`${f.name}: ${p.name} is a tensor of ${tensor.dtype}`);
+  if (p.dtype === "f32") return "f32";
+  if (p.dtype === "i32" && tensor.data.every(Number.isInteger)) return "i32";
+  if (p.dtype === "bool" && tensor.data.every((x) => x === 0 || x === 1)) return "bool";
+  return written;
 }
 
 /**
@@ -65,12 +88,13 @@ export function argumentsFor(
     const tensor = tensors[p.name];
     const constant = constants[p.name];
     if (tensor && !p.isConst) {
-      const dtype = languageType(tensor.dtype);
-      if (!dtype) throw new TypeError(`${f.name}: ${p.name} is a tensor of ${tensor.dtype}`);
-      inputs[p.name] = { values: tensor, dtype };
+      inputs[p.name] = { values: tensor, dtype: elementType(f, p, tensor) };
     } else if (constant !== undefined && p.isConst) consts[p.name] = constant;
     else if (typeof constant === "number")
-      inputs[p.name] = { values: { dtype: "float64", shape: [], data: Float64Array.of(constant) }, dtype: "f32" };
+      inputs[p.name] = {
+        values: { dtype: "float64", shape: [], data: Float64Array.of(constant) },
+        dtype: p.dtype === "i32" ? "i32" : "f32",
+      };
     else if (!p.optional) throw new TypeError(`${f.name}: nothing for the parameter ${p.name}`);
   }
   const unused = required.filter((name) => !inputs[name]);

@@ -30,6 +30,10 @@ export const polybenchSuite: Suite = {
     const tensors = Object.fromEntries(
       Object.entries(c.inputs).map(([name, t]) => [name.replaceAll(/^_+|_+$/g, ""), decode(t)]),
     );
+    // Results by name; where the program has one without a name, it is the only output.
+    const outputs = new Map(Object.entries(c.outputs).map(([name, t]) => [name, decode(t)]));
+    const missing = [...outputs.keys()].filter((name) => f.results.length > 0 && !f.results.includes(name));
+    if (missing.length > 0) throw new TypeError(`${f.name} does not give ${missing.join(", ")}`);
     const { inputs, consts } = argumentsFor(f, tensors, { ...c.sizes, ...c.scalars }, []);
     return {
       kind: "run",
@@ -37,7 +41,7 @@ export const polybenchSuite: Suite = {
       fn: f.name,
       inputs,
       consts,
-      expected: Object.values(c.outputs).map(decode),
+      expected: f.results.length > 0 ? f.results.map((name) => outputs.get(name)) : [...outputs.values()],
       tolerance: DEFAULT_TOLERANCE,
     };
   },

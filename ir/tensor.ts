@@ -5,6 +5,7 @@
 import type { Span } from "../grammar/span.ts";
 import type { DType } from "./dtype.ts";
 import type { Extent } from "./extent.ts";
+import { freshId, intern } from "./intern.ts";
 import { type Prim, resultType } from "./prim.ts";
 import type {
   Apply,
@@ -29,27 +30,11 @@ import type {
 
 export type * from "./tensor-types.ts";
 
-let nextId = 1;
-
 export function axis(name: string, extent: Extent): Axis {
-  return { kind: "axisOf", id: nextId++, name, extent };
+  return { kind: "axisOf", id: freshId(), name, extent };
 }
 
 // ---- Construction (hash-consed) -----------------------------------------------------------------------------------
-
-const table = new Map<string, WeakRef<TensorExpr>>();
-const cleaner = new FinalizationRegistry<string>((key) => {
-  if (table.get(key)?.deref() === undefined) table.delete(key);
-});
-
-function intern<T extends TensorExpr>(key: string, build: (id: number) => T): T {
-  const old = table.get(key)?.deref();
-  if (old) return old as T;
-  const made = build(nextId++);
-  table.set(key, new WeakRef<TensorExpr>(made));
-  cleaner.register(made, key);
-  return made;
-}
 
 const bitsOf = new DataView(new ArrayBuffer(8));
 function bitKey(value: number): string {
@@ -90,13 +75,11 @@ export function apply(prim: Prim, ...args: readonly TensorExpr[]): Apply {
 }
 /** Also builds `cast` and `bitcast`, whose result type is given. */
 export function applyTyped(prim: Prim, args: readonly TensorExpr[], dtype: DType): Apply {
-  return intern(`p${prim}:${dtype}(${args.map((a) => a.id).join(",")})`, (id) => ({
-    kind: "apply",
-    id,
-    dtype,
-    prim,
+  return intern(
+    `p${prim}:${dtype}(${args.map((a) => a.id).join(",")})`,
+    (id) => ({ kind: "apply", id, dtype, prim, args }),
     args,
-  }));
+  );
 }
 export function cast(value: TensorExpr, dtype: DType): TensorExpr {
   return value.dtype === dtype ? value : applyTyped("cast", [value], dtype);
@@ -106,22 +89,20 @@ export function read(tensor: Definition, slot: number, at: readonly TensorExpr[]
   if (!dtype) throw new RangeError(`definition ${tensor.name} has no result ${slot}`);
   if (at.length !== tensor.axes.length)
     throw new RangeError(`read of ${tensor.name} has ${at.length} indices for ${tensor.axes.length} axes`);
-  return intern(`r${tensor.id}.${slot}[${at.map((a) => a.id).join(",")}]${fill ? fill.id : ""}`, (id) => ({
-    kind: "read",
-    id,
-    dtype,
-    tensor,
-    slot,
+  return intern(
+    `r${tensor.id}.${slot}[${at.map((a) => a.id).join(",")}]${fill ? fill.id : ""}`,
+    (id) => ({ kind: "read", id, dtype, tensor, slot, at, fill }),
     at,
-    fill,
-  }));
+    tensor,
+  );
 }
 const monoidIds = new WeakMap<Monoid, number>();
 function monoidId(m: Monoid): number {
   const old = monoidIds.get(m);
   if (old !== undefined) return old;
-  monoidIds.set(m, nextId);
-  return nextId++;
+  const made = freshId();
+  monoidIds.set(m, made);
+  return made;
 }
 export function reduce(monoid: Monoid, axes: readonly Axis[], values: readonly TensorExpr[], slot = 0): Reduce {
   const dtype = monoid.slots[slot];
@@ -138,6 +119,7 @@ export function reduce(monoid: Monoid, axes: readonly Axis[], values: readonly T
       values,
       slot,
     }),
+    values,
   );
 }
 
@@ -147,7 +129,7 @@ interface DefinitionOptions {
   readonly epoch?: number;
 }
 export function input(name: string, dtype: DType, axes: readonly Axis[], span?: Span): Input {
-  return { kind: "input", id: nextId++, name, types: [dtype], axes, span, epoch: 0 };
+  return { kind: "input", id: freshId(), name, types: [dtype], axes, span, epoch: 0 };
 }
 /** A loop's index over `count` rounds. */
 export function loopIndex(name: string, count: Extent): Input {
@@ -156,7 +138,7 @@ export function loopIndex(name: string, count: Extent): Input {
 export function mapDef(axes: readonly Axis[], results: readonly TensorExpr[], o: DefinitionOptions = {}): MapDef {
   return {
     kind: "map",
-    id: nextId++,
+    id: freshId(),
     name: o.name ?? "t",
     types: results.map((r) => r.dtype),
     axes,
@@ -174,7 +156,7 @@ export function scanDef(
 ): ScanDef {
   return {
     kind: "scan",
-    id: nextId++,
+    id: freshId(),
     name: o.name ?? "s",
     types: monoid.slots,
     axes,
@@ -197,7 +179,7 @@ export function scatterDef(
 ): ScatterDef {
   return {
     kind: "scatter",
-    id: nextId++,
+    id: freshId(),
     name: o.name ?? "u",
     types: values.map((v) => v.dtype),
     axes,
@@ -212,7 +194,7 @@ export function scatterDef(
   };
 }
 export function carryDef(name: string, types: readonly DType[], axes: readonly Axis[], below?: Extent): CarryDef {
-  const made = { kind: "carry", id: nextId++, name, types, axes, span: undefined, epoch: 0 } as const;
+  const made = { kind: "carry", id: freshId(), name, types, axes, span: undefined, epoch: 0 } as const;
   return below ? { ...made, below } : made;
 }
 /** How many rounds a loop makes at most. Throws RangeError for one that says neither. */

@@ -5,24 +5,21 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { misuse, oneOf, readArguments, wholeNumber } from "../src/cli/script.ts";
-import { ADAPTERS, openArena } from "./adapter.ts";
-import type { ClockOptions } from "./clock.ts";
-import { type Field, measure, oneLine } from "./measure.ts";
-import { NODE_PEERS } from "./peers/node.ts";
-import type { Peer } from "./peers/peer.ts";
+import { ADAPTERS } from "./adapter.ts";
+import { oneLine } from "./measure.ts";
+import { NODE_PEERS, PACKAGES } from "./peers/node.ts";
 import { htmlReport } from "./report/html.ts";
 import { markdownSection, progressLine } from "./report/markdown.ts";
 import { updateReadme } from "./report/readme.ts";
 import type { BenchResult, WorkloadResult } from "./result.ts";
-import { measureRoofline } from "./roofline.ts";
-import { openTuner } from "./tuned.ts";
-import { runsOn } from "./workload.ts";
+import { openHere, type Run } from "./run.ts";
 import { selected } from "./workloads/index.ts";
 
 const HELP = `usage: npm run bench -- [options]
   --adapter A      ${ADAPTERS.join(", ")} (default: software, the embedded one)
   --only TEXT      workloads whose name contains one of these words (comma-separated)
-  --against P      peers: jax, tfjs, or none (default: jax,tfjs)
+  --browser        in a page of a headless Chromium instead of in this process
+  --against P      peers: jax, tfjs, in a browser ort too, or none (default: all of them)
   --lab FOLDER     hand-written kernels beside ours, from a folder of scripts
   --tune SECONDS   ours tuned, so long for each row, beside ours untuned
   --schedules FILE with --tune: keeps what was found; rows that are in it are not tuned again
@@ -41,7 +38,8 @@ async function main(): Promise<number> {
     options: {
       adapter: { type: "string", default: "software" },
       only: { type: "string" },
-      against: { type: "string", default: "jax,tfjs" },
+      browser: { type: "boolean", default: false },
+      against: { type: "string" },
       lab: { type: "string" },
       tune: { type: "string" },
       schedules: { type: "string" },
@@ -56,13 +54,10 @@ async function main(): Promise<number> {
       list: { type: "boolean", default: false },
     },
   });
-  const against = values.against === "none" ? [] : values.against.split(",");
   const adapter = oneOf(HELP, "--adapter", values.adapter, ADAPTERS);
   const source = oneOf(HELP, "--clock", values.clock, ["wall", "cpu"]);
   const rounds = values.quick ? 3 : wholeNumber(HELP, "--rounds", values.rounds, 1);
   const seconds = values.tune === undefined ? undefined : wholeNumber(HELP, "--tune", values.tune, 1);
-  const unknown = against.find((p) => !(p in NODE_PEERS));
-  if (unknown) misuse(HELP, `no such peer: ${unknown}`);
   if (values.compiler) {
     (await import("./compiler.ts")).benchCompiler((text) => process.stdout.write(text));
     return 0;
@@ -74,36 +69,48 @@ async function main(): Promise<number> {
     process.stdout.write(runs.map(markdownSection).join("\n"));
     return 0;
   }
-  const chosen = selected(values.only);
   if (values.list) {
-    process.stdout.write(`${chosen.map((w) => w.name).join("\n")}\n`);
+    const names = selected(values.only).map((w) => w.name);
+    process.stdout.write(`${names.join("\n")}\n`);
     return 0;
   }
-  const arena = await openArena(adapter);
-  const { info } = arena.device;
-  const peers: Peer[] = [];
-  for (const name of against) peers.push(await NODE_PEERS[name as keyof typeof NODE_PEERS](arena.wait));
-  const clock: ClockOptions = {
-    rounds,
-    sampleMs: info.kind === "software" ? 4 : 20,
-    slowMs: 400,
-    wait: arena.wait,
-    source,
+  const only = values.only ? { only: values.only } : {};
+  const open = async (): Promise<Run | string> => {
+    if (!values.browser) {
+      const tune =
+        seconds === undefined ? {} : { tune: { seconds, ...(values.schedules ? { file: values.schedules } : {}) } };
+      const against = peersIn(NODE_PEERS, values.against);
+      return openHere({
+        adapter,
+        ...only,
+        rounds,
+        source,
+        against,
+        ...(values.lab ? { lab: values.lab } : {}),
+        ...tune,
+      });
+    }
+    const elsewhere = (["lab", "tune", "schedules"] as const).find((name) => values[name] !== undefined);
+    if (elsewhere) misuse(HELP, `--${elsewhere} is not for a browser`);
+    const against = peersIn(PACKAGES, values.against);
+    const { missing, openInBrowser } = await import("./browser.ts");
+    return missing(against) ?? openInBrowser({ adapter, ...only, rounds, source, against });
   };
-  const lab = values.lab ? await (await import("./peers/lab.ts")).openLab(values.lab, clock) : undefined;
-  const tuner = seconds === undefined ? undefined : openTuner(seconds, values.schedules, clock);
-  const field: Field = { arena, peers, ...(lab ? { lab } : {}), ...(tuner ? { tuner } : {}), clock };
-  process.stdout.write(`${info.name}, ${peers.map((p) => `${p.name} ${p.version}`).join(", ")}\n`);
-  const roofline = await measureRoofline(arena.device, clock);
+  const run = await open();
+  if (typeof run === "string") {
+    process.stderr.write(`${run}\n`);
+    return 1;
+  }
+  const { rows, ...conditions } = run.conditions;
+  const versions = Object.entries(conditions.versions).map(([name, v]) => `, ${name} ${v}`);
+  process.stdout.write(`${conditions.adapter.name}${versions.join("")}\n`);
   const results: WorkloadResult[] = [];
   const gathered = (): BenchResult => ({
-    adapter: { name: info.name, driver: info.driver, kind: info.kind, features: info.features },
+    ...conditions,
     cores: availableParallelism(),
     node: process.version,
-    versions: Object.fromEntries(peers.map((p) => [p.name, p.version])),
     rounds,
-    clock: clock.source,
-    roofline,
+    clock: source,
     results,
   });
   // After each row: a run that is cut short leaves what it has.
@@ -113,20 +120,27 @@ async function main(): Promise<number> {
     if (values.write) updateReadme(b);
   };
   let wrong = 0;
-  for (const w of chosen) {
-    if (!runsOn(w, info)) continue;
+  for (const [at, name] of rows.entries()) {
     try {
-      const r = await measure(w, field);
+      const r = await run.row(at);
       results.push(r);
       publish(gathered());
       process.stdout.write(`${progressLine(r)}\n`);
     } catch (e) {
       wrong++;
-      process.stdout.write(`${w.name.padEnd(32)} failed: ${oneLine(e)}\n`);
+      process.stdout.write(`${name.padEnd(32)} failed: ${oneLine(e)}\n`);
     }
   }
+  await run.close();
   process.stdout.write(`\n${markdownSection(gathered())}`);
   return wrong > 0 ? 1 : 0;
+}
+
+/** The peers that were asked for by name, all that there are without a word. */
+function peersIn<T extends string>(known: Readonly<Record<T, unknown>>, names: string | undefined): readonly T[] {
+  const all = Object.keys(known) as T[];
+  if (names === undefined) return all;
+  return names === "none" ? [] : names.split(",").map((name) => oneOf(HELP, "--against", name, all));
 }
 
 // Peers keep timers and devices alive.

@@ -19,9 +19,9 @@ import { type Field, measure } from "../measure.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { WorkloadResult } from "../result.ts";
 import { measureRoofline } from "../roofline.ts";
+import type { Conditions } from "../run.ts";
 import { runsOn, type Workload } from "../workload.ts";
 import { selected } from "../workloads/index.ts";
-import type { Conditions } from "../run.ts";
 import type { Outcome } from "./contract.ts";
 import { PAGE_PEERS } from "./peers.ts";
 

@@ -5,15 +5,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { createRequire, stripTypeScriptTypes } from "node:module";
+import { stripTypeScriptTypes } from "node:module";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, normalize, resolve, sep } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
+import { findArchive } from "../../runtime/software.ts";
 import { readTar } from "../../runtime/tar.ts";
 
 const root = resolve(import.meta.dirname, "../..");
-const require = createRequire(import.meta.url);
 
 export interface Page {
   /** Evaluates the body of an async function; gives its JSON result. */
@@ -27,19 +27,28 @@ export interface Browser extends Page {
   open(url: string): Promise<Page>;
 }
 
-/** Starts everything in a temporary folder, which `close` removes. */
-export async function launchBrowser(): Promise<Browser> {
+export interface LaunchOptions {
+  /** "software": SwiftShader, out of the package. "system": what Vulkan finds on the machine. */
+  readonly adapter?: "software" | "system";
+}
+
+/** Starts everything in a temporary folder, which `close` removes. Throws if the package is not installed. */
+export async function launchBrowser({ adapter = "software" }: LaunchOptions = {}): Promise<Browser> {
   const folder = mkdtempSync(join(tmpdir(), "fusum-browser-"));
   const server = await serve();
   const origin = `http://localhost:${(server.address() as AddressInfo).port}`;
-  const chromium = spawn(unpackChromium(folder), CHROMIUM_FLAGS(folder), {
-    stdio: ["ignore", "ignore", "pipe"],
-    // The package's own copies of two libraries, for machines that have none.
-    env: {
-      ...process.env,
-      LD_LIBRARY_PATH: [process.env["LD_LIBRARY_PATH"], join(folder, "lib")].filter(Boolean).join(":"),
+  const chromium = spawn(
+    unpackChromium(folder),
+    [...FLAGS, ...ADAPTER_FLAGS[adapter], `--user-data-dir=${join(folder, "profile")}`, "about:blank"],
+    {
+      stdio: ["ignore", "ignore", "pipe"],
+      // The package's own copies of two libraries, for machines that have none.
+      env: {
+        ...process.env,
+        LD_LIBRARY_PATH: [process.env["LD_LIBRARY_PATH"], join(folder, "lib")].filter(Boolean).join(":"),
+      },
     },
-  });
+  );
   const close = async (): Promise<void> => {
     const ended = new Promise((done) => chromium.once("exit", done));
     if (chromium.exitCode === null && chromium.kill("SIGKILL")) await ended;
@@ -57,19 +66,25 @@ export async function launchBrowser(): Promise<Browser> {
   }
 }
 
-const CHROMIUM_FLAGS = (folder: string): string[] => [
+const FLAGS: readonly string[] = [
   "--headless=shell",
   "--no-sandbox",
   "--disable-dev-shm-usage",
   "--enable-unsafe-webgpu",
-  "--use-webgpu-adapter=swiftshader",
+  "--enable-webgpu-developer-features",
+  // A kernel may take a software adapter longer than what counts as a hang of a GPU.
+  "--disable-gpu-watchdog",
   "--remote-debugging-port=0",
-  `--user-data-dir=${join(folder, "profile")}`,
-  "about:blank",
 ];
+const ADAPTER_FLAGS: Readonly<Record<"software" | "system", readonly string[]>> = {
+  software: ["--use-webgpu-adapter=swiftshader"],
+  system: ["--ignore-gpu-blocklist", "--enable-features=Vulkan", "--use-angle=vulkan", "--disable-vulkan-surface"],
+};
 
 function unpackChromium(folder: string): string {
-  const bin = join(dirname(dirname(dirname(require.resolve("@sparticuz/chromium")))), "bin");
+  const archive = findArchive(import.meta.url);
+  if (!archive) throw new Error("Chromium is not installed: npm i -D @sparticuz/chromium");
+  const bin = dirname(archive);
   const unpacked = (name: string): Buffer => brotliDecompressSync(readFileSync(join(bin, name)));
   for (const archive of ["swiftshader.tar.br", "al2023.tar.br"]) {
     for (const { name, data } of readTar(unpacked(archive))) {

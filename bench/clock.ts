@@ -71,8 +71,11 @@ export interface Ratio {
   readonly high: number;
 }
 
-/** How many times as long `other` takes as `ours`, round by round: the median and the quartiles of it. */
+/**
+ * How many times as long `other` takes as `ours`, round by round: the median and the quartiles of it. Rounds that only one of them had, as
+ * the other is slow, do not count.
+ */
 export function ratio(ours: Timing, other: Timing): Ratio {
-  const each = other.ms.map((t, i) => t / (ours.ms[i] ?? Number.NaN));
+  const each = other.ms.slice(0, ours.ms.length).map((t, i) => t / ours.ms[i]!);
   return { median: median(each), low: quantile(each, 0.25), high: quantile(each, 0.75) };
 }

@@ -1,6 +1,6 @@
 /** The report: one self-contained page, its charts drawn as SVG. */
 import { type BenchResult, bestPeer, type ContenderResult, geometricMean, type WorkloadResult } from "../result.ts";
-import { time, times } from "./markdown.ts";
+import { headingOf, time, times } from "./markdown.ts";
 
 const COLOURS: Readonly<Record<string, string>> = {
   "jax-js": "#4c78a8",
@@ -28,8 +28,8 @@ ${all.map(section).join("\n")}
 
 function section(b: BenchResult): string {
   const ratios = b.results.flatMap((r) => bestPeer(r)?.ratio?.median ?? []);
-  return `<h2>${escaped(b.adapter.name)}</h2>
-<p>${escaped(b.adapter.driver)}, ${b.cores} cores, Node ${b.node}, ${b.rounds} interleaved rounds${b.clock === "cpu" ? ", times of the processor" : ""}.
+  return `<h2>${escaped(headingOf(b))}</h2>
+<p>${escaped(b.adapter.driver)}, ${b.cores} cores, ${escaped(b.browser ?? `Node ${b.node}`)}, ${b.rounds} interleaved rounds${b.clock === "cpu" ? ", times of the processor" : ""}.
 ${(b.roofline.copy / 1e9).toFixed(1)} GB/s copied, ${(b.roofline.flops / 1e9).toFixed(0)} GFLOP/s in multiply-adds.
 ×${times(geometricMean(ratios))} against the best peer of each row, in the geometric mean.</p>
 ${chart(b)}

@@ -34,6 +34,11 @@ export function markdownTable(b: BenchResult): string {
   return [line(head), line(head.map((_, i) => (i === 0 ? "---" : "---:"))), ...rows.map(line)].join("\n");
 }
 
+/** What tells the section from others: the adapter, and whether a browser had it. */
+export function headingOf(b: BenchResult): string {
+  return b.browser ? `${b.adapter.name}, in a browser` : b.adapter.name;
+}
+
 /** The whole section of one adapter, its conditions and its totals. */
 export function markdownSection(b: BenchResult): string {
   const ratios = b.results.flatMap((r) => bestPeer(r)?.ratio?.median ?? []);
@@ -43,9 +48,9 @@ export function markdownSection(b: BenchResult): string {
   const failed = b.results.flatMap((r) => r.failed.map((f) => `${f.name}, ${r.workload}: ${f.reason}`));
   const versions = Object.entries(b.versions).map(([n, v]) => `; ${n} ${v}`);
   return [
-    `## ${b.adapter.name}`,
+    `## ${headingOf(b)}`,
     "",
-    `${b.adapter.driver}; ${b.cores} cores; Node ${b.node}${versions.join("")}; ${b.rounds} rounds${b.clock === "cpu" ? ", times of the processor" : ""}. ` +
+    `${b.adapter.driver}; ${b.cores} cores; ${b.browser ?? `Node ${b.node}`}${versions.join("")}; ${b.rounds} rounds${b.clock === "cpu" ? ", times of the processor" : ""}. ` +
       `Ceilings: ${(b.roofline.copy / 1e9).toFixed(1)} GB/s copied (read plus written), ` +
       `${(b.roofline.flops / 1e9).toFixed(0)} GFLOP/s in multiply-adds.`,
     "",

@@ -74,6 +74,9 @@ export const CONTRACTIONS: readonly Workload[] = [
     flops: 16 * gemm(128, 64, 128),
     jax: { run: (jax, [q, k]) => jax.numpy.einsum("bhqd,bhkd->bhqk", q!, k!) },
     tfjs: { run: (tf, [q, k]) => tf.matMul(q!, k!, false, true) },
+    onnx: {
+      nodes: [{ op: "Einsum", inputs: ["q", "k"], output: "y", attributes: { equation: "bhqd,bhkd->bhqk" } }],
+    },
     lab: { script: "w1c.mjs", title: "bhqd,bhkd->bhqk", env: { P: "bhqk" } },
   },
   {
@@ -101,6 +104,13 @@ export const CONTRACTIONS: readonly Workload[] = [
     inputs: { a: f32(2048), b: f32(2048) },
     jax: { run: (jax, [a, b]) => jax.numpy.outer(a!, b!) },
     tfjs: { run: (tf, [a, b]) => tf.outerProduct(a as never, b as never) },
+    onnx: {
+      constants: { last: { shape: [1], int64: [1] } },
+      nodes: [
+        { op: "Unsqueeze", inputs: ["a", "last"], output: "column" },
+        { op: "Mul", inputs: ["column", "b"], output: "y" },
+      ],
+    },
   },
   {
     name: "three operands ij,jk,kl->il 256",
@@ -111,6 +121,12 @@ export const CONTRACTIONS: readonly Workload[] = [
     flops: 2 * gemm(256, 256, 256),
     jax: { run: (jax, [a, b, c]) => jax.numpy.einsum("ij,jk,kl->il", a!, b!, c!) },
     tfjs: { run: (tf, [a, b, c]) => tf.matMul(tf.matMul(a!, b!), c!) },
+    onnx: {
+      nodes: [
+        { op: "MatMul", inputs: ["a", "b"], output: "p" },
+        { op: "MatMul", inputs: ["p", "c"], output: "y" },
+      ],
+    },
   },
   matmul("matmul 625³", 625, 625, 625),
   matmul("matmul 640³", 640, 640, 640),

@@ -57,6 +57,7 @@ export fn f(x: f32[N, C, H, W], w: f32[O, I, R, S]) {
       restore: (tf, y) => tf.transpose(y, [0, 3, 1, 2]),
     },
     onnx: {
+      weights: ["w"],
       nodes: [
         {
           op: "Conv",

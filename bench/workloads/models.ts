@@ -1,7 +1,7 @@
 /** Parts of models: attention, perceptrons, gradients, a transformer block. */
 import type { Array as JaxArray } from "@jax-js/jax";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { Jax, Tf, Workload } from "../workload.ts";
+import type { Jax, OnnxNode, OnnxPeer, Tf, Workload } from "../workload.ts";
 
 const f32 = (...shape: number[]): { readonly shape: readonly number[] } => ({ shape });
 
@@ -34,6 +34,16 @@ export fn f(q: f32[B, H, Q, D], k: f32[B, H, K, D], v: f32[B, H, K, E]) {
     tfjs: {
       run: (tf, [q, k, v]) => tf.matMul(tf.softmax(tf.mul(tf.matMul(q!, k!, false, true), 0.125)), v!),
     },
+    onnx: {
+      constants: { scale: { shape: [], f32: [0.125] } },
+      nodes: [
+        { op: "Transpose", inputs: ["k"], output: "kt", attributes: { perm: [0, 1, 3, 2] } },
+        { op: "MatMul", inputs: ["q", "kt"], output: "s" },
+        { op: "Mul", inputs: ["s", "scale"], output: "scaled" },
+        { op: "Softmax", inputs: ["scaled"], output: "p", attributes: { axis: -1 } },
+        { op: "MatMul", inputs: ["p", "v"], output: "y" },
+      ],
+    },
     lab: { script: "w5.mjs", title: "attention" },
   },
   {
@@ -55,6 +65,7 @@ export fn f(q: f32[B, H, Q, D], k: f32[B, H, K, D], v: f32[B, H, K, E]) {
       run: (tf, [x, w1, b1, w2, b2]) => tf.add(tf.matMul(tf.relu(tf.add(tf.matMul(x!, w1!), b1!)), w2!), b2!),
     },
     onnx: {
+      weights: ["w1", "b1", "w2", "b2"],
       nodes: [
         { op: "MatMul", inputs: ["x", "w1"], output: "p" },
         { op: "Add", inputs: ["p", "b1"], output: "s" },
@@ -125,6 +136,7 @@ export fn f(
     })(),
     jax: { run: jaxBlock },
     tfjs: { run: tfBlock },
+    onnx: onnxBlock(),
   },
 ];
 
@@ -170,4 +182,45 @@ function tfBlock(tf: Tf, [x, wq, wk, wv, wo, w1, b1, w2, b2, g1, c1, g2, c2]: Te
   const a = tf.add(x!, product(o, wo!, width));
   const h = tf.relu(tf.add(product(norm(a, g2!, c2!), w1!, BLOCK.hidden), b1!));
   return tf.add(tf.add(a, product(h, w2!, width)), b2!);
+}
+
+function onnxBlock(): OnnxPeer {
+  const { width, heads } = BLOCK;
+  const norm = (x: string, g: string, b: string, output: string): OnnxNode => ({
+    op: "LayerNormalization",
+    inputs: [x, g, b],
+    output,
+    attributes: { axis: -1, epsilon: 1e-5 },
+  });
+  // With a weight of three axes as a matrix, which is settled before the first run.
+  const product = (x: string, w: string, output: string): readonly OnnxNode[] => [
+    { op: "Reshape", inputs: [w, "square"], output: `${w}_square` },
+    { op: "MatMul", inputs: [x, `${w}_square`], output },
+  ];
+  return {
+    weights: ["wq", "wk", "wv", "wo", "w1", "b1", "w2", "b2", "g1", "c1", "g2", "c2"],
+    constants: { square: { shape: [2], int64: [width, width] } },
+    nodes: [
+      norm("x", "g1", "c1", "n"),
+      ...product("n", "wq", "q"),
+      ...product("n", "wk", "k"),
+      ...product("n", "wv", "v"),
+      {
+        op: "MultiHeadAttention",
+        domain: "com.microsoft",
+        inputs: ["q", "k", "v"],
+        output: "o",
+        attributes: { num_heads: heads },
+      },
+      ...product("o", "wo", "projected"),
+      { op: "Add", inputs: ["x", "projected"], output: "a" },
+      norm("a", "g2", "c2", "m"),
+      { op: "MatMul", inputs: ["m", "w1"], output: "h1" },
+      { op: "Add", inputs: ["h1", "b1"], output: "h2" },
+      { op: "Relu", inputs: ["h2"], output: "h3" },
+      { op: "MatMul", inputs: ["h3", "w2"], output: "h4" },
+      { op: "Add", inputs: ["h4", "b2"], output: "h5" },
+      { op: "Add", inputs: ["a", "h5"], output: "y" },
+    ],
+  };
 }

@@ -1,5 +1,5 @@
 /** Elementwise chains, rows, reductions, scans, transposes, gathers: what memory's speed decides. */
-import type { Workload } from "../workload.ts";
+import type { OnnxPeer, Workload } from "../workload.ts";
 
 const f32 = (...shape: number[]): { readonly shape: readonly number[] } => ({ shape });
 
@@ -53,11 +53,27 @@ export fn f(x: f32[R, D], g: f32[D]) { rms_norm(x, g) }`,
         return x!.div(np.sqrt(v.add(1e-6))).mul(g!);
       },
     },
+    // An operator of ONNX Runtime in the standard's own domain: the standard has it from version 23 on, not yet on WebGPU.
+    onnx: {
+      nodes: [
+        {
+          op: "SimplifiedLayerNormalization",
+          inputs: ["x", "g"],
+          output: "y",
+          attributes: { axis: -1, epsilon: 1e-6 },
+        },
+      ],
+    },
     tfjs: {
       run: (tf, [x, g]) => tf.mul(tf.mul(x!, tf.rsqrt(tf.add(tf.mean(tf.mul(x!, x!), -1, true), 1e-6))), g!),
     },
   };
 }
+
+const onnxSum = (axis: number): OnnxPeer => ({
+  constants: { axes: { shape: [1], int64: [axis] } },
+  nodes: [{ op: "ReduceSum", inputs: ["x", "axes"], output: "y", attributes: { keepdims: 0 } }],
+});
 
 export const ROWS: readonly Workload[] = [
   {
@@ -68,6 +84,15 @@ export const ROWS: readonly Workload[] = [
     inputs: { a: { ...f32(1 << 20), scale: 6 }, b: { ...f32(1 << 20), scale: 2 } },
     jax: { run: (jax, [a, b]) => jax.numpy.tanh(a!.mul(b!)).add(1).mul(2) },
     tfjs: { run: (tf, [a, b]) => tf.mul(tf.add(tf.tanh(tf.mul(a!, b!)), 1), 2) },
+    onnx: {
+      constants: { one: { shape: [], f32: [1] }, two: { shape: [], f32: [2] } },
+      nodes: [
+        { op: "Mul", inputs: ["a", "b"], output: "p" },
+        { op: "Tanh", inputs: ["p"], output: "t" },
+        { op: "Add", inputs: ["t", "one"], output: "s" },
+        { op: "Mul", inputs: ["s", "two"], output: "y" },
+      ],
+    },
     lab: { script: "w2.mjs", title: "chain 1M" },
   },
   {
@@ -106,6 +131,16 @@ export fn f(z: f32[N, C], t: i32[N]) { cross_entropy(z, t) }`,
         return tf.mean(tf.sub(tf.logSumExp(z!, -1), at));
       },
     },
+    onnx: {
+      constants: { last: { shape: [1], int64: [1] } },
+      nodes: [
+        { op: "ReduceLogSumExp", inputs: ["z", "last"], output: "lse" },
+        { op: "Unsqueeze", inputs: ["t", "last"], output: "column" },
+        { op: "GatherElements", inputs: ["z", "column"], output: "at", attributes: { axis: 1 } },
+        { op: "Sub", inputs: ["lse", "at"], output: "losses" },
+        { op: "ReduceMean", inputs: ["losses"], output: "y", attributes: { keepdims: 0 } },
+      ],
+    },
   },
   {
     name: "sum of 4 M",
@@ -115,6 +150,7 @@ export fn f(z: f32[N, C], t: i32[N]) { cross_entropy(z, t) }`,
     inputs: { x: f32(1 << 22) },
     jax: { run: (jax, [x]) => jax.numpy.sum(x!) },
     tfjs: { run: (tf, [x]) => tf.sum(x!) },
+    onnx: { nodes: [{ op: "ReduceSum", inputs: ["x"], output: "y", attributes: { keepdims: 0 } }] },
     lab: { script: "w4.mjs", title: "sum all 4M", env: { P: "all" } },
   },
   {
@@ -125,6 +161,7 @@ export fn f(z: f32[N, C], t: i32[N]) { cross_entropy(z, t) }`,
     inputs: { x: f32(2048, 2048) },
     jax: { run: (jax, [x]) => jax.numpy.sum(x!, 0) },
     tfjs: { run: (tf, [x]) => tf.sum(x!, 0) },
+    onnx: onnxSum(0),
     lab: { script: "w4.mjs", title: "sum axis0", env: { P: "a0" } },
   },
   {
@@ -135,6 +172,7 @@ export fn f(z: f32[N, C], t: i32[N]) { cross_entropy(z, t) }`,
     inputs: { x: f32(2048, 2048) },
     jax: { run: (jax, [x]) => jax.numpy.sum(x!, 1) },
     tfjs: { run: (tf, [x]) => tf.sum(x!, 1) },
+    onnx: onnxSum(1),
     lab: { script: "w4.mjs", title: "sum axis1", env: { P: "a1" } },
   },
   {
@@ -157,6 +195,7 @@ export fn f(z: f32[N, C], t: i32[N]) { cross_entropy(z, t) }`,
     inputs: { t: f32(4096, 256), i: { shape: [8192], below: 4096 } },
     jax: { run: (jax, [t, i]) => jax.numpy.take(t!, i!, 0) },
     tfjs: { run: (tf, [t, i]) => tf.gather(t!, i as never) },
+    onnx: { nodes: [{ op: "Gather", inputs: ["t", "i"], output: "y", attributes: { axis: 0 } }] },
     lab: { script: "w6.mjs", title: "gather 8192x256", env: { P: "ga" } },
   },
   {
@@ -167,6 +206,10 @@ export fn f(z: f32[N, C], t: i32[N]) { cross_entropy(z, t) }`,
     inputs: { x: f32(1024, 1024) },
     jax: { run: (jax, [x]) => jax.numpy.cumsum(x!, 1) },
     tfjs: { run: (tf, [x]) => tf.cumsum(x!, 1) },
+    onnx: {
+      constants: { axis: { shape: [], int64: [1] } },
+      nodes: [{ op: "CumSum", inputs: ["x", "axis"], output: "y" }],
+    },
     lab: { script: "w6.mjs", title: "cumsum", env: { P: "cs" } },
   },
 ];

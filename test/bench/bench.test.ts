@@ -22,6 +22,9 @@ describe("statistics", () => {
   it("compares round by round", () => {
     const r = ratio({ name: "a", ms: [1, 2, 4] }, { name: "b", ms: [2, 4, 16] });
     expect(r).toEqual({ median: 2, low: 2, high: 3 });
+    // A slow one has fewer rounds.
+    expect(ratio({ name: "a", ms: [1, 2] }, { name: "b", ms: [2, 4, 16] }).median).toBe(2);
+    expect(ratio({ name: "a", ms: [1, 2, 4] }, { name: "b", ms: [2, 4] }).median).toBe(2);
   });
   it("means geometrically", () => {
     expect(geometricMean([2, 8])).toBeCloseTo(4, 12);

@@ -85,7 +85,7 @@ function fire(e: TensorExpr, a: Assumptions): readonly [string, TensorExpr | und
     case "read":
       return ["fills", fills(e, a)];
     case "reduce":
-      return ["unitReduction", unitReduction(e)];
+      return ["trivialReduction", trivialReduction(e)];
     default:
       return ["", undefined];
   }
@@ -111,8 +111,13 @@ export function fills(e: Read, a: Assumptions): TensorExpr | undefined {
   return proofs.every((p) => p === "proved") ? read(e.tensor, e.slot, e.at) : undefined;
 }
 
-/** Axes of extent 1 need no loop. Where combining with the identity keeps the bits, a reduction over nothing is its value. */
-export function unitReduction(e: Reduce): TensorExpr | undefined {
+/**
+ * Over no positions a reduction is its identity, said here so that later stages see the constant: drivers fold 0 / x of a sum
+ * that is never added to, and give 0 where x is 0. Axes of extent 1 need no loop. Where combining with the identity keeps the
+ * bits, a reduction without axes is its value.
+ */
+export function trivialReduction(e: Reduce): TensorExpr | undefined {
+  if (e.axes.some((x) => x.extent.value === 0)) return e.monoid.identity[e.slot];
   const unit = e.axes.filter((x) => x.extent.value === 1);
   if (unit.length > 0) {
     const bind = new Map<Axis, TensorExpr>(unit.map((x) => [x, i32(0)]));

@@ -127,3 +127,23 @@ describe("given extents", () => {
     expect(a.wgsl).toBe(b.wgsl);
   });
 });
+
+describe("extents of 0", () => {
+  test("0 / 0 of sums over nothing is NaN, with extents that are free and that are known", async () => {
+    const program = compile(`export fn f(x: f32[N], y: f32[M]) {
+      { mean: mean(x), var: var(x), quotient: sum(x) / y, product: prod(x) / y }
+    }`);
+    const inputs: Record<string, HostArray> = {
+      x: { dtype: "f32", shape: [0], data: new Float32Array(0) },
+      y: { dtype: "f32", shape: [2], data: Float32Array.of(0, 2) },
+    };
+    for (const extents of [{}, { N: 0 }]) {
+      const kernel = await device.load(program, "f", { extents });
+      const { mean, var: variance, quotient, product } = await kernel.run(inputs);
+      for (const result of [mean, variance]) expect(result?.data).toEqual(Float32Array.of(Number.NaN));
+      expect(quotient?.data).toEqual(Float32Array.of(Number.NaN, 0));
+      expect(product?.data).toEqual(Float32Array.of(Number.POSITIVE_INFINITY, 0.5));
+      kernel.dispose();
+    }
+  });
+});

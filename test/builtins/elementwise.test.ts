@@ -105,6 +105,10 @@ describe("functions of several numbers", () => {
     expect(apply("xlogy", array([0, 0, 2]), array([0, NAN, 1]))).toEqual([0, NAN, 0]);
     expect(apply("copysign", array([3, -3]), array([-0, 1]))).toEqual([-3, 3]);
   });
+  it("clamps integers, also to a bound below the other", () => {
+    expect(apply("clamp", array([-5, 3, 9], "i32"), 0, 4)).toEqual([0, 3, 4]);
+    expect(apply("clamp", array([-5, 3, 9], "i32"), 5, 2)).toEqual([2, 2, 2]);
+  });
   it("divides as Python and as C", () => {
     expect(apply("remainder", array([-7, 7]), array([3, -3]))).toEqual([2, -2]);
     expect(apply("fmod", array([-7, 7]), array([3, -3]))).toEqual([-1, 1]);

@@ -256,6 +256,9 @@ describe("reads", () => {
   });
   it("that data decides need ??", () => {
     expectError("export fn f(x: f32[N], t: i32[M]) { y[i] = x[t[i]] }", "EIN1301", ["t[i]", "x"]);
+    expectError("export fn f(x: f32[N], t: i32[M]) { y[i] = x[clamp(t[i], 0, N)] }", "EIN1301", ["clamp(t[i], 0, N)"]);
+    const clamped = "export fn f(x: f32[N], t: i32[M]) { y[i] = x[clamp(t[i], 0, N - 1)] }";
+    expect(run(clamped, { x: [5, 6], t: [1, 7, -1] })).toEqual([6, 6, 5]);
     expect(run("export fn f(x: f32[N], t: i32[M]) { y[i] = x[t[i]] ?? -1 }", { x: [5, 6], t: [1, 0, 7, -1] })).toEqual([
       6, 5, -1, -1,
     ]);

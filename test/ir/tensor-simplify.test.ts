@@ -142,10 +142,11 @@ describe("rules", () => {
     ["fills", "x[i + 1] ?? 0.0", "x[i + 1] ?? 0.0"],
     ["fills", "x[i + N] ?? 0.0", "0.0"],
     ["fills", "x[i * 4 div 4] ?? 7.0", "x[i]"],
-    ["unitReduction", "max(q:1){x[i] + f32(q)}", "x[i] + 0.0"],
-    ["unitReduction", "add(q:1, r:4){x[i] * f32(r + q)}", "add(r:4){x[i] * f32(r)}"],
-    ["unitReduction", "add(q:1){x[i]}", "add(){x[i]}"],
-    ["unitReduction", "argmax(q:1){x[i], q}.1", "0"],
+    ["trivialReduction", "max(q:1){x[i] + f32(q)}", "x[i] + 0.0"],
+    ["trivialReduction", "add(q:1, r:4){x[i] * f32(r + q)}", "add(r:4){x[i] * f32(r)}"],
+    ["trivialReduction", "add(q:1){x[i]}", "add(){x[i]}"],
+    ["trivialReduction", "argmax(q:1){x[i], q}.1", "0"],
+    ["trivialReduction", "mul(q:N, r:0){x[i]}", "1.0"],
   ];
   test.each(rows)("%s: %s → %s", (_, before, after) => {
     expect(simplified(before)).toBe(after);
@@ -164,7 +165,7 @@ describe("rules", () => {
   });
   test("every rule has fired", () => {
     for (const [, before] of rows) simplified(before);
-    expect([...fired].sort()).toEqual([...Object.keys(RULES), "unitAxis", "fills", "unitReduction"].sort());
+    expect([...fired].sort()).toEqual([...Object.keys(RULES), "unitAxis", "fills", "trivialReduction"].sort());
   });
 });
 

@@ -279,8 +279,10 @@ function clampBuild(b: Parameters<Builtin["build"]>[0], a: Args, span: Span): Va
     (x, p, q) => {
       let e = x as TensorExpr;
       const [lower, upper] = [present(low) ? p : undefined, present(high) ? (present(low) ? q : p) : undefined];
-      if (lower) e = select(apply("lt", e, lower), lower, e);
-      if (upper) e = select(apply("gt", e, upper), upper, e);
+      // Integers have no derivative, and what max and min leave of their range is known: an index that is clamped is inside.
+      const float = isFloat(e.dtype);
+      if (lower) e = float ? select(apply("lt", e, lower), lower, e) : apply("max", e, lower);
+      if (upper) e = float ? select(apply("gt", e, upper), upper, e) : apply("min", e, upper);
       return e;
     },
     span,

@@ -95,6 +95,21 @@ function arithmetic(op: BinaryOp, which: readonly (0 | 1)[]): Spelling {
     return binary(op, a, b);
   };
 }
+/** x - x is 0 only of finite x; compilers take it for 0. */
+const zeroOrNan = (c: SpellContext, x: LegalExpr): LegalExpr => {
+  const zero = c.opaqueZero();
+  return call("abs", binary("*", x, c.from === "f16" ? call("f16", zero) : zero));
+};
+const isNegated = (v: Value | undefined, of: Value | undefined): boolean =>
+  v?.kind === "apply" && v.prim === "neg" && v.args[0] === of;
+const plus: Spelling = (c) => {
+  const [a, b] = c.values;
+  if (isFloat(c.from) && isNegated(b, a)) return zeroOrNan(c, arg(c, 0));
+  if (isFloat(c.from) && isNegated(a, b)) return zeroOrNan(c, arg(c, 1));
+  return arithmetic("+", [0, 1])(c);
+};
+const minus: Spelling = (c) =>
+  isFloat(c.from) && c.values[0] === c.values[1] ? zeroOrNan(c, arg(c, 0)) : arithmetic("-", [0])(c);
 
 // ---- Integers
 
@@ -215,8 +230,8 @@ const cast: Spelling = (c) => {
 };
 
 const SPELL = {
-  add: arithmetic("+", [0, 1]),
-  sub: arithmetic("-", [0]),
+  add: plus,
+  sub: minus,
   mul: arithmetic("*", [0, 1]),
   div: arithmetic("/", [0, 1]),
   floordiv: by(float("floordiv_f32"), floordivInt, floordivInt),

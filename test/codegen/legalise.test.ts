@@ -77,6 +77,8 @@ describe("floats are evaluated, never rearranged", () => {
     ["1.0 * (x[g] / 1.0)", "x[g]"],
     ["x[g] - 0.0", "x[g]"],
     ["x[g] - -0.0", "x[g] - minus_zero"],
+    ["x[g] - x[g]", "abs(x_at * zero)"],
+    ["neg(x[g]) + x[g]", "abs(x_at * zero)"],
     ["(x[g] + 1.0) + 2.0", "x[g] + 1.0 + 2.0"],
     ["1.0 + 0.1", "1.100000023841858"],
     ["sqrt(-1.0) + x[g]", "nan + x[g]"],

@@ -3,9 +3,9 @@ import type { Kernel } from "../ir/kernel.ts";
 import { type KernelLimits, verifyKernel } from "../ir/verify-kernel.ts";
 import type { AdapterInfo, PlanSize } from "../runtime/plan.ts";
 import { declareLate } from "./declare.ts";
-import { type LegaliseOptions, legalise } from "./legalise.ts";
+import { type LegaliseOptions, legalise, originLines } from "./legalise.ts";
 import { planSize } from "./plan.ts";
-import { type PrintedKernel, printWgsl } from "./wgsl.ts";
+import { commentOf, type PrintedKernel, printWgsl } from "./wgsl.ts";
 
 export interface EmittedWgsl extends Omit<PrintedKernel, "groups"> {
   readonly groups: readonly [PlanSize, PlanSize, PlanSize];
@@ -26,4 +26,10 @@ export function emitKernel(kernel: Kernel, target: AdapterInfo, options: Legalis
   const printed = printWgsl(declareLate(legalise(verifyKernel(kernel, limitsOf(target)), options)));
   const [x, y, z] = printed.groups;
   return { ...printed, groups: [planSize(x), planSize(y), planSize(z)] };
+}
+
+/** What was emitted for a kernel, for one that differs in its origin only. */
+export function emitAgain(made: EmittedWgsl, kernel: Kernel, options: LegaliseOptions = {}): EmittedWgsl {
+  const comment = commentOf(originLines(kernel, options));
+  return { ...made, code: comment + made.code.slice(made.comment.length), comment };
 }

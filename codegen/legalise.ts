@@ -250,7 +250,8 @@ function bindGrid(
   return z ? binary("<", z, extent(2)) : binary("<", y, extent(1));
 }
 
-function originLines(kernel: Kernel, options: LegaliseOptions): string[] {
+/** What a kernel computes, and where that was written. */
+export function originLines(kernel: Kernel, options: LegaliseOptions): string[] {
   const parts = kernel.origin.map((o) => {
     const at = options.place?.(o) ?? o.span?.file;
     return at === undefined ? o.name : `${o.name} (${at})`;

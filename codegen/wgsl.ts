@@ -6,6 +6,8 @@ import type { LegalBuffer, LegalExpr, LegalKernel, LegalStatement } from "./lega
 
 export interface PrintedKernel {
   readonly code: string;
+  /** What `code` begins with: comments on its origin. */
+  readonly comment: string;
   /** The same in parts, without the comments on its origin: what is the kernel's own, and the helper functions it calls. */
   readonly own: string;
   readonly helpers: readonly string[];
@@ -156,7 +158,7 @@ function arrayType(b: LegalBuffer): string {
 
 /** The module's text and what a host must know to run it. */
 export function printWgsl(k: LegalKernel): PrintedKernel {
-  const origin = k.origin.map((line) => `// ${line}`);
+  const comment = commentOf(k.origin);
   const enables = k.enables.map((e) => `enable ${e};`);
   const head: string[] = [];
   if (k.sizes.length > 0) {
@@ -176,16 +178,18 @@ export function printWgsl(k: LegalKernel): PrintedKernel {
   entry.push("}", "");
   const lines = (...parts: readonly (readonly string[])[]): string => parts.flat().join("\n");
   const gap = (list: readonly string[]): readonly string[] => (list.length > 0 ? [""] : []);
-  const top = [...origin, ...enables];
   const bindings = k.storage.map((b) => (b.access === "read" ? ("read" as const) : ("readwrite" as const)));
   return {
-    code: lines(
-      top,
-      gap(top),
-      head,
-      k.helpers.flatMap((h) => ["", h]),
-      entry,
-    ),
+    code:
+      comment +
+      lines(
+        enables,
+        gap([...k.origin, ...enables]),
+        head,
+        k.helpers.flatMap((h) => ["", h]),
+        entry,
+      ),
+    comment,
     own: lines(enables, gap(enables), head, entry),
     helpers: k.helpers,
     entryPoint: k.name,
@@ -197,6 +201,10 @@ export function printWgsl(k: LegalKernel): PrintedKernel {
     matrices: k.matrices,
     groups: k.groups,
   };
+}
+
+export function commentOf(origin: readonly string[]): string {
+  return origin.map((line) => `// ${line}\n`).join("");
 }
 
 /** On one line and in ASCII, whatever names it holds. */

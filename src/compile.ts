@@ -8,7 +8,7 @@ import { simplifyProgram } from "../ir/simplify.ts";
 import type { Program as TensorProgram } from "../ir/tensor.ts";
 import { verifyProgram } from "../ir/verify-tensor.ts";
 import type { Plan } from "../runtime/plan.ts";
-import { type EmittedKernel, emitKernels, type PlaceOf, planRequest } from "./emit.ts";
+import { type EmittedBodies, type EmittedKernel, emitKernels, type PlaceOf, planRequest } from "./emit.ts";
 import { contract } from "./passes/contract.ts";
 import { settleEpochs } from "./passes/epochs.ts";
 import { fastMath } from "./passes/fast-math.ts";
@@ -42,8 +42,23 @@ export interface CompileOptions {
   readonly verify?: boolean;
   /** Says where a span is, for the comments of kernels; without it they name the file. */
   readonly placeOf?: PlaceOf;
+  /** Kernels that were made before; see KernelMemo. */
+  readonly memo?: KernelMemo | undefined;
   /** Names parameters whose leading axes are folded into one. */
   readonly folded?: ReadonlySet<string>;
+}
+
+/** A region's schedule and its kernels. */
+export interface Scheduled {
+  readonly schedule: Schedule;
+  readonly kernels: readonly AppliedKernel[];
+}
+
+/** Kernels of regions, kept from one program to the next. It changes nothing of what comes out. */
+export interface KernelMemo {
+  /** What `make` gives, or what it gave for an equal region with the same schedule asked for. */
+  scheduled(region: Region, target: Target, asked: Schedule | undefined, make: () => Scheduled): Scheduled;
+  emitted(target: Target): EmittedBodies;
 }
 
 export interface Compiled {
@@ -106,7 +121,7 @@ export function compileProgram(program: TensorProgram, o: CompileOptions): Compi
   const kernels = timed(
     "emit",
     o,
-    () => emitKernels(applied, o.target, o.placeOf),
+    () => emitKernels(applied, o.target, o.placeOf, o.memo?.emitted(o.target)),
     (list) => list.map((k) => k.planned.kernel.wgsl).join("\n"),
   );
   const plan = timed(
@@ -124,15 +139,22 @@ function scheduled(
   o: CompileOptions,
   schedules: Map<string, Schedule>,
 ): readonly (readonly AppliedKernel[])[] {
-  const known = new Map<string, { form: RegionForm; schedule: Schedule; kernels: readonly AppliedKernel[] }>();
+  const known = new Map<string, Scheduled & { form: RegionForm }>();
   return regions.map((region) => {
     const asked = o.schedule?.(region, o.target);
     const form = regionForm(region);
     const key = `${asked ? scheduleText(asked) : ""}\n${form.text}`;
     const old = known.get(key);
     const again = old && rebind(old.kernels, old.form, form);
-    const schedule = again ? old.schedule : (asked ?? choose(region, o.target));
-    const kernels = again ?? apply(region, schedule, o.target);
+    const make = (): Scheduled => {
+      const schedule = asked ?? choose(region, o.target);
+      return { schedule, kernels: apply(region, schedule, o.target) };
+    };
+    const { schedule, kernels } = again
+      ? { schedule: old.schedule, kernels: again }
+      : o.memo
+        ? o.memo.scheduled(region, o.target, asked, make)
+        : make();
     if (!again) known.set(key, { form, schedule, kernels });
     schedules.set(region.name, schedule);
     return kernels;

@@ -1,6 +1,6 @@
 /** From applied kernels to what the plan holds: each kernel is verified, legalised and printed; its buffers get their values. */
 
-import { type EmittedWgsl, emitKernel } from "../codegen/emit.ts";
+import { type EmittedWgsl, emitAgain, emitKernel } from "../codegen/emit.ts";
 import {
   elementsOf,
   type PlannedKernel,
@@ -25,6 +25,12 @@ export interface EmittedKernel {
   readonly helpers: readonly string[];
 }
 
+/** By the body of a kernel for one target. */
+export interface EmittedBodies {
+  get(body: Kernel["body"]): EmittedWgsl | undefined;
+  set(body: Kernel["body"], emitted: EmittedWgsl): unknown;
+}
+
 const temporaryKeys = new WeakMap<Temporary, string>();
 let temporaries = 0;
 
@@ -46,13 +52,23 @@ function planValue(source: BufferSource): PlanValue {
 /** Says where a span is, for people: `conv.ein:12`. */
 export type PlaceOf = (span: Span) => string;
 
-export function emitKernels(list: readonly AppliedKernel[], target: Target, placeOf?: PlaceOf): EmittedKernel[] {
+/** `known` has what was emitted for the bodies of kernels; what is emitted now is added. */
+export function emitKernels(
+  list: readonly AppliedKernel[],
+  target: Target,
+  placeOf?: PlaceOf,
+  known?: EmittedBodies,
+): EmittedKernel[] {
   const place = (o: Kernel["origin"][number]): string | undefined => (o.span ? placeOf?.(o.span) : undefined);
   // Equal regions share their kernels.
   const printed = new Map<Kernel, EmittedWgsl>();
   return list.map((applied) => {
-    const emitted = printed.get(applied.kernel) ?? emitKernel(applied.kernel, target, { place });
-    printed.set(applied.kernel, emitted);
+    const { kernel } = applied;
+    const again = known?.get(kernel.body);
+    const emitted =
+      printed.get(kernel) ?? (again ? emitAgain(again, kernel, { place }) : emitKernel(kernel, target, { place }));
+    printed.set(kernel, emitted);
+    known?.set(kernel.body, emitted);
     const storage = applied.kernel.buffers.filter((b) => b.space === "storage");
     const values = emitted.bufferOrder.map((b) => {
       const binding = applied.bindings[storage.indexOf(b)];

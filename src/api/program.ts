@@ -47,6 +47,8 @@ export interface LowerOptions extends FunctionOptions {
   readonly fastMath?: boolean;
   readonly onPass?: CompileOptions["onPass"];
   readonly verify?: boolean;
+  /** Kernels that were made before: for builds of many modules. */
+  readonly memo?: CompileOptions["memo"];
   /** Schedules of one's own for regions, before any others. */
   readonly schedule?: CompileOptions["schedule"];
   /** Tuned schedules: those for this adapter, regions and extents are used where they are legal, the default ones elsewhere. */
@@ -130,6 +132,7 @@ export class Program {
       verify: o.verify ?? false,
       placeOf: (span) => this.#place(span),
       folded,
+      memo: o.memo,
     });
     if (key !== undefined) kept.set(key, made);
     return made;

@@ -74,6 +74,7 @@ function makeForm(program: Program, f: FunctionSignature, s: Specialisation, tar
     ...(o.strict ? { strict: true } : {}),
     ...(o.fastMath ? { fastMath: true } : {}),
     ...(o.schedules ? { schedule: o.schedules } : {}),
+    ...(o.memo ? { memo: o.memo } : {}),
   });
   return { plan: lowerPlan(compiled), extents, consts, needs: needsOf(compiled, target) };
 }

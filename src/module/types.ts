@@ -49,6 +49,8 @@ export interface ModuleOptions {
   readonly strict?: boolean;
   /** Cheaper and less accurate functions of floats. */
   readonly fastMath?: boolean;
+  /** Kernels that were made before: for builds of many modules. */
+  readonly memo?: CompileOptions["memo"];
   /** Only what `specialise` lists, without the general forms. */
   readonly specialisedOnly?: boolean;
   /** Told of exported functions that are left out, as warnings: one has a constant without a value, say. */

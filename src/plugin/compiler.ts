@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 import { type Diagnostic, DiagnosticError } from "../../grammar/diagnostic.ts";
+import type { CompileOptions } from "../compile.ts";
 import type { OutputFile } from "../module/index.ts";
 import { distinctSorted, hasErrors } from "../project/findings.ts";
 import { writeOutput } from "../project/outputs.ts";
@@ -58,6 +59,7 @@ export function openCompiler(options: FusumOptions): PluginCompiler {
     return made;
   };
 
+  let memo: CompileOptions["memo"];
   return {
     async compile(path) {
       const home = homeOf(path, options);
@@ -69,11 +71,13 @@ export function openCompiler(options: FusumOptions): PluginCompiler {
       if (hasErrors(read.diagnostics)) return { module: undefined, messages: wrong, files: [path, ...read.files] };
       const file = relative(root, path).replaceAll("\\", "/");
       // Loaded when there is something to compile: a bundler's start should not wait for it.
-      const [{ compileUnit }, { scheduleCache }] = await Promise.all([
+      const [{ compileUnit }, { scheduleCache }, { KernelCache }] = await Promise.all([
         import("../project/unit.ts"),
         import("../project/schedules.ts"),
+        import("../project/kernel-cache.ts"),
       ]);
-      const unit = compileUnit(file, { ...read.unit, root }, scheduleCache(read.unit));
+      memo ??= new KernelCache();
+      const unit = compileUnit(file, { ...read.unit, root }, { schedule: scheduleCache(read.unit), memo });
       const unwritten = writeTypes(unit, options, root);
       const diagnostics = distinctSorted([...unit.diagnostics, ...unwritten]);
       const result: CompiledSource = {

@@ -14,6 +14,7 @@ export interface EmitRequest {
   readonly program: Program;
   readonly settings: UnitSettings;
   readonly schedule: CompileOptions["schedule"];
+  readonly memo: CompileOptions["memo"];
   readonly onWarning: (warning: Diagnostic) => void;
 }
 
@@ -45,6 +46,7 @@ function moduleFiles(r: EmitRequest, wgsl: boolean): readonly OutputFile[] {
       wgsl,
       arbitraryExtensions: s.arbitraryExtensions,
       schedules: r.schedule,
+      memo: r.memo,
       strict: s.strict,
       fastMath: s.fastMath,
       onWarning: r.onWarning,
@@ -79,6 +81,7 @@ function planFiles(r: EmitRequest, f: FunctionSignature): OutputFile[] {
     fastMath: s.fastMath,
     ...(s.targets[0] ? { adapter: s.targets[0] } : {}),
     ...(r.schedule ? { schedule: r.schedule } : {}),
+    ...(r.memo ? { memo: r.memo } : {}),
   });
   const base = `${posix.relative(s.rootDir, r.file).replace(/\.ein$/, "")}.${f.name}`;
   return [

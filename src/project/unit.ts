@@ -27,7 +27,11 @@ export interface UnitResult {
 }
 
 /** Never throws for what the files hold. A defect of the compiler passes through. */
-export function compileUnit(file: string, s: UnitSettings, schedule?: CompileOptions["schedule"]): UnitResult {
+export function compileUnit(
+  file: string,
+  s: UnitSettings,
+  { schedule, memo }: Pick<CompileOptions, "schedule" | "memo"> = {},
+): UnitResult {
   const reads: Record<string, string> = {};
   let names: readonly string[] = [];
   const done = (outputs: readonly OutputFile[], diagnostics: readonly Diagnostic[]): UnitResult => ({
@@ -44,7 +48,7 @@ export function compileUnit(file: string, s: UnitSettings, schedule?: CompileOpt
     names = namesOf(program);
     const found = [...program.diagnostics];
     const onWarning = (d: Diagnostic): number => found.push(d);
-    return done(emitUnit({ file, source, program, settings: s, schedule, onWarning }), found);
+    return done(emitUnit({ file, source, program, settings: s, schedule, memo, onWarning }), found);
   } catch (error) {
     if (error instanceof CompileError) return done([], error.diagnostics);
     if (error instanceof DiagnosticError) return done([], [error.diagnostic]);

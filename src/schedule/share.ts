@@ -16,7 +16,8 @@ export interface RegionForm {
 /** What says nothing of how a region is computed. */
 const NAMES: ReadonlySet<string> = new Set(["name", "span", "id", "epoch", "origin"]);
 
-export function regionForm(region: Region): RegionForm {
+/** With `named`, its names are part of the text: kernels of regions with one text are the same down to the names in them. */
+export function regionForm(region: Region, named = false): RegionForm {
   const out: string[] = [];
   const axes = new Map<Axis, number>();
   const definitions = new Map<Definition, number>();
@@ -24,6 +25,7 @@ export function regionForm(region: Region): RegionForm {
   /** A scan's or a scatter's own definition is what it computes; of others, what they are matters, not how they came about. */
   const own = region.kind === "scan" || region.kind === "scatter" ? region.def : undefined;
 
+  const nameOf = (o: { readonly name: string }): string => (named ? `${o.name} ` : "");
   const record = (o: object): string =>
     Object.entries(o)
       .flatMap(([key, value]) => (NAMES.has(key) || value === undefined ? [] : [`${key}:${go(value)}`]))
@@ -33,7 +35,7 @@ export function regionForm(region: Region): RegionForm {
     if (n === undefined) {
       n = axes.size;
       axes.set(a, n);
-      out.push(`axis ${n} ${a.extent.text}`);
+      out.push(`axis ${n} ${nameOf(a)}${a.extent.text}`);
     }
     return `a${n}`;
   };
@@ -44,7 +46,7 @@ export function regionForm(region: Region): RegionForm {
       definitions.set(d, n);
       const below = "below" in d && d.below ? ` below ${d.below.text}` : "";
       const body = d === own ? record(d) : d.axes.map((a) => a.extent.text).join(",");
-      out.push(`def ${n} ${d.kind} ${d.types.join(",")} [${body}]${below}`);
+      out.push(`def ${n} ${nameOf(d)}${d.kind} ${d.types.join(",")} [${body}]${below}`);
     }
     return `d${n}`;
   };
@@ -91,7 +93,7 @@ export function regionForm(region: Region): RegionForm {
         return `{${record(v)}}`;
     }
   };
-  const whole = record(region);
+  const whole = `${nameOf(region)}${record(region)}`;
   return { text: `${out.join("\n")}\n${whole}`, definitions: [...definitions.keys()] };
 }
 

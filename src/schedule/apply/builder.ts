@@ -280,12 +280,13 @@ export function finish(b: Builder, body: readonly Statement[]): AppliedKernel {
 }
 
 export function originOf(b: Builder, region: Region): void {
-  const seen = new Set<Definition>();
-  for (const s of region.stores) {
-    if (seen.has(s.tensor)) continue;
-    seen.add(s.tensor);
-    b.origin.push({ name: s.tensor.name, span: s.tensor.span });
-  }
+  b.origin.push(...originsOf(region));
+}
+
+/** What a region's kernels compute. */
+export function originsOf(region: Region): Kernel["origin"] {
+  const stored = new Set(region.stores.map((s) => s.tensor));
+  return [...stored].map(({ name, span }) => ({ name, span }));
 }
 
 /** Checks a workgroup's shape against the target. */

@@ -2,7 +2,7 @@
 import type { BoxSource } from "./bounds-expr.ts";
 import { type BoundState, BoxArrays, boxesOf } from "./bounds-state.ts";
 import { newBox, setAnything, setPoint } from "./box.ts";
-import { product, runStep, shapeIn, sourceOf } from "./interpret.ts";
+import { isDone, product, runStep, shapeIn, sourceOf } from "./interpret.ts";
 import { evaluate } from "./sizes.ts";
 import type { Definition, LoopStep, Step, TensorRef } from "./tensor.ts";
 
@@ -39,7 +39,7 @@ export function boundLoop(loop: LoopStep, state: BoundState, boundStep: (s: Step
     return { ...k, exact, boxes, each: product(shape.slice(1)), rounds: shape[0] ?? 0 };
   });
   const box = newBox();
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0, done = false; round < rounds; round++) {
     if (loop.index) {
       const index = Float64Array.of(round);
       state.sources.set(loop.index, { shape: [], arrays: [index], element: () => round });
@@ -55,6 +55,7 @@ export function boundLoop(loop: LoopStep, state: BoundState, boundStep: (s: Step
         k.exact[round * k.each + i] = from.exact[i]!;
       }
     }
+    if (done) continue;
     const next = loop.carries.map((c) => slotOf(c.next));
     loop.carries.forEach((c, i) => {
       setSlot(c.carry, next[i]!);
@@ -62,27 +63,42 @@ export function boundLoop(loop: LoopStep, state: BoundState, boundStep: (s: Step
     if (!loop.until) continue;
     boxesOf(loop.until.tensor, state).read(loop.until.slot, 0, box);
     if (box.low !== box.high) {
-      finishUndecided(loop, state, round, rounds);
+      finishUndecided(loop, stacks, state, round, rounds);
       return;
     }
-    if (box.low !== 0) break;
+    done = box.low !== 0;
+    // As in the interpreter, stacks have a value of every round.
+    if (done && stacks.length === 0) break;
   }
 }
 
 /** Whether this is the last round is open: the interpreter goes on alone, and what the device has may be anything. */
-function finishUndecided(loop: LoopStep, state: BoundState, round: number, rounds: number): void {
-  const done = (): boolean =>
-    loop.until !== undefined && sourceOf(loop.until.tensor, state).element(loop.until.slot, 0) !== 0;
-  for (let r = round + 1; r < rounds && !done(); r++) {
+function finishUndecided(
+  loop: LoopStep,
+  stacks: readonly { readonly value: TensorRef; readonly exact: Float64Array; readonly each: number }[],
+  state: BoundState,
+  round: number,
+  rounds: number,
+): void {
+  const exactOf = (r: TensorRef): Float64Array => {
+    const source = sourceOf(r.tensor, state);
+    return Float64Array.from({ length: product(source.shape) }, (_, i) => source.element(r.slot, i));
+  };
+  let done = isDone(loop, state);
+  for (let r = round + 1; r < rounds && !(done && stacks.length === 0); r++) {
     if (loop.index) state.sources.set(loop.index, { shape: [], arrays: [Float64Array.of(r)], element: () => r });
     for (const s of loop.body) runStep(s, state);
-    const next = loop.carries.map((c) => {
-      const source = sourceOf(c.next.tensor, state);
-      const array = Float64Array.from({ length: product(source.shape) }, (_, i) => source.element(c.next.slot, i));
-      return { shape: source.shape, arrays: [array], element: (_: number, offset: number) => array[offset]! };
-    });
+    for (const k of stacks) if ((r + 1) * k.each <= k.exact.length) k.exact.set(exactOf(k.value), r * k.each);
+    if (done) continue;
+    done = isDone(loop, state);
+    const next = loop.carries.map((c) => exactOf(c.next));
     loop.carries.forEach((c, i) => {
-      state.sources.set(c.carry, next[i]!);
+      const array = next[i]!;
+      state.sources.set(c.carry, {
+        shape: shapeIn(c.carry, state),
+        arrays: [array],
+        element: (_, offset) => array[offset]!,
+      });
     });
   }
   for (const d of [...loop.carries.map((c) => c.carry), ...loop.stacks.map((k) => k.stack)])

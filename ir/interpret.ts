@@ -282,17 +282,23 @@ export function runLoop(loop: LoopStep, state: State): void {
     return { ...k, shape, array: allocate(k.stack, shape), each: product(shape.slice(1)) };
   });
   for (const k of stacks) state.sources.set(k.stack, whole(k.shape, [k.array]));
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0, done = false; round < rounds; round++) {
     if (loop.index) state.sources.set(loop.index, whole([], [Float64Array.of(round)]));
     for (const s of loop.body) runStep(s, state);
     for (const k of stacks) if (round < (k.shape[0] ?? 0)) k.array.set(read(k.value), round * k.each);
-    const done = loop.until !== undefined && sourceOf(loop.until.tensor, state).element(loop.until.slot, 0) !== 0;
+    if (done) continue;
+    done = isDone(loop, state);
     const next = loop.carries.map((c) => read(c.next));
     loop.carries.forEach((c, i) => {
       state.sources.set(c.carry, whole(shapeIn(c.carry, state), [next[i]!]));
     });
-    if (done) break;
+    // Stacks have a value of every round, also of those in which the carries stay.
+    if (done && stacks.length === 0) break;
   }
+}
+
+export function isDone(loop: LoopStep, state: State): boolean {
+  return loop.until !== undefined && sourceOf(loop.until.tensor, state).element(loop.until.slot, 0) !== 0;
 }
 
 function readWhole(r: TensorRef, state: State): Float64Array {

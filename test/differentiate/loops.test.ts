@@ -44,6 +44,13 @@ describe("gradients of loops agree with central differences and forward mode", (
       "export fn f(a: f32[N]) { for[i] iterate until abs(x * x - a[i] - 2) < 1e-2 from 1.0 as x { (x + (a[i] + 2) / x) / 2 } max 20 }",
       { a: [4] },
     ));
+  test("a condition of all elements together, long before the last round", () =>
+    check(
+      `export fn f(a: f32[N]) {
+         iterate until max(abs(x * x - a * a - 2)) < 1e-6 from ones([N]) as x { (x + (a * a + 2) / x) / 2 } max 20
+       }`,
+      { a: [3] },
+    ));
   test("loops within loops", () =>
     check(
       `export fn f(w: f32[N, N], v: f32[N]) {

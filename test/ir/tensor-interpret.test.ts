@@ -278,6 +278,25 @@ describe("loops", () => {
       ).c?.[0],
     ).toBeCloseTo(Math.SQRT2, 14);
   });
+  test("stacks have a value of the rounds after until", () => {
+    expect(
+      run(
+        `input x: f32[]
+           loop max 5 {
+             carry c: f32[] = x
+             stack s: f32[round:5]
+             w[] = c[] * 2.0
+             done[] = w[] > 3.0
+             next c = w
+             push s = c
+             until done
+           }
+           result c = c
+           result s = s`,
+        { x: 1 },
+      ),
+    ).toEqual({ c: [4], s: [1, 2, 4, 4, 4] });
+  });
 });
 
 describe("sizes and errors", () => {

@@ -203,9 +203,13 @@ export const CHECKS: Readonly<Record<string, readonly Check[]>> = {
   "det/inverse/cholesky/solve": [
     ...linalg("small_det, inverse2", "x: f32[3, 3] => small_det(x)", "x: f32[2, 2] => inverse2(x + 2 * eye(2))"),
     ...linalg(
-      "cholesky, solve",
+      "cholesky, det, inverse, slogdet, solve, solve_triangular",
       "x: f32[3, 3] => cholesky(x @ x.T + eye(3))",
-      "x: f32[3, 3], y: f32[3] => solve(x, y)",
+      "x: f32[3, 3], y: f32[3] => solve(x + 3 * eye(3), y)",
+      "x: f32[3, 3], y: f32[3, 2] => solve_triangular(x + 3 * eye(3), y)",
+      "x: f32[2, 3, 3] => det(x)",
+      "x: f32[3, 3] => inverse(x + 3 * eye(3))",
+      "x: f32[3, 3] => slogdet(x + 3 * eye(3)).logabsdet",
     ),
   ],
   fft: ['import { dft } from "std/signal" ;; x: f32[4] => dft(x).re'],

@@ -63,15 +63,6 @@ const scalarScan =
   (a) =>
     a["input"]!.rank === 0 ? `${a["input"]} * 1` : `${name}(${a["input"]}, axis: ${a["dim"]})`;
 
-/** Values and positions of a running extremum: the last of equals, as PyTorch. */
-const runningExtremum =
-  (op: ">=" | "<="): ((a: Bound) => string) =>
-  (a) => {
-    const x = a["input"]!;
-    if (x.rank === 0) return `{ y0: ${x} * 1, y1: 0 as i32 }`;
-    throw new UnsupportedCall(`a scan of pairs (${op})`);
-  };
-
 export const BASIC: RuleTable = {
   ...unary(
     "abs acos acosh asin asinh atan atanh ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 floor i0 isfinite isinf isnan lgamma log log10 log1p log2 neg rad2deg reciprocal relu rsqrt sigmoid sign sin sinc sinh sqrt square tan tanh trunc",
@@ -194,6 +185,4 @@ export const BASIC: RuleTable = {
   dist: ["dist(input, other, p=2)", "dist($input, $other, $p)"],
   cumsum: ["cumsum(input, dim, *, dtype=None)", scalarScan("cumsum")],
   cumprod: ["cumprod(input, dim, *, dtype=None)", scalarScan("cumprod")],
-  cummax: ["cummax(input, dim)", runningExtremum(">=")],
-  cummin: ["cummin(input, dim)", runningExtremum("<=")],
 };

@@ -31,6 +31,22 @@ function anyNorm(a: Bound): string {
   return isMatrix ? matrixNorm(a) : vectorNorm(a);
 }
 
+/** Observations that count more than once, and with weights of their own. */
+function weightedCov(a: Bound): string {
+  const [x, f, w, correction] = [a["input"]!, a["fweights"]!, a["aweights"]!, a["correction"]!];
+  const rows = x.rank >= 2 ? String(x) : `reshape(${x}, [1, -1])`;
+  const count = f.isNone ? "1.0" : `(${f}[t] as f32)`;
+  const weight = w.isNone ? "1.0" : `${w}[t]`;
+  const least = w.isNone ? `${correction}` : `${correction} * sum[t] m[t] * ${weight} / total`;
+  const text = `let x = ${rows}
+  let m = for[t in 0..${x.shape.at(-1)}] ${count} * ${weight}
+  let total = sum(m)
+  let centred = for[n, t] x[n, t] - (sum[s] x[n, s] * m[s]) / total
+  let c = (for[n, l] sum[t] centred[n, t] * m[t] * centred[l, t]) / (total - (${least}))
+  `;
+  return `${text}${x.rank >= 2 && x.shape[0] !== 1 ? "c" : "reshape(c, [])"}`;
+}
+
 const accumulate = (product: string): string => `$beta * $input + $alpha * (${product})`;
 
 export const LINALG: RuleTable = {
@@ -67,8 +83,8 @@ export const LINALG: RuleTable = {
   "linalg.matrix_power": [
     "matrix_power(input, n)",
     (a) => {
-      if (a["n"]!.number() < 0) throw new UnsupportedCall("the inverse of a matrix");
-      return `matrix_power(${a["input"]}, ${a["n"]})`;
+      const n = a["n"]!.number();
+      return `matrix_power(${n < 0 ? `inverse(${a["input"]})` : a["input"]}, ${Math.abs(n)})`;
     },
   ],
   "linalg.norm": ["norm(input, ord=None, dim=None, keepdim=False, *, dtype=None)", anyNorm],
@@ -86,8 +102,8 @@ export const LINALG: RuleTable = {
   cov: [
     "cov(input, *, correction=1, fweights=None, aweights=None)",
     (a) => {
-      if (!a["fweights"]!.isNone || !a["aweights"]!.isNone) throw new UnsupportedCall("weights");
       const x = a["input"]!;
+      if (!a["fweights"]!.isNone || !a["aweights"]!.isNone) return weightedCov(a);
       const rows = x.rank >= 2 ? String(x) : `reshape(${x}, [1, -1])`;
       const text = `cov(${rows}, ${a["correction"]})`;
       return x.rank >= 2 && x.shape[0] !== 1 ? text : `reshape(${text}, [])`;

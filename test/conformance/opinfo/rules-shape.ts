@@ -228,15 +228,15 @@ export const SHAPE: RuleTable = {
   diag_embed: [
     "diag_embed(input, offset=0, dim1=-2, dim2=-1)",
     (a) => {
-      if (a["dim1"]!.number() !== -2 || a["dim2"]!.number() !== -1)
-        throw new UnsupportedCall("diagonals on other than the last axes");
       const x = a["input"]!;
       const k = a["offset"]!.number();
       const n = (x.shape[x.rank - 1] ?? 0) + Math.abs(k);
       const lead = x.shape.slice(0, -1);
       const names = lead.map((_, i) => `b${i}`);
       const row = k >= 0 ? "i" : `i - ${-k}`;
-      return `for[${[...names.map((m, i) => `${m} in 0..${lead[i]}`), `i in 0..${n}`, `j in 0..${n}`].join(", ")}] j - i == ${k} ? (${x}[${[...names, row].join(", ")}] ?? 0.0) : 0.0`;
+      const text = `for[${[...names.map((m, i) => `${m} in 0..${lead[i]}`), `i in 0..${n}`, `j in 0..${n}`].join(", ")}] j - i == ${k} ? (${x}[${[...names, row].join(", ")}] ?? 0.0) : 0.0`;
+      const [from, to] = [a["dim1"]!.number(), a["dim2"]!.number()];
+      return from === -2 && to === -1 ? text : `moveaxis(${text}, [-2, -1], [${from}, ${to}])`;
     },
   ],
   tril: ["tril(input, diagonal=0)", "tril($input, $diagonal)"],

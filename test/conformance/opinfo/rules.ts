@@ -4,7 +4,10 @@ import { BASIC } from "./rules-basic.ts";
 import { LINALG } from "./rules-linalg.ts";
 import { MASKED } from "./rules-masked.ts";
 import { NN } from "./rules-nn.ts";
+import { PICK } from "./rules-pick.ts";
+import { RESIZE } from "./rules-resize.ts";
 import { SHAPE } from "./rules-shape.ts";
+import { SOLVE } from "./rules-solve.ts";
 
 export interface Rule {
   /** As PyTorch documents it, without types. */
@@ -21,4 +24,4 @@ function rulesOf(...tables: readonly RuleTable[]): ReadonlyMap<string, Rule> {
   );
 }
 
-export const RULES: ReadonlyMap<string, Rule> = rulesOf(BASIC, SHAPE, LINALG, NN, MASKED);
+export const RULES: ReadonlyMap<string, Rule> = rulesOf(BASIC, SHAPE, LINALG, SOLVE, NN, RESIZE, MASKED, PICK);

@@ -46,6 +46,8 @@ export interface OnnxPeer {
   readonly constants?: Readonly<Record<string, OnnxConstant>>;
   /** Arguments that are a model's parameters: constants of the graph, which a session may rearrange before the first run. */
   readonly weights?: readonly string[];
+  /** The same with fewer, larger operators of ONNX Runtime's own, to be tried too: they are right and fast on some adapters only. */
+  readonly fused?: Pick<OnnxPeer, "nodes" | "constants">;
 }
 export type OnnxConstant =
   | { readonly shape: readonly number[]; readonly int64: readonly number[] }

@@ -36,13 +36,17 @@ export fn f(q: f32[B, H, Q, D], k: f32[B, H, K, D], v: f32[B, H, K, E]) {
     },
     onnx: {
       constants: { scale: { shape: [], f32: [0.125] } },
-      nodes: [
-        { op: "Transpose", inputs: ["k"], output: "kt", attributes: { perm: [0, 1, 3, 2] } },
-        { op: "MatMul", inputs: ["q", "kt"], output: "s" },
-        { op: "Mul", inputs: ["s", "scale"], output: "scaled" },
-        { op: "Softmax", inputs: ["scaled"], output: "p", attributes: { axis: -1 } },
-        { op: "MatMul", inputs: ["p", "v"], output: "y" },
-      ],
+      nodes: attentionNodes("q", "k", "v", "scale", "y"),
+      fused: {
+        constants: { flat: { shape: [3], int64: [1, 256, 512] }, heads: { shape: [4], int64: [1, 256, 8, 64] } },
+        nodes: [
+          { op: "Transpose", inputs: ["q"], output: "qt", attributes: { perm: [0, 2, 1, 3] } },
+          { op: "Reshape", inputs: ["qt", "flat"], output: "rows" },
+          multiHead(["rows", "k", "v"], 8, "o"),
+          { op: "Reshape", inputs: ["o", "heads"], output: "split" },
+          { op: "Transpose", inputs: ["split"], output: "y", attributes: { perm: [0, 2, 1, 3] } },
+        ],
+      },
     },
     lab: { script: "w5.mjs", title: "attention" },
   },
@@ -184,8 +188,25 @@ function tfBlock(tf: Tf, [x, wq, wk, wv, wo, w1, b1, w2, b2, g1, c1, g2, c2]: Te
   return tf.add(tf.add(a, product(h, w2!, width)), b2!);
 }
 
+/** softmax(q kᵀ scale) v by plain operators, of [batch, head, token, channel]. */
+function attentionNodes(q: string, k: string, v: string, scale: string, output: string): readonly OnnxNode[] {
+  return [
+    { op: "Transpose", inputs: [k], output: "kt", attributes: { perm: [0, 1, 3, 2] } },
+    { op: "MatMul", inputs: [q, "kt"], output: "s" },
+    { op: "Mul", inputs: ["s", scale], output: "scaled" },
+    { op: "Softmax", inputs: ["scaled"], output: "p", attributes: { axis: -1 } },
+    { op: "MatMul", inputs: ["p", v], output },
+  ];
+}
+
+/** ONNX Runtime's own operator: queries of [batch, token, head and channel], the result too. */
+function multiHead(inputs: readonly string[], heads: number, output: string): OnnxNode {
+  return { op: "MultiHeadAttention", domain: "com.microsoft", inputs, output, attributes: { num_heads: heads } };
+}
+
 function onnxBlock(): OnnxPeer {
-  const { width, heads } = BLOCK;
+  const { batch, tokens, width, heads } = BLOCK;
+  const each = width / heads;
   const norm = (x: string, g: string, b: string, output: string): OnnxNode => ({
     op: "LayerNormalization",
     inputs: [x, g, b],
@@ -197,30 +218,46 @@ function onnxBlock(): OnnxPeer {
     { op: "Reshape", inputs: [w, "square"], output: `${w}_square` },
     { op: "MatMul", inputs: [x, `${w}_square`], output },
   ];
+  const head = (x: string, output: string): readonly OnnxNode[] => [
+    { op: "Reshape", inputs: [x, "split"], output: `${x}_split` },
+    { op: "Transpose", inputs: [`${x}_split`], output, attributes: { perm: [0, 2, 1, 3] } },
+  ];
+  const before = [
+    norm("x", "g1", "c1", "n"),
+    ...product("n", "wq", "q"),
+    ...product("n", "wk", "k"),
+    ...product("n", "wv", "v"),
+  ];
+  const behind: readonly OnnxNode[] = [
+    ...product("o", "wo", "projected"),
+    { op: "Add", inputs: ["x", "projected"], output: "a" },
+    norm("a", "g2", "c2", "m"),
+    { op: "MatMul", inputs: ["m", "w1"], output: "h1" },
+    { op: "Add", inputs: ["h1", "b1"], output: "h2" },
+    { op: "Relu", inputs: ["h2"], output: "h3" },
+    { op: "MatMul", inputs: ["h3", "w2"], output: "h4" },
+    { op: "Add", inputs: ["h4", "b2"], output: "h5" },
+    { op: "Add", inputs: ["a", "h5"], output: "y" },
+  ];
+  const square = { shape: [2], int64: [width, width] };
   return {
     weights: ["wq", "wk", "wv", "wo", "w1", "b1", "w2", "b2", "g1", "c1", "g2", "c2"],
-    constants: { square: { shape: [2], int64: [width, width] } },
+    constants: {
+      square,
+      split: { shape: [4], int64: [batch, tokens, heads, each] },
+      joined: { shape: [3], int64: [batch, tokens, width] },
+      scale: { shape: [], f32: [1 / Math.sqrt(each)] },
+    },
     nodes: [
-      norm("x", "g1", "c1", "n"),
-      ...product("n", "wq", "q"),
-      ...product("n", "wk", "k"),
-      ...product("n", "wv", "v"),
-      {
-        op: "MultiHeadAttention",
-        domain: "com.microsoft",
-        inputs: ["q", "k", "v"],
-        output: "o",
-        attributes: { num_heads: heads },
-      },
-      ...product("o", "wo", "projected"),
-      { op: "Add", inputs: ["x", "projected"], output: "a" },
-      norm("a", "g2", "c2", "m"),
-      { op: "MatMul", inputs: ["m", "w1"], output: "h1" },
-      { op: "Add", inputs: ["h1", "b1"], output: "h2" },
-      { op: "Relu", inputs: ["h2"], output: "h3" },
-      { op: "MatMul", inputs: ["h3", "w2"], output: "h4" },
-      { op: "Add", inputs: ["h4", "b2"], output: "h5" },
-      { op: "Add", inputs: ["a", "h5"], output: "y" },
+      ...before,
+      ...head("q", "qh"),
+      ...head("k", "kh"),
+      ...head("v", "vh"),
+      ...attentionNodes("qh", "kh", "vh", "scale", "oh"),
+      { op: "Transpose", inputs: ["oh"], output: "ot", attributes: { perm: [0, 2, 1, 3] } },
+      { op: "Reshape", inputs: ["ot", "joined"], output: "o" },
+      ...behind,
     ],
+    fused: { constants: { square }, nodes: [...before, multiHead(["q", "k", "v"], heads, "o"), ...behind] },
   };
 }

@@ -131,28 +131,3 @@ test("the build does the same", async () => {
     await server.close();
   }
 }, 300_000);
-
-test("the benchmark's page compiles, checks and times its rows", async () => {
-  const server = await createServer({
-    root: resolve(import.meta.dirname, "../../bench/page"),
-    configFile: false,
-    logLevel: "silent",
-    cacheDir: join(folder, "cache"),
-    server: { port: 0, host: "localhost" },
-  });
-  await server.listen();
-  try {
-    const page = await browser.open(`${server.resolvedUrls!.local[0]!}?only=cumsum&rounds=1`);
-    await status(page, /^1 of 1 rows, results checked$/);
-    const cells = await page.run("return [...document.querySelectorAll('#rows td')].map((c) => c.textContent)");
-    expect(cells).toEqual([
-      expect.stringMatching(/^cumsum/),
-      ...Array.from({ length: 3 }, () => expect.stringMatching(/^\d+$/)),
-      expect.stringMatching(/^[\d.e+]+$/),
-      expect.stringMatching(/^[\d.]+ GB\/s$/),
-    ]);
-    await page.close();
-  } finally {
-    await server.close();
-  }
-}, 300_000);

@@ -40,6 +40,7 @@ export class Call {
   readonly subgraph: (g: RawGraph, args: readonly Item[]) => readonly Item[];
   /** A value by its name in the graph. */
   readonly named: (name: string) => Item | undefined;
+  readonly #declared: (name: string) => readonly number[] | undefined;
   constructor(
     node: RawNode,
     e: Emitter,
@@ -47,6 +48,7 @@ export class Call {
     ins: readonly (Item | undefined)[],
     subgraph: Call["subgraph"],
     named: Call["named"],
+    declared: (name: string) => readonly number[] | undefined,
   ) {
     this.op = node.op;
     this.e = e;
@@ -56,6 +58,12 @@ export class Call {
     this.attrs = node.attrs ?? {};
     this.subgraph = subgraph;
     this.named = named;
+    this.#declared = declared;
+  }
+
+  /** The shape that the graph states for output i, if it does. */
+  declared(i: number): readonly number[] | undefined {
+    return this.wants(i) ? this.#declared(this.outs[i]!) : undefined;
   }
 
   opt(i: number): Val | undefined {

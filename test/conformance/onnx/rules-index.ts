@@ -19,11 +19,6 @@ const MODES: Readonly<Record<string, string>> = { none: "set", add: "add", mul: 
 const modeOf = (n: Call): string =>
   MODES[n.str("reduction", "none")] ?? fail(`the reduction ${n.str("reduction", "")}`);
 
-const unknownExtent =
-  (what: string): Rule =>
-  () =>
-    fail(`${what}: the extent of the result comes from data`);
-
 const scatterElements: Rule = (n) =>
   kept(
     n,
@@ -124,8 +119,4 @@ export const INDEX: RuleTable = {
       n,
       `take(${n.x(0).rank === 1 ? `reshape(${n.x(0)}, [1, -1])` : n.x(0)}, ${n.let(`ravel(${vector(n.x(1))})`)}, axis: -1)`,
     ),
-  Compress: unknownExtent("Compress"),
-  NonZero: unknownExtent("NonZero"),
-  Unique: unknownExtent("Unique"),
-  NonMaxSuppression: unknownExtent("NonMaxSuppression"),
 };

@@ -12,6 +12,7 @@ import { POOL } from "./rules-pool.ts";
 import { QUANTIZE } from "./rules-quantize.ts";
 import { RECURRENT } from "./rules-recurrent.ts";
 import { REDUCE } from "./rules-reduce.ts";
+import { SELECT } from "./rules-select.ts";
 import { SHAPE } from "./rules-shape.ts";
 import { SIGNAL } from "./rules-signal.ts";
 
@@ -19,6 +20,7 @@ const TABLES: readonly RuleTable[] = [
   ELEMENTWISE,
   SHAPE,
   INDEX,
+  SELECT,
   REDUCE,
   NORM,
   CONV,

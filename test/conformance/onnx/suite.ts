@@ -38,7 +38,7 @@ function resultsOf(e: Emitter, node: RawNode, results: Results): readonly (Item 
   return (results as readonly (Val | string | undefined)[]).map((r) => item(e, r));
 }
 
-function runNode(e: Emitter, node: RawNode, opsets: OnnxCase["opset"], scope: Scope): void {
+function runNode(e: Emitter, node: RawNode, opsets: OnnxCase["opset"], scope: Scope, graph: RawGraph): void {
   const domain = node.domain ?? "";
   const op = domain === "" || domain === "ai.onnx" ? node.op : `${domain}:${node.op}`;
   const rule = RULES.get(op);
@@ -58,8 +58,10 @@ function runNode(e: Emitter, node: RawNode, opsets: OnnxCase["opset"], scope: Sc
     return runGraph(e, g, opsets, inner);
   };
   const opset = opsets[domain === "" ? "ai.onnx" : domain] ?? 1;
+  const declared = (name: string): readonly number[] | undefined => graph.outputs.find((o) => o.name === name)?.shape;
   try {
-    const results = resultsOf(e, node, rule(new Call(node, e, opset, ins, subgraph, (name) => scope.get(name))));
+    const call = new Call(node, e, opset, ins, subgraph, (name) => scope.get(name), declared);
+    const results = resultsOf(e, node, rule(call));
     node.out.forEach((name, i) => {
       const r = results[i];
       if (name !== "" && r !== undefined) scope.set(name, r);
@@ -72,7 +74,7 @@ function runNode(e: Emitter, node: RawNode, opsets: OnnxCase["opset"], scope: Sc
 
 function runGraph(e: Emitter, g: RawGraph, opsets: OnnxCase["opset"], scope: Scope): readonly Item[] {
   for (const [name, t] of Object.entries(g.initializers ?? {})) if (!scope.has(name)) scope.set(name, e.constant(t));
-  for (const node of g.nodes) runNode(e, node, opsets, scope);
+  for (const node of g.nodes) runNode(e, node, opsets, scope, g);
   return g.outputs.map((o) => {
     const v = scope.get(o.name);
     if (v === undefined) throw new UnsupportedNode(`the output ${o.name} is not computed`);

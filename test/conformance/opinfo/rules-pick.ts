@@ -23,7 +23,6 @@ function getItem(a: Bound, call: TorchCall): string {
   const positions = items.map((v) => new Arg(v, call));
   const many = positions.filter((p) => p.isTensor || p.isList);
   if (many.length > 1) throw new UnsupportedCall("several lists of positions");
-  if (many[0]?.dtype === "bool" && many[0].isTensor) throw new UnsupportedCall("an extent that comes from data");
   // Where the positions' axis lies once the basic subscripts are done.
   const at = positions.findIndex((p) => p.isTensor || p.isList);
   const before = items.slice(0, Math.max(at, 0));
@@ -42,7 +41,42 @@ function getItem(a: Bound, call: TorchCall): string {
   const basic = text.every((t) => t === ":") ? String(a["input"]) : `${a["input"]}${list(text)}`;
   if (at < 0) return basic;
   const ids = many[0]!;
+  if (ids.isTensor && ids.dtype === "bool") {
+    // A mask is in the place of as many axes as it has.
+    if (ids.rank !== 1) throw new UnsupportedCall("a mask of several axes among subscripts");
+    return `${placesOf(ids, String(ids))}take(${basic}, at, axis: ${axis})`;
+  }
   return `take(${basic}, ${ids.isList ? `stack(${ids})` : ids}, axis: ${axis})`;
+}
+
+/** `at`: where a mask's elements are true. How many there are is an extent of the result and so a constant of the program. */
+function placesOf(mask: Arg, text: string, copies = 1): string {
+  const count = mask.values.data.filter((v) => v !== 0).length * copies;
+  return `let held = ravel(${text})\n  let rank = cumsum(held as i32, axis: 0) - 1\n  at[held[k] ? rank[k] : -1]: i32[${count}] set= k over [k in 0..${sized(mask) * copies}]\n  `;
+}
+
+function maskedSelect(a: Bound): string {
+  const [x, mask] = [a["input"]!, a["mask"]!];
+  const rank = Math.max(x.rank, mask.rank);
+  const extent = (v: Arg, k: number): number => v.shape[k - (rank - v.rank)] ?? 1;
+  const shape = Array.from({ length: rank }, (_, k) => (extent(x, k) === 1 ? extent(mask, k) : extent(x, k)));
+  const size = shape.reduce((p, q) => p * q, 1);
+  if (size === 0) return `ravel(${x})[0:0]`;
+  const whole = (v: Arg): string => `broadcast_to(${v}, ${list(shape)})`;
+  return `${placesOf(mask, whole(mask), size / sized(mask))}take(ravel(${whole(x)}), at)`;
+}
+
+/** Each element as often as its own number says. */
+function repeatEach(a: Bound): string {
+  const [x, repeats, dim] = [a["input"]!, a["repeats"]!, a["dim"]!];
+  const flat = dim.isNone || x.rank === 0;
+  const from = flat ? `ravel(${x})` : String(x);
+  if (!repeats.isTensor || sized(repeats) === 1) {
+    const times = repeats.isTensor ? repeats.values.data[0] : repeats.number();
+    return `repeat(${from}, ${times}, axis: ${flat ? 0 : dim})`;
+  }
+  const total = repeats.values.data.reduce((p, q) => p + q, 0);
+  return `let ends = cumsum(${repeats}, axis: 0)\n  let at = for[i in 0..${total}] sum[n] (ends[n] <= i ? 1 : 0)\n  take(${from}, at, axis: ${flat ? 0 : dim})`;
 }
 
 /** self[i0, i1, …] = or += values: each place of the indices' common shape has the rest of the axes. */
@@ -214,6 +248,8 @@ const reduced = (a: Bound, which: string): string => {
 export const PICK: RuleTable = {
   __getitem__: ["getitem(input, index)", getItem],
   index_put: ["index_put(input, indices, values, accumulate=False)", indexPut],
+  masked_select: ["masked_select(input, mask)", maskedSelect],
+  repeat_interleave: ["repeat_interleave(input, repeats, dim=None, *, output_size=None)", repeatEach],
   put: ["put(input, index, source, accumulate=False)", put],
   masked_scatter: ["masked_scatter(input, mask, source)", maskedScatter],
   "nn.functional.embedding_bag": [

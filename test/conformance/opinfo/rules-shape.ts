@@ -1,5 +1,5 @@
 /** Operators that move elements: views, joins, indexing, scatters. */
-import { type Arg, type Bound, UnsupportedCall } from "./call.ts";
+import type { Arg, Bound } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 import { asVector, axisAt, indexInto, scatterInto, scatterReduce } from "./scatters.ts";
 
@@ -117,13 +117,6 @@ export const SHAPE: RuleTable = {
   broadcast_to: ["broadcast_to(input, size)", "broadcast_to($input, $size)"],
   repeat: ["repeat(input, *repeats)", (a) => `tile(${a["input"]}, ${list(shapeArgument(a, "repeats"))})`],
   tile: ["tile(input, dims)", "tile($input, $dims)"],
-  repeat_interleave: [
-    "repeat_interleave(input, repeats, dim=None, *, output_size=None)",
-    (a) => {
-      if (a["repeats"]!.isTensor) throw new UnsupportedCall("an extent that comes from data");
-      return `repeat(${a["dim"]!.isNone ? `ravel(${a["input"]})` : a["input"]}, ${a["repeats"]}, axis: ${a["dim"]!.isNone ? 0 : a["dim"]})`;
-    },
-  ],
   flip: ["flip(input, *dims)", (a) => `flip(${a["input"]}, ${list(shapeArgument(a, "dims"))})`],
   fliplr: ["fliplr(input)", "flip($input, 1)"],
   flipud: ["flipud(input)", "flip($input, 0)"],
@@ -340,8 +333,9 @@ export const SHAPE: RuleTable = {
   searchsorted: [
     "searchsorted(input, values, *, right=False, side=None, out_int32=False, sorter=None)",
     (a) => {
-      if (!a["sorter"]!.isNone) throw new UnsupportedCall("a sorter");
-      return `searchsorted(${a["input"]}, ${a["values"]}, right: ${a["right"]!.boolean() || a["side"]!.string() === "right"})`;
+      const x = a["input"]!;
+      const sorted = a["sorter"]!.isNone ? String(x) : `take_along_axis(${x}, ${a["sorter"]}, -1)`;
+      return `searchsorted(${sorted}, ${a["values"]}, right: ${a["right"]!.boolean() || a["side"]!.string() === "right"})`;
     },
   ],
   bucketize: [

@@ -38,7 +38,7 @@ export interface FunctionForms {
 /** Throws CompileError. Undefined, with a warning, if the function has no form for want of constants or shapes. */
 export function formsOf(program: Program, f: FunctionSignature, o: ModuleOptions): FunctionForms | undefined {
   const targets = o.targets && o.targets.length > 0 ? o.targets : [DEFAULT_TARGET];
-  const special = o.specialise?.[f.name] ?? [];
+  const special = o.specialise && Object.hasOwn(o.specialise, f.name) ? o.specialise[f.name]! : [];
   const forms = special.flatMap((s) => targets.map((t) => makeForm(program, f, s, t, o)));
   if (!o.specialisedOnly) {
     try {

@@ -14,12 +14,13 @@ import { type PreludeNeeds, prelude } from "./prelude.ts";
 import type { ModuleSource } from "./source.ts";
 import { MappedText } from "./text.ts";
 
-/** Words that cannot be a binding's name in a module. */
+/** Words that cannot be a binding's name in a module, and what the module itself needs of the language. */
 const RESERVED: ReadonlySet<string> = new Set(
   (
     "arguments await break case catch class const continue debugger default delete do else enum eval export extends false " +
     "finally for function if implements import in instanceof interface let new null package private protected public return " +
-    "static super switch this throw true try typeof undefined var void while with yield Math NaN Infinity"
+    "static super switch this throw true try typeof undefined var void while with yield " +
+    "Error Float16Array Float32Array Infinity Int32Array JSON Map Math NaN Object Promise Symbol Uint16Array Uint32Array Uint8Array"
   ).split(" "),
 );
 /** Names that a function's text uses beside those of its extents. */

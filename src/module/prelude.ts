@@ -63,7 +63,7 @@ const $guard = async (device, name, commands) => {
   const [work, scope] = await Promise.allSettled([commands(), device.popErrorScope()]);
   const error = scope.value ?? work.reason;
   if (error?.kind) throw error;
-  if (error) $fail(scope.value ? "validation" : "lost", name + ": " + error.message);
+  if (error) $fail(scope.value ? "validation" : "lost", name + ": " + (error.message || "the device was lost"));
   return work.value;
 };
 
@@ -116,10 +116,10 @@ ${part(needs.loops, UNROLL)}\
       const asked = given[e] ?? n;
       if (!(n >= 0 && n % 1 == 0 && n == asked)) reject(e, \`cannot be \${asked}; fixed are \${JSON.stringify(fixed)}\`);
     }
-    const key = Object.values(sizes).join();
+    const key = JSON.stringify(sizes);
     if (recent.has(key)) return recent.get(key);
     const p = plan.at(sizes);
-${part(needs.facts, "    for (const [holds, text] of p.facts ?? []) holds || reject(JSON.stringify(sizes), text);\n")}\
+${part(needs.facts, "    for (const [holds, text] of p.facts ?? []) holds || reject(key, text);\n")}\
 ${part(
   needs.differences,
   `    for (const n in types) p.shapes[n].every((e) => e >= 0) || reject(n, \`would be [\${p.shapes[n]}]\`);\n`,
@@ -131,7 +131,7 @@ ${part(
   `\
     p.uniforms = p.uniforms.map((values${part(needs.rows, ", k")}) => {
       ${part(needs.rows, "let", "const")} words = new Int32Array(values);
-      if (\`\${words}\` != \`\${values}\`) reject(values, "exceed 32 bits");
+      if (\`\${words}\` != \`\${values}\`) reject(key, "do not fit 32 bits");
 ${part(needs.rows, KEPT_SIZES)}\
       const uniform = buffer(4 * words.length, 72);
       device.queue.writeBuffer(uniform, 0, words);
@@ -155,7 +155,7 @@ ${part(needs.rows, KEPT_SIZES)}\
     encode(target, buffers, given${part(needs.scratch, ", workspace")}) {
       const p = prepare(given);
       match(buffers, types);
-      const bound = {};
+      const bound = { __proto__: null };
       for (const n in types) bound[n] = range(n, buffers[n], bytes(p, n));
 ${part(
   needs.scratch,
@@ -195,8 +195,9 @@ ${part(needs.loops, "        const made = {};\n")}\
 
     async run(arrays, given) {
       match(arrays, params);
-      const data = {};
-      const shapes = {};
+      // Without a prototype "__proto__" is a name like any other.
+      const data = { __proto__: null };
+      const shapes = { __proto__: null };
       const found = {};
 ${part(needs.folded, "      let lead;\n")}\
       for (const n in params) {
@@ -217,7 +218,8 @@ ${part(
       }
       for (const e in extents) {
         const [n, axis] = extents[e];
-        found[e] = (shapes[n] ?? [data[n].length])[axis];
+        const shape = shapes[n];
+        found[e] = (shape ?? [data[n].length])[axis] ?? (shape && reject(n, \`is \${types[n]}, but its shape is [\${shape}]\`));
       }
       const p = prepare(given, found);
       for (const n in params) {
@@ -229,7 +231,7 @@ ${part(
           reject(n, \`is \${types[n]} = [\${wanted}], not \${array.constructor.name}(\${array.length}) with shape [\${shape}]\`);
       }
       return $guard(device, name, async () => {
-        const buffers = {};
+        const buffers = { __proto__: null };
         for (const n in types) buffers[n] = buffer(bytes(p, n), 140);
         for (const n in data) device.queue.writeBuffer(buffers[n], 0, ${uploadText(bool, half)});
         const encoder = device.createCommandEncoder();

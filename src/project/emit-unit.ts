@@ -57,7 +57,9 @@ function moduleFiles(r: EmitRequest, wgsl: boolean): readonly OutputFile[] {
 /** What is asked for by the function's name, then what the names of its extents and constants ask for. */
 function specialisations(r: EmitRequest, f: FunctionSignature): Specialisation[] {
   const { extents, consts } = bindingsOf(r, f);
-  const own = (r.settings.specialise[f.name] ?? []).map((s) => ({ ...s, consts: { ...consts, ...s.consts } }));
+  const { specialise } = r.settings;
+  const asked = Object.hasOwn(specialise, f.name) ? specialise[f.name]! : [];
+  const own = asked.map((s) => ({ ...s, consts: { ...consts, ...s.consts } }));
   const common = Object.keys(extents).length + Object.keys(consts).length > 0 ? [{ extents, consts }] : [];
   return [...own, ...common];
 }

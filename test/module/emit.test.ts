@@ -7,6 +7,8 @@ import { describe, expect, test } from "vitest";
 import type { Diagnostic } from "../../grammar/diagnostic.ts";
 import { compile } from "../../src/index.ts";
 import { emitModule } from "../../src/module/index.ts";
+import { identifier } from "../../src/module/javascript.ts";
+import { prelude } from "../../src/module/prelude.ts";
 import { DEFAULT_TARGET as TARGET } from "../../src/schedule/target.ts";
 import { ATTENTION, emit, LINEAR_GELU, textOf } from "./support.ts";
 
@@ -66,6 +68,19 @@ export fn g(x: f32[N]) { { runs: running(x), total: sum(x * x) } }
     const plain = textOf(emit("export fn f(x: f32[N]) { x + 1 }\n"), ".ein.js");
     for (const word of ["$arrays", "$halves", "scratch[", "lead"]) expect(plain).not.toContain(word);
     expect(textOf(emit("export fn f(x: f16[N]) { x + x }\n"), ".ein.js")).toContain("$halves");
+  });
+
+  test("keeps what it uses of the language for itself, whatever functions are called", () => {
+    const all = { dtypes: new Set(["f32", "f16", "i32", "u32", "bool"] as const) };
+    const flags = ["folded", "sizes", "scratch", "grids", "loops", "rows", "facts", "differences"] as const;
+    const text = prelude({
+      ...all,
+      ...(Object.fromEntries(flags.map((f) => [f, true])) as Record<(typeof flags)[number], true>),
+    });
+    const words = new Set(text.replaceAll(/\/\*.*?\*\/|\/\/.*|"[^"]*"/gs, "").match(/\b[A-Z]\w+/g));
+    const globals = [...words].filter((w) => w in globalThis);
+    expect(globals).toContain("Float32Array");
+    for (const name of globals) expect(identifier(name)).toBe(`${name}_`);
   });
 
   test("is shaken by function", async () => {

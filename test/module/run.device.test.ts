@@ -202,6 +202,29 @@ describe("run", () => {
     expect((await kernel.run({ x: { data: g, shape: [2] }, g }))["out"]!.shape).toEqual([2]);
   });
 
+  test("names of JavaScript and of its prototypes, also those that the module uses itself", async () => {
+    const functions = await load(
+      textOf(
+        emit(`export fn Float32Array(__proto__: f32[N], toString: f32[N], valueOf: f32) { __proto__ + toString * valueOf }
+export fn constructor(x: f32[Map]) { { __proto__: x * 2, default: x, Object: sum(x) } }
+export fn Promise(Error: f32[Math]) { Error / Math }
+`),
+        ".ein.js",
+      ),
+    );
+    const x = Float32Array.of(1, 3);
+    const run = async (name: string, inputs: Readonly<Record<string, Data | number>>): Promise<unknown> => {
+      const kernel = await functions[name]!(gpu);
+      const results = await kernel.run(inputs);
+      kernel.dispose();
+      return Object.entries(results).map(([n, a]) => [n, [...a]]);
+    };
+    expect(await run("Float32Array", { ["__proto__"]: x, toString: x, valueOf: 2 })).toEqual([["out", [3, 9]]]);
+    const all = [...["__proto__", [2, 6]], ...["default", [1, 3]], ...["Object", [4]]];
+    expect(((await run("constructor", { x })) as unknown[][]).flat()).toEqual(all);
+    expect(await run("Promise", { Error: x })).toEqual([["out", [0.5, 1.5]]]);
+  });
+
   test("forms for constants", async () => {
     const source = "export fn f(x: f32[N], k: const int, s: const float = 0.5) { x * k * s }\n";
     const specialise = { f: [{ consts: { k: 2 } }, { consts: { k: 3 }, extents: { N: 2 } }, { consts: { k: 3 } }] };
@@ -289,7 +312,12 @@ describe("what it refuses, by an EinError of kind shape that names the extents",
       "w",
     ],
     ["extents that were fixed", () => kernel.run(linearInputs(3, 5, 8)), /w is f32\[K, N\] = \[5,7\].*\[5,8\]/, "w"],
-    ["another rank", () => kernel.run({ ...linearInputs(3, 5, 7), x: floats([15]) }), /K cannot be undefined/, "K"],
+    [
+      "another rank",
+      () => kernel.run({ ...linearInputs(3, 5, 7), x: floats([15]) }),
+      /x is f32\[M, K\], but its shape is \[15\]/,
+      "x",
+    ],
     [
       "another element type",
       () => kernel.run({ ...linearInputs(3, 5, 7), b: { data: new Int32Array(7), shape: [7] } }),

@@ -3,23 +3,36 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { findPackageJSON } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Plugin } from "vite";
 import { findArchive } from "../runtime/software.ts";
 import { type Browser, launchBrowser } from "../test/browser/chromium.ts";
 import type { Outcome } from "./page/contract.ts";
 import { PACKAGES } from "./peers/node.ts";
+import { CAN_TELL, processorTime } from "./processor.ts";
 import type { Conditions, Run, RunOptions } from "./run.ts";
 
 export interface BrowserOptions extends RunOptions {
   readonly against: readonly (keyof typeof PACKAGES)[];
 }
 
-/** What a run needs and is not installed, with the command that installs it; undefined if everything is there. */
-export function missing(against: BrowserOptions["against"]): string | undefined {
+/** Why there can be no run: what it needs and is not installed, with the command that installs it. Undefined if everything is there. */
+export function missing({ against, source }: Pick<BrowserOptions, "against" | "source">): string | undefined {
+  if (source === "cpu" && !CAN_TELL) return "--clock cpu: only Linux tells what a browser's processes spend";
   const absent = [
     ...(findArchive(import.meta.url) ? [] : ["@sparticuz/chromium"]),
     ...["vite", ...against.map((p) => PACKAGES[p])].filter((name) => !findPackageJSON(name, import.meta.url)),
   ];
   return absent.length > 0 ? `not installed: ${absent.join(", ")}; npm i -D ${absent.join(" ")}` : undefined;
+}
+
+/** Answers a page that asks how long the browser has kept processors busy. */
+function processorClock(pid: number): Plugin {
+  return {
+    name: "processor-clock",
+    configurePreviewServer: ({ middlewares }) => {
+      middlewares.use("/processor-time", (_, response) => response.end(String(processorTime(pid))));
+    },
+  };
 }
 
 /** Everything is in a temporary folder, which `close` removes. */
@@ -42,13 +55,14 @@ export async function openInBrowser(o: BrowserOptions): Promise<Run> {
   };
   try {
     await build(settings);
-    const server = await preview(settings);
-    open.push(server);
     const browser: Browser = await launchBrowser({ adapter: o.adapter === "software" ? "software" : "system" });
     open.push(browser);
+    const server = await preview({ ...settings, plugins: [processorClock(browser.pid)] });
+    open.push(server);
     const query = new URLSearchParams({
       against: o.against.join(","),
       rounds: String(o.rounds),
+      clock: o.source,
       ...(o.only ? { only: o.only } : {}),
     });
     const page = await browser.open(`${server.resolvedUrls!.local[0]!}?${query}`);

@@ -94,7 +94,8 @@ async function main(): Promise<number> {
     if (elsewhere) misuse(HELP, `--${elsewhere} is not for a browser`);
     const against = peersIn(PACKAGES, values.against);
     const { missing, openInBrowser } = await import("./browser.ts");
-    return missing(against) ?? openInBrowser({ adapter, ...only, rounds, source, against });
+    const options = { adapter, ...only, rounds, source, against };
+    return missing(options) ?? openInBrowser(options);
   };
   const run = await open();
   if (typeof run === "string") {

@@ -35,7 +35,7 @@ const FMA = `
   into[g.x] = ${Array.from({ length: CHAINS }, (_, i) => `s${i}`).join(" + ")};
 }`;
 
-export async function measureRoofline(device: Device, { wait, source }: ClockOptions): Promise<Roofline> {
+export async function measureRoofline(device: Device, clock: ClockOptions): Promise<Roofline> {
   const software = device.info.kind === "software";
   // Large enough to leave every cache.
   const bytes = Math.min(software ? 1 << 26 : 1 << 29, device.info.limits.maxStorageBufferBindingSize);
@@ -67,7 +67,7 @@ export async function measureRoofline(device: Device, { wait, source }: ClockOpt
       { name: "copy", run: await make(COPY, bytes / 16384) },
       { name: "fma", run: await make(FMA, invocations / 64) },
     ];
-    const [copy, fma] = await race(contenders, { rounds: 5, sampleMs: 20, slowMs: 1000, wait, source });
+    const [copy, fma] = await race(contenders, { ...clock, rounds: 5, sampleMs: 20, slowMs: 1000 });
     // The best round: a ceiling is what was reached once.
     return {
       copy: (2 * bytes) / (Math.min(...copy!.ms) / 1e3),

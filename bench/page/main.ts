@@ -35,7 +35,9 @@ const clock: ClockOptions = {
   sampleMs: 40,
   slowMs: 400,
   wait: (pending) => pending,
-  source: "wall",
+  source: query.get("clock") === "cpu" ? "cpu" : "wall",
+  // From the command that opened the page; the browser does not tell it itself.
+  elsewhere: async () => Number(await (await fetch("/processor-time")).text()),
 };
 
 function say(id: string, text: string): void {

@@ -23,6 +23,8 @@ export interface Page {
 
 /** `run` is in a page of this repository. */
 export interface Browser extends Page {
+  /** The first of its processes. */
+  readonly pid: number;
   /** Another page, loaded. */
   open(url: string): Promise<Page>;
 }
@@ -59,7 +61,7 @@ export async function launchBrowser({ adapter = "software" }: LaunchOptions = {}
   try {
     const session = await connect(await debuggerUrl(chromium));
     const { run } = await openPage(session, `${origin}/`);
-    return { run, open: (url) => openPage(session, url), close };
+    return { run, pid: chromium.pid!, open: (url) => openPage(session, url), close };
   } catch (error) {
     await close();
     throw error;

@@ -1,13 +1,12 @@
 /** The benchmark in a page: built, served, and opened in a headless Chromium out of an npm package. */
 import { mkdtempSync, rmSync } from "node:fs";
-import { findPackageJSON } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Plugin } from "vite";
 import { findArchive } from "../runtime/software.ts";
-import { type Browser, launchBrowser } from "../test/browser/chromium.ts";
+import { launchBrowser } from "../test/browser/chromium.ts";
 import type { Outcome } from "./page/contract.ts";
-import { PACKAGES } from "./peers/node.ts";
+import { isInstalled, PACKAGES } from "./peers/node.ts";
 import { CAN_TELL, processorTime } from "./processor.ts";
 import type { Conditions, Run, RunOptions } from "./run.ts";
 
@@ -15,14 +14,16 @@ export interface BrowserOptions extends RunOptions {
   readonly against: readonly (keyof typeof PACKAGES)[];
 }
 
-/** Why there can be no run: what it needs and is not installed, with the command that installs it. Undefined if everything is there. */
-export function missing({ against, source }: Pick<BrowserOptions, "against" | "source">): string | undefined {
-  if (source === "cpu" && !CAN_TELL) return "--clock cpu: only Linux tells what a browser's processes spend";
-  const absent = [
-    ...(findArchive(import.meta.url) ? [] : ["@sparticuz/chromium"]),
-    ...["vite", ...against.map((p) => PACKAGES[p])].filter((name) => !findPackageJSON(name, import.meta.url)),
-  ];
-  return absent.length > 0 ? `not installed: ${absent.join(", ")}; npm i -D ${absent.join(" ")}` : undefined;
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+/** What a page is made of; all the peers can be in it, whichever are asked for. */
+const NEEDED: readonly string[] = ["vite", "@tensorflow/tfjs-core", ...Object.values(PACKAGES)];
+
+/** What is not installed, with the command that installs it; undefined if everything is there. */
+export function missing(isThere: (name: string) => boolean = isInstalled): string | undefined {
+  const absent = NEEDED.filter((name) => !isThere(name));
+  if (!findArchive(import.meta.url)) absent.push("@sparticuz/chromium");
+  return absent.length > 0 ? `not installed: ${absent.join(", ")}. npm i -D ${absent.join(" ")}` : undefined;
 }
 
 /** Answers a page that asks how long the browser has kept processors busy. */
@@ -35,8 +36,9 @@ function processorClock(pid: number): Plugin {
   };
 }
 
-/** Everything is in a temporary folder, which `close` removes. */
+/** Everything is in a temporary folder, which `close` removes. Throws if Chromium does not have the adapter or the clock. */
 export async function openInBrowser(o: BrowserOptions): Promise<Run> {
+  if (o.source === "cpu" && !CAN_TELL) throw new Error("only Linux tells how long a browser keeps processors busy");
   const { build, preview } = await import("vite");
   const { default: config } = await import("./page/vite.config.ts");
   const folder = mkdtempSync(join(tmpdir(), "fusum-bench-"));
@@ -50,12 +52,16 @@ export async function openInBrowser(o: BrowserOptions): Promise<Run> {
   } as const;
   const open: { close(): Promise<unknown> }[] = [];
   const close = async (): Promise<void> => {
+    for (const signal of SIGNALS) process.off(signal, stop);
     for (const part of open.reverse()) await part.close();
     rmSync(folder, { recursive: true, force: true });
   };
+  // A browser would outlive this process.
+  const stop = (): void => void close().finally(() => process.exit(1));
+  for (const signal of SIGNALS) process.once(signal, stop);
   try {
     await build(settings);
-    const browser: Browser = await launchBrowser({ adapter: o.adapter === "software" ? "software" : "system" });
+    const browser = await launchBrowser({ adapter: o.adapter === "software" ? "software" : "system" });
     open.push(browser);
     const server = await preview({ ...settings, plugins: [processorClock(browser.pid)] });
     open.push(server);
@@ -67,6 +73,8 @@ export async function openInBrowser(o: BrowserOptions): Promise<Run> {
     });
     const page = await browser.open(`${server.resolvedUrls!.local[0]!}?${query}`);
     const conditions = (await page.run("return await fusumBench.conditions;")) as Conditions;
+    const { name, kind } = conditions.adapter;
+    if (o.adapter === "gpu" && kind !== "gpu") throw new Error(`Chromium finds no GPU, only ${name}`);
     return {
       conditions,
       row: async (at) => {

@@ -18,13 +18,13 @@ import { selected } from "./workloads/index.ts";
 const HELP = `usage: npm run bench -- [options]
   --adapter A      ${ADAPTERS.join(", ")} (default: software, the embedded one)
   --only TEXT      workloads whose name contains one of these words (comma-separated)
-  --browser        in a page of a headless Chromium instead of in this process
+  --browser        in a page of a headless Chromium (@sparticuz/chromium) instead of in this process
   --against P      peers: jax, tfjs, in a browser ort too, or none (default: all of them)
   --lab FOLDER     hand-written kernels beside ours, from a folder of scripts
   --tune SECONDS   ours tuned, so long for each row, beside ours untuned
   --schedules FILE with --tune: keeps what was found; rows that are in it are not tuned again
   --rounds N       interleaved rounds (default: 9)
-  --clock C        wall, or cpu: the process's own time, for software adapters on a machine with other work (default: wall)
+  --clock C        wall, or cpu: what the processor spent, for software adapters on a machine with other work (default: wall)
   --quick          three rounds
   --json FILE      everything that was measured
   --html FILE      a report with charts, self-contained
@@ -90,14 +90,15 @@ async function main(): Promise<number> {
         ...tune,
       });
     }
+    if (adapter === "lavapipe") misuse(HELP, "Chromium takes SwiftShader (--adapter software) or a GPU, not lavapipe");
     const elsewhere = (["lab", "tune", "schedules"] as const).find((name) => values[name] !== undefined);
     if (elsewhere) misuse(HELP, `--${elsewhere} is not for a browser`);
     const against = peersIn(PACKAGES, values.against);
     const { missing, openInBrowser } = await import("./browser.ts");
     const options = { adapter, ...only, rounds, source, against };
-    return missing(options) ?? openInBrowser(options);
+    return missing() ?? openInBrowser(options);
   };
-  const run = await open();
+  const run = await open().catch(oneLine);
   if (typeof run === "string") {
     process.stderr.write(`${run}\n`);
     return 1;

@@ -9,8 +9,8 @@ export function processorTime(pid: number): number {
   // By number, which is by age but for those that came after the last number was given: parents come first.
   for (const [child, parent] of parents()) if (family.has(parent)) family.add(child);
   let sum = 0;
+  // Nanoseconds that it ran, that it waited, and how often it ran.
   for (const member of family)
-    // Nanoseconds that it ran, that it waited, and how often it ran.
     for (const thread of listed(`/proc/${member}/task`))
       sum += Number(text(`/proc/${member}/task/${thread}/schedstat`).split(" ")[0]) / 1e6;
   return sum;

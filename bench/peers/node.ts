@@ -16,10 +16,23 @@ export const NODE_PEERS: Readonly<Record<"jax" | "tfjs", (wait: Wait) => Promise
   tfjs: async (wait) => (await import("./tfjs.ts")).openTfjs(wait, versionOf(PACKAGES.tfjs), registerGradients),
 };
 
-/** A package's version; its own `exports` may hide its package.json. */
+export function isInstalled(name: string): boolean {
+  return packageFile(name) !== undefined;
+}
+
+/** A package's version, "?" if it is not installed. */
 export function versionOf(name: string): string {
-  const file = findPackageJSON(name, import.meta.url);
+  const file = packageFile(name);
   return file ? (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version : "?";
+}
+
+/** Its package.json, which its own `exports` may hide. */
+function packageFile(name: string): string | undefined {
+  try {
+    return findPackageJSON(name, import.meta.url);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The imports of TensorFlow.js's module name files without the extension, which Node does not look for. */

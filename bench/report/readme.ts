@@ -8,8 +8,8 @@ const FILE = join(import.meta.dirname, "..", "README.md");
 
 const PREAMBLE = `# Benchmark
 
-Fusum beside [jax-js](https://github.com/ekzhang/jax-js) and TensorFlow.js's WebGPU backend: one process, one adapter, devices with the
-same limits, interleaved rounds. Each row's results are compared first: ours with the interpreter, within the bound that is derived from
+Fusum beside [jax-js](https://github.com/ekzhang/jax-js), TensorFlow.js's WebGPU backend and, in a browser, ONNX Runtime's: one process
+or page, one adapter, devices with the same limits, interleaved rounds. Each row's results are compared first: ours with the interpreter, within the bound that is derived from
 the program; the peers' with ours. × says how many times as long the other takes, the median over the rounds (and the quartiles).
 Everybody's waiting leaves the processor to a software adapter. The share of the roofline is the time that the row's arithmetic or
 its traffic would take at the ceilings, over ours; a row that stays in caches can exceed it. "Times of the processor" (\`--clock cpu\`)
@@ -22,7 +22,10 @@ there. The rows are those of the last run of the adapter with \`--write\`, which
 results, and the activations that the backward pass reads), and the time of the backward pass over the forward pass's, with jax-js's
 \`grad\` beside ours; \`--kernels 10\` names the slowest kernels.
 
-\`npx vite bench/page\` serves a page that compiles, checks and times our side of the rows in a browser (\`?only=softmax\` for some of them).
+\`npm run bench -- --browser --write\` does the same in a page of a headless Chromium, where ONNX Runtime joins: its WebGPU backend, with
+arguments and results that stay on the device, parameters of models as constants that it may rearrange beforehand, whichever layout of
+a convolution is faster there, and its own operators of attention where they are right. Nothing of it runs on the processor.
+\`npx vite bench/page\` serves that page for other browsers (\`?only=softmax&against=jax,tfjs,ort\`; without \`against\` ours alone).
 `;
 
 export function updateReadme(b: BenchResult): void {

@@ -16,7 +16,10 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("a row beside ONNX Runtime, in headless Chromium", async () => {
-  expect(missing({ against: ["ort"], source: "cpu" })).toBeUndefined();
+  expect(missing()).toBeUndefined();
+  expect(missing((name) => name !== "onnxruntime-web")).toBe(
+    "not installed: onnxruntime-web. npm i -D onnxruntime-web",
+  );
   const run = await openInBrowser({
     adapter: "software",
     only: "sum of 4 M",

@@ -175,6 +175,9 @@ async function connect(url: string): Promise<Send> {
     socket.addEventListener("error", fail);
   });
   const waiting = new Map<number, (reply: Reply) => void>();
+  socket.addEventListener("close", () => {
+    for (const answer of waiting.values()) answer({ error: { message: "Chromium has ended" } });
+  });
   socket.addEventListener("message", ({ data }) => {
     const reply = JSON.parse(String(data)) as Reply;
     if (reply.id !== undefined) waiting.get(reply.id)?.(reply);

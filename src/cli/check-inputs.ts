@@ -4,14 +4,22 @@ import type { FunctionSignature } from "../elaborate/signature.ts";
 import { CompileError, type Program, shapesOf } from "../index.ts";
 import { randomArray } from "../io/random.ts";
 import { compileFile } from "../node/compile-file.ts";
-import { type BindingOptions, CliError, EXIT, findSources, printDiagnostics } from "./context.ts";
+import {
+  type BindingOptions,
+  CliError,
+  checkBindings,
+  EXIT,
+  findSources,
+  functionOf,
+  printDiagnostics,
+} from "./context.ts";
 
 export type Constants = Record<string, number | boolean | string | readonly number[]>;
 
-/** Prints the diagnostics of all files, and throws CliError if there were errors. */
+/** Prints the diagnostics of all files, and throws CliError if there were errors, or a function is asked for that none has. */
 export async function sourcesOf(
   files: readonly string[],
-  o: BindingOptions,
+  o: BindingOptions & { readonly function: readonly string[] },
 ): Promise<readonly { readonly file: string; readonly program: Program }[]> {
   const programs: { file: string; program: Program }[] = [];
   let broken = false;
@@ -25,6 +33,9 @@ export async function sourcesOf(
     }
   }
   if (broken) throw new CliError(EXIT.diagnostics, "", true);
+  const functions = programs.flatMap((p) => p.program.functions);
+  for (const name of o.function) functionOf({ functions }, name);
+  checkBindings(functions, o);
   return programs;
 }
 
@@ -73,7 +84,13 @@ function chooseExtents(
     const extents = Object.fromEntries(
       f.extents.map((name, i) => [
         name,
-        given[name] ?? (attempt === 0 ? PRIMES[i % PRIMES.length]! : equal ? all : 1 + draw(16)),
+        Object.hasOwn(given, name)
+          ? given[name]!
+          : attempt === 0
+            ? PRIMES[i % PRIMES.length]!
+            : equal
+              ? all
+              : 1 + draw(16),
       ]),
     );
     const inputs = inputsFor(f, extents, seed);
@@ -94,7 +111,7 @@ function inputsFor(
   extents: Readonly<Record<string, number>>,
   seed: number,
 ): Record<string, HostArray> | undefined {
-  const inputs: Record<string, HostArray> = {};
+  const inputs = new Map<string, HostArray>();
   let stream = 0;
   for (const p of f.parameters) {
     if (p.isConst || p.dtype === undefined) continue;
@@ -106,9 +123,9 @@ function inputsFor(
       if (n === undefined || n < 0) return undefined;
       shape.push(n);
     }
-    inputs[p.name] = randomArray(p.dtype as PlanDType, shape, seed, stream);
+    inputs.set(p.name, randomArray(p.dtype as PlanDType, shape, seed, stream));
   }
-  return inputs;
+  return Object.fromEntries(inputs);
 }
 
 /** An extent as it is written in a type: integers, names, `+ - * div %` and parentheses. */

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { type Diagnostic, DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
+import { suggest } from "../../grammar/suggest.ts";
 import { CompileError } from "../api/error.ts";
 import { diagnosticsToJson, renderDiagnostics } from "../diagnostics/render.ts";
 import type { FunctionSignature } from "../elaborate/signature.ts";
@@ -160,6 +161,19 @@ export function extentsOf(o: BindingOptions): Record<string, number> {
   return Object.fromEntries(entries);
 }
 
+/** The exported function of a name; a usage error that lists what there is. */
+export function functionOf(
+  program: { readonly functions: readonly FunctionSignature[] },
+  name: string,
+): FunctionSignature {
+  const found = program.functions.find((f) => f.name === name);
+  if (found) return found;
+  const names = program.functions.map((f) => f.name);
+  const near = suggest(name, names);
+  const rest = near === undefined ? `there are ${names.join(", ") || "none"}` : `did you mean ${near}?`;
+  throw usageError(`no exported function ${name}; ${rest}`);
+}
+
 export type ConstValue = number | boolean | string | readonly number[];
 
 export function constsOf(o: BindingOptions): Record<string, ConstValue> {
@@ -191,6 +205,23 @@ export function bindingsFor(
     consts: Object.fromEntries(Object.entries(constsOf(o)).filter(([name]) => isConst(name))),
     extents: Object.fromEntries(Object.entries(extentsOf(o)).filter(([name]) => f.extents.includes(name))),
   };
+}
+
+/** Extents and constants that none of the functions has are slips of the finger: a usage error. */
+export function checkBindings(functions: readonly FunctionSignature[], o: BindingOptions): void {
+  const unknown = (option: string, names: readonly string[], known: readonly string[]): void => {
+    const name = names.find((n) => !known.includes(n));
+    if (name === undefined) return;
+    const list = [...new Set(known)].filter((n) => n !== "...").join(", ") || "none";
+    throw usageError(`--${option} ${name}: no function here has it; there are ${list}`);
+  };
+  unknown(
+    "extent",
+    Object.keys(extentsOf(o)),
+    functions.flatMap((f) => f.extents),
+  );
+  const consts = functions.flatMap((f) => f.parameters.filter((p) => p.isConst).map((p) => p.name));
+  unknown("const", Object.keys(constsOf(o)), consts);
 }
 
 export function shownPath(path: string): string {

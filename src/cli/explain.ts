@@ -2,7 +2,7 @@
 import { explain, renderExplain } from "../explain.ts";
 import { explainGradient } from "../explain-grad/index.ts";
 import { compileFile } from "../node/compile-file.ts";
-import { type BindingOptions, bindingsFor, extentsOf, usageError } from "./context.ts";
+import { type BindingOptions, bindingsFor, checkBindings, extentsOf, functionOf, usageError } from "./context.ts";
 
 export interface ExplainCommandOptions extends BindingOptions {
   readonly grad?: boolean;
@@ -14,11 +14,9 @@ export async function explainCommand(file: string, name: string | undefined, o: 
   if (o.wrt !== undefined && !o.grad && !o.jacobian) throw usageError("--wrt needs --grad or --jacobian");
   if (o.grad && o.jacobian) throw usageError("--grad and --jacobian exclude each other");
   const program = await compileFile(file);
-  const functions = program.functions.filter((f) => name === undefined || f.name === name);
-  if (functions.length === 0)
-    throw usageError(
-      `no exported function ${name ?? ""} in ${file}; there are ${program.functions.map((f) => f.name).join(", ") || "none"}`,
-    );
+  const functions = name === undefined ? program.functions : [functionOf(program, name)];
+  if (functions.length === 0) throw usageError(`${file} exports no function`);
+  checkBindings(functions, o);
   const wrt = o.wrt?.split(",").map((s) => s.trim());
   if (o.grad || o.jacobian) {
     const texts = functions.map((f) =>

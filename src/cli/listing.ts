@@ -13,6 +13,7 @@ import {
   bindingsFor,
   CliError,
   EXIT,
+  functionOf,
   printDiagnostics,
   readSource,
   usageError,
@@ -134,15 +135,7 @@ function listTree(file: string): void {
 }
 
 function selected(program: Program, names: readonly string[]): readonly FunctionSignature[] {
-  if (names.length === 0) return program.functions;
-  return names.map((n) => {
-    const f = program.functions.find((x) => x.name === n);
-    if (!f)
-      throw usageError(
-        `no exported function ${n}; there are ${program.functions.map((x) => x.name).join(", ") || "none"}`,
-      );
-    return f;
-  });
+  return names.length === 0 ? program.functions : names.map((n) => functionOf(program, n));
 }
 
 function listFunction(program: Program, f: FunctionSignature, o: ListingOptions): readonly PassTime[] {

@@ -13,6 +13,7 @@ import {
   bindingsFor,
   CliError,
   EXIT,
+  functionOf,
   type GlobalOptions,
   printDiagnostics,
   usageError,
@@ -105,10 +106,7 @@ async function open(o: TuneCommandOptions): Promise<Device> {
 }
 
 function selected(functions: readonly FunctionSignature[], names: readonly string[]): readonly FunctionSignature[] {
-  const known = functions.map((f) => f.name);
-  const unknown = names.find((n) => !known.includes(n));
-  if (unknown !== undefined)
-    throw usageError(`no exported function ${unknown}; there are ${known.join(", ") || "none"}`);
+  for (const n of names) functionOf({ functions }, n);
   if (functions.length === 0) throw usageError("the file exports no function");
   return names.length === 0 ? functions : functions.filter((f) => names.includes(f.name));
 }

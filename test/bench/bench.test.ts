@@ -48,6 +48,15 @@ describe("statistics", () => {
     // Two runs each to warm up.
     expect(order.join("")).toBe("aabbababab");
   });
+  it("times what is slow less often, and what is hopeless once", async () => {
+    const contender = (name: string, ms: number): { name: string; run(times: number): Promise<void> } => ({
+      name,
+      run: (times) => new Promise((done) => setTimeout(done, times * ms)),
+    });
+    const clock = { rounds: 5, sampleMs: 1, slowMs: 40, wait: politeWait, source: "wall" } as const;
+    const timings = await race([contender("a", 0), contender("b", 80), contender("c", 500)], clock);
+    expect(timings.map((t) => t.ms.length)).toEqual([5, 3, 1]);
+  });
 });
 
 describe("workloads", () => {

@@ -46,7 +46,9 @@ export async function prepareOurs(
     }
     await device.gpu.queue.onSubmittedWorkDone();
   };
-  const all = { ...buffers, ...results };
+  // A result named as an argument, as gradients are, has a name of its own among the buffers.
+  const named = Object.entries(results).map(([n, a]) => [n in buffers ? `out_${n}` : n, a] as const);
+  const all = { ...buffers, ...Object.fromEntries(named) };
   await device.gpu.queue.onSubmittedWorkDone();
   const done = performance.now();
   held.push(...Object.values(results));

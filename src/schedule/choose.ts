@@ -5,7 +5,8 @@
 import { apply } from "./apply/index.ts";
 import { contractionCandidates } from "./choose-contraction.ts";
 import { onlineCandidates } from "./choose-online.ts";
-import { elementwiseCandidates, rowCandidates, scanCandidates, scatterCandidates } from "./choose-others.ts";
+import { elementwiseCandidates, scanCandidates, scatterCandidates } from "./choose-others.ts";
+import { rowCandidates } from "./choose-rows.ts";
 import type { Region } from "./region.ts";
 import { type Schedule, ScheduleError } from "./schedule.ts";
 import type { Target } from "./target.ts";

@@ -1,0 +1,61 @@
+/** What software adapters get by default, for the reasons that were measured (choose-rows.ts, choose-others.ts). */
+import { describe, expect, test } from "vitest";
+import { compile } from "../../src/index.ts";
+import type { Schedule } from "../../src/schedule/schedule.ts";
+import type { Target } from "../../src/schedule/target.ts";
+import { SOFT4, SOFT8 } from "./support.ts";
+
+function chosen(source: string, shapes: Readonly<Record<string, readonly number[]>>, adapter: Target): Schedule {
+  const all = compile(source).compiled("f", { shapes, provided: Object.keys(shapes), adapter }).schedules;
+  expect(all.size).toBe(1);
+  return [...all.values()][0]!;
+}
+
+const SOFTMAX = 'import { softmax } from "std/nn"\nexport fn f(x: f32[R, D]) { softmax(x) }';
+const NORM =
+  'import { layer_norm } from "std/nn"\nexport fn f(x: f32[R, D], g: f32[D], b: f32[D]) { layer_norm(x, g, b) }';
+
+describe("rows", () => {
+  const sums = "export fn f(x: f32[R, D]) { sum(x, axis: 1) }";
+  const apart = "export fn f(x: f32[R, D], y: f32[R, D]) { sum((x - y) ** 2, axis: 1) }";
+  test.each([
+    ["softmax", SOFTMAX, ["x"]],
+    ["sums", sums, ["x"]],
+    ["squared differences", apart, ["x", "y"]],
+  ])("%s share nothing: on four lanes an invocation has a row", (_, source, names) => {
+    const shapes = Object.fromEntries(names.map((n) => [n, [2048, 512]]));
+    expect(chosen(source, shapes, SOFT4)).toMatchObject({ kind: "row", threads: 1, rows: 32, pass: "reread" });
+    expect(chosen(source, shapes, SOFT8)).toMatchObject({ kind: "row", threads: 8, rows: 8 });
+  });
+  test("what rows share is loaded once for several, on a subgroup", () => {
+    const shapes = { x: [2048, 128], g: [128], b: [128] };
+    expect(chosen(NORM, shapes, SOFT4)).toMatchObject({ threads: 4, each: 2, rows: 8, pass: "held" });
+    expect(chosen(NORM, shapes, SOFT8)).toMatchObject({ threads: 8, each: 2, rows: 8, pass: "held" });
+  });
+  test("few rows leave no core without a workgroup", () => {
+    const rows = (n: number, adapter: Target): number => {
+      const s = chosen(SOFTMAX, { x: [n, 512] }, adapter);
+      return s.kind === "row" ? Math.ceil(n / s.rows) : 0;
+    };
+    for (const n of [16, 40, 64, 100, 256]) {
+      expect(rows(n, SOFT4)).toBeGreaterThanOrEqual(16);
+      expect(rows(n, SOFT8)).toBeGreaterThanOrEqual(16);
+    }
+  });
+});
+
+describe("elements", () => {
+  const N = 1 << 20;
+  const dear = "export fn f(a: f32[N], b: f32[N]) { (tanh(a * b) + 1) * 2 }";
+  const cheap = "export fn f(a: f32[N], b: f32[N]) { a * b + 1 }";
+  test("four lanes do two vectors at a time where functions are dear, as their registers hold no more", () => {
+    expect(chosen(dear, { a: [N], b: [N] }, SOFT4)).toMatchObject({ kind: "elementwise", vector: 4, each: 2 });
+    expect(chosen(cheap, { a: [N], b: [N] }, SOFT4)).toMatchObject({ kind: "elementwise", vector: 4, each: 4 });
+    expect(chosen(dear, { a: [N], b: [N] }, SOFT8)).toMatchObject({ kind: "elementwise", vector: 4, each: 4 });
+  });
+  test("scans do one element at a time", () => {
+    const source = "export fn f(x: f32[R, D]) { cumsum(x, axis: 1) }";
+    for (const adapter of [SOFT4, SOFT8])
+      expect(chosen(source, { x: [1024, 1024] }, adapter)).toMatchObject({ kind: "scan", form: "carry", each: 1 });
+  });
+});

@@ -143,11 +143,12 @@ describe("schedules agree with the tensor interpreter", () => {
   });
 
   test("an empty K leaves the identity, an empty side nothing", () => {
+    // A K that is known to be empty leaves no contraction: it is empty only when it runs.
     for (const [m, n, k] of [
       [20, 20, 0],
       [0, 20, 8],
     ] as const)
-      expect(checkSome(matmul("f32", m, n, k), ALL, 2)).toBeGreaterThan(1);
+      expect(checkSome(matmul("f32", m, n, k), ALL, 2, { free: k === 0 })).toBeGreaterThan(1);
   });
 
   const FORMS: readonly (readonly [string, Sample])[] = [

@@ -14,6 +14,7 @@ import {
 } from "../../ir/extent.ts";
 import {
   type Axis,
+  type AxisRef,
   apply,
   type Const,
   childrenOf,
@@ -44,17 +45,27 @@ import {
 
 /** Replaces axes by index expressions and brings the indices of reads into normal form. Bound axes are never captured. */
 export function substitute(e: TensorExpr, bind: ReadonlyMap<Axis, TensorExpr>): TensorExpr {
-  const memo = new Map<TensorExpr, TensorExpr>();
+  return normalised(
+    e,
+    (x) => {
+      for (const a of axesIn(x)) if (bind.has(a)) return true;
+      return false;
+    },
+    new Map(),
+    (x) => bind.get(x.axis) ?? x,
+  );
+}
+
+/** `e` with its axes mapped and the indices of its reads in normal form, as far down as expressions are `concerned`. */
+function normalised(
+  e: TensorExpr,
+  concerned: (x: TensorExpr) => boolean,
+  memo: Map<TensorExpr, TensorExpr>,
+  axisOf?: (x: AxisRef) => TensorExpr,
+): TensorExpr {
   const go = (x: TensorExpr): TensorExpr => {
-    if (x.kind === "axis") return bind.get(x.axis) ?? x;
-    const axes = axesIn(x);
-    let touched = false;
-    for (const a of axes)
-      if (bind.has(a)) {
-        touched = true;
-        break;
-      }
-    if (!touched) return x;
+    if (x.kind === "axis") return axisOf?.(x) ?? x;
+    if (!concerned(x)) return x;
     const old = memo.get(x);
     if (old) return old;
     const inner = mapChildren(x, go);
@@ -79,16 +90,7 @@ function isInside(x: TensorExpr, extent: Extent): boolean {
 
 /** Brings the indices of all reads in `e` into normal form. */
 export function normaliseReads(e: TensorExpr, memo: Map<TensorExpr, TensorExpr> = new Map()): TensorExpr {
-  const go = (x: TensorExpr): TensorExpr => {
-    if (!hasRead(x)) return x;
-    const old = memo.get(x);
-    if (old) return old;
-    const inner = mapChildren(x, go);
-    const made = inner.kind === "read" ? normalIndices(inner) : inner;
-    memo.set(x, made);
-    return made;
-  };
-  return go(e);
+  return normalised(e, hasRead, memo);
 }
 
 /**

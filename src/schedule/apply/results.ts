@@ -27,7 +27,7 @@ import {
   type TensorRef,
 } from "../../../ir/tensor.ts";
 import { loadBack, lower, resolve, storeAt } from "../lower.ts";
-import type { ContractionRegion } from "../region.ts";
+import type { ContractionRegion, ScanRegion } from "../region.ts";
 import { ScheduleError } from "../schedule.ts";
 import { current, gather, newTree, treeCombine } from "./accumulate.ts";
 import { type Builder, bindAxis, emit, inCopy, inFrame, name, top } from "./builder.ts";
@@ -106,10 +106,10 @@ function storeElement(
   );
 }
 
-/** Stores one of a contraction's results at a point, whose sums are `values` and stand for the reduction there. */
+/** Stores one of a region's results at a point, where `values` are those of its sums or of its scan and stand for them. */
 export function storeResult(
   b: Builder,
-  region: ContractionRegion,
+  region: ContractionRegion | ScanRegion,
   ref: TensorRef,
   values: readonly KernelExpr[],
   P: readonly TensorExpr[],

@@ -57,7 +57,7 @@ import {
   originOf,
   top,
 } from "./builder.ts";
-import { epilogueOf } from "./epilogue.ts";
+import { storeResult } from "./results.ts";
 import { countOf, neverEmpty, unflattenAxes } from "./walk.ts";
 
 export function applyScan(region: ScanRegion, s: ScanSchedule, target: Target): readonly AppliedKernel[] {
@@ -82,17 +82,7 @@ function storeHere(b: Builder, region: ScanRegion, values: readonly KernelExpr[]
   values.forEach((v, s) => {
     top(b).memo.set(resolve(b, read(region.def, s, P)), { expr: v, level: b.frames.length - 1 });
   });
-  for (const ref of region.stores) {
-    if (ref.tensor === region.def) {
-      const v = values[ref.slot];
-      if (v) storeAt(b, ref, P, v);
-      continue;
-    }
-    const e = epilogueOf(region).find((x) => x.def === ref.tensor);
-    const result = e?.results[ref.slot];
-    if (!e || !result) throw new ScheduleError("kind", `${ref.tensor.name} is not of this region`);
-    storeAt(b, ref, e.point, lower(b, result));
-  }
+  for (const ref of region.stores) storeResult(b, region, ref, values, P);
 }
 
 function prepare(b: Builder, region: ScanRegion): void {

@@ -94,7 +94,7 @@ export const CODES = {
   EIN2103: { title: "no sources", help: "`include` must name files or folders in which there are `.ein` files." },
   EIN2104: {
     title: "wrong path in the configuration",
-    help: "Paths are relative to the configuration file and must be there.",
+    help: "Paths are relative to the configuration file and must be there; `buildInfo` names a file of Fusum's own.",
   },
   EIN2105: { title: "option without effect", help: "No function of the project has what the option names." },
   EIN1601: {

@@ -1,5 +1,5 @@
 /** What the last build made of what: the file that makes builds incremental and says which outputs are Fusum's own. */
-import { globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Diagnostic } from "../../grammar/diagnostic.ts";
 import { canonical, hashOf } from "./hash.ts";
@@ -41,6 +41,17 @@ export function readBuildInfo(path: string): BuildInfo | undefined {
     return fine ? (value as BuildInfo) : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Whether something lies there that no version of Fusum wrote, such as a source: it is not to be replaced. */
+export function isForeign(path: string): boolean {
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) return false;
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return !(isRecord(value) && typeof value["format"] === "number" && typeof value["compiler"] === "string");
+  } catch {
+    return true;
   }
 }
 

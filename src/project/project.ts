@@ -5,7 +5,7 @@ import { type Diagnostic, diagnostic } from "../../grammar/diagnostic.ts";
 import type { ConstValue } from "../api/program.ts";
 import type { Specialisation } from "../module/index.ts";
 import { DEFAULT_TARGET, type Target } from "../schedule/target.ts";
-import { compilerId, readBuildInfo } from "./build-info.ts";
+import { compilerId, isForeign, readBuildInfo } from "./build-info.ts";
 import type { ConfigFile, EmitKind, ProjectConfig, TargetConfig } from "./config.ts";
 import { baseOf, discover, normalised } from "./glob.ts";
 import { canonical, hashOf } from "./hash.ts";
@@ -141,11 +141,14 @@ export function projectOf(config: ConfigFile, o: Overrides): Project {
     buildInfo,
     find: () => discover(root, patterns),
     ...patterns,
-    diagnostics: [...config.diagnostics, ...(config.diagnostics.length > 0 ? [] : pathDiagnostics(config, root))],
+    diagnostics: [
+      ...config.diagnostics,
+      ...(config.diagnostics.length > 0 ? [] : pathDiagnostics(config, root, buildInfo)),
+    ],
   };
 }
 
-function pathDiagnostics(config: ConfigFile, root: string): Diagnostic[] {
+function pathDiagnostics(config: ConfigFile, root: string, buildInfo: string): Diagnostic[] {
   const c = config.config;
   const found: Diagnostic[] = [];
   const say = (path: readonly (string | number)[], message: string, text: string): void => {
@@ -167,6 +170,12 @@ function pathDiagnostics(config: ConfigFile, root: string): Diagnostic[] {
   if (rootDir !== undefined && !folder(rootDir)) say(["rootDir"], `there is no folder ${rootDir}`, "no such folder");
   if (c.schedules !== undefined && !existsSync(join(root, c.schedules)))
     say(["schedules"], `there is no file ${c.schedules}`, "no such file");
+  if (c.buildInfo !== undefined && isForeign(buildInfo))
+    say(
+      ["buildInfo"],
+      `${c.buildInfo} is not a build info, and would be overwritten`,
+      "name another file, or remove it",
+    );
   return found;
 }
 

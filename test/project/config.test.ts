@@ -143,6 +143,16 @@ describe("wrong", () => {
       ["EIN2104", "there is no file tuned.json"],
     ]);
   });
+
+  test("a build info that would replace something else", async () => {
+    for (const buildInfo of ["a.ein", CONFIG_NAME, "."]) {
+      const folder = makeFolder({ "a.ein": "" }, { buildInfo });
+      const { diagnostics } = projectOf(await readConfig(`${folder.path}/${CONFIG_NAME}`, CONFIG_NAME), {});
+      expect(diagnostics.map((d) => d.message)).toEqual([`${buildInfo} is not a build info, and would be overwritten`]);
+    }
+    const folder = makeFolder({ "b.json": '{ "format": 7, "compiler": "9.0" }' }, { buildInfo: "b.json" });
+    expect(projectOf(await readConfig(`${folder.path}/${CONFIG_NAME}`, CONFIG_NAME), {}).diagnostics).toEqual([]);
+  });
 });
 
 test("the configuration is found in the folder or above it", () => {

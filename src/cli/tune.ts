@@ -133,12 +133,24 @@ function print(done: readonly Tuned[], skipped: readonly Skipped[], adapter: str
   if (o.out !== undefined && done.length > 0) process.stdout.write(`${o.out}\n`);
 }
 
-/** What is wrong with an older file is told, and it is written anew. */
+/** What is wrong with an older cache is told, and it is written anew; a file that is something else is not touched. */
 function readExisting(file: string, o: GlobalOptions): ScheduleCache {
+  if (!file.endsWith(".json")) throw usageError(`--out needs a .json file, not ${file}`);
   if (!existsSync(file)) return EMPTY_CACHE;
+  if (isOtherJson(file)) throw usageError(`${file} is not a cache of schedules, and would be overwritten`);
   const { cache, warnings } = readSchedules(file);
   if (warnings.length > 0 && !o.json) printDiagnostics(warnings, new Map(), o);
   return cache;
+}
+
+function isOtherJson(file: string): boolean {
+  try {
+    const value: unknown = JSON.parse(readFileSync(file, "utf8"));
+    const format = typeof value === "object" && value !== null && "format" in value ? value.format : undefined;
+    return typeof format !== "string" || !format.startsWith("fusum schedules");
+  } catch {
+    return false;
+  }
 }
 
 /** A cache from a file, with warnings about it. Throws a usage error if there is no such file. */

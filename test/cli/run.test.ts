@@ -114,6 +114,19 @@ describe("fusum run", () => {
   });
 });
 
+test("tune does not replace what is no cache", async () => {
+  writeFileSync(join(folder, "package.json"), "{}");
+  for (const [out, message] of [
+    ["m.ein", "--out needs a .json file, not m.ein"],
+    ["package.json", "package.json is not a cache of schedules"],
+  ] as const) {
+    const { code, err } = await fusum("tune", "m.ein", "scale", "--budget", "1s", "--out", out);
+    expect(code).toBe(2);
+    expect(err).toContain(message);
+  }
+  expect(readFileSync(join(folder, "package.json"), "utf8")).toBe("{}");
+});
+
 test("check and explain refuse functions, extents and constants that are not there", async () => {
   for (const [args, message] of [
     [["check", "m.ein", "--function", "scal"], "no exported function scal; did you mean scale?"],

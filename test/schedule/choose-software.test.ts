@@ -59,3 +59,19 @@ describe("elements", () => {
       expect(chosen(source, { x: [1024, 1024] }, adapter)).toMatchObject({ kind: "scan", form: "carry", each: 1 });
   });
 });
+
+describe("attention in one kernel, on four lanes", () => {
+  const source = `import { attention } from "std/nn"
+    export fn f(q: f32[B, H, Q, D], k: f32[B, H, K, D], v: f32[B, H, K, E]) { attention(q, k, v) }`;
+  const tile = (heads: number, length: number, width: number): Schedule => {
+    const shape = [1, heads, length, width];
+    return chosen(source, { q: shape, k: shape, v: shape }, SOFT4);
+  };
+  test("tiles that compile soon, tall ones where there is much to do", () => {
+    expect(tile(8, 256, 64)).toMatchObject({ kind: "online", reg: [8, 4], columns: 16 });
+    expect(tile(16, 512, 64)).toMatchObject({ kind: "online", reg: [16, 8], columns: 16 });
+  });
+  test("a tile has a whole row of the sum, however tall it might be", () => {
+    expect(tile(16, 512, 128)).toMatchObject({ kind: "online", reg: [8, 4], columns: 32 });
+  });
+});

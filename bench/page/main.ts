@@ -76,10 +76,10 @@ async function open(): Promise<Opened> {
   say("device", `${info.name}, ${info.kind}`);
   const peers: Peer[] = [];
   for (const name of against) {
-    const peer = PAGE_PEERS[name as keyof typeof PAGE_PEERS] as (typeof PAGE_PEERS)["jax"] | undefined;
-    if (!peer) throw new Error(`no such peer: ${name}`);
+    const [, openPeer] = Object.entries(PAGE_PEERS).find(([known]) => known === name) ?? [];
+    if (!openPeer) throw new Error(`no such peer: ${name}`);
     say("status", `opening ${name}`);
-    peers.push(await peer(clock.wait));
+    peers.push(await openPeer(clock.wait));
   }
   const rows = selected(query.get("only") ?? undefined).filter((w) => runsOn(w, info));
   const conditions = {

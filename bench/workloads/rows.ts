@@ -53,7 +53,7 @@ export fn f(x: f32[R, D], g: f32[D]) { rms_norm(x, g) }`,
         return x!.div(np.sqrt(v.add(1e-6))).mul(g!);
       },
     },
-    // An operator of ONNX Runtime in the standard's own domain: the standard has it from version 23 on, not yet on WebGPU.
+    // An operator of ONNX Runtime in the standard's own domain, which has one like it from version 23 on.
     onnx: {
       nodes: [
         {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { BUILTINS } from "../../src/elaborate/builtins/index.ts";
+import { compile } from "../../src/index.ts";
 import { array, call, errorCode, type Given, Session, value } from "./harness.ts";
 
 const INF = Number.POSITIVE_INFINITY;
@@ -104,6 +105,20 @@ describe("functions of several numbers", () => {
     expect(apply("heaviside", array([-1, 0, 2]), array([0.5, 0.5, 0.5]))).toEqual([0, 0.5, 1]);
     expect(apply("xlogy", array([0, 0, 2]), array([0, NAN, 1]))).toEqual([0, NAN, 0]);
     expect(apply("copysign", array([3, -3]), array([-0, 1]))).toEqual([-3, 3]);
+  });
+  it("has the logarithm as the derivative of x log y by x, also where x is 0", () => {
+    const program = compile(`
+fn total(x: f32[N], y: f32[N]) -> f32 { sum(xlogy(x, y)) + sum(xlog1py(x, y)) }
+export fn slopes(x: f32[N], y: f32[N]) { grad(total, wrt: [x])(x, y) }
+`);
+    const vector = (...data: number[]) => ({
+      dtype: "f32" as const,
+      shape: [data.length],
+      data: Float64Array.from(data),
+    });
+    const [slopes] = Object.values(program.interpret("slopes", { x: vector(0, 2, 0), y: vector(3, 3, 0) }));
+    expect([...slopes!.data]).toEqual([Math.log(3) + Math.log1p(3), Math.log(3) + Math.log1p(3), 0]);
+    expect(apply("xlogy", array([0, 0, 0]), array([-1, INF, 0]))).toEqual([0, 0, 0]);
   });
   it("clamps integers, also to a bound below the other", () => {
     expect(apply("clamp", array([-5, 3, 9], "i32"), 0, 4)).toEqual([0, 3, 4]);

@@ -76,9 +76,13 @@ function ignoringNan(prim: "max" | "min"): (x: TensorExpr, y: TensorExpr) => Ten
       ? select(apply("isnan", x), y, select(apply("isnan", y), x, apply(prim, x, y)))
       : apply(prim, x, y);
 }
-/** x · f(y), and 0 where x is 0, whatever f(y) is; NaN in y stays. */
+/** x · f(y), and 0 where x is 0, whatever f(y) is; NaN in y stays. Where f(y) is finite it is the derivative by x, also at 0. */
 function zeroTimes(f: (y: TensorExpr) => TensorExpr): (x: TensorExpr, y: TensorExpr) => TensorExpr {
-  return (x, y) => select(apply("and", op("eq", x, 0), apply("not", apply("isnan", y))), 0, mul(x, f(y)));
+  return (x, y) => {
+    const z = f(y);
+    const wild = apply("and", apply("not", isFiniteOf(z)), apply("not", apply("isnan", y)));
+    return select(apply("and", op("eq", x, 0), wild), 0, mul(x, z));
+  };
 }
 function truth(x: TensorExpr): TensorExpr {
   return x.dtype === "bool" ? x : op("ne", x, 0);

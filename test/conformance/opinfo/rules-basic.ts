@@ -2,12 +2,39 @@
 import { type Arg, type Bound, UnsupportedCall } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 
+/** Integers become floats where the result is one. */
+const floated = (x: Arg): string => (x.isTensor && x.dtype !== "f32" ? `(${x} as f32)` : String(x));
+/** Operators that give floats, whatever they are given. */
+const FLOATS = new Set(
+  "acos acosh asin asinh atan atanh cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 i0 lgamma log log10 log1p log2 rad2deg reciprocal rsqrt sigmoid sin sinc sinh sqrt tan tanh atan2 logaddexp logaddexp2 xlogy copysign".split(
+    " ",
+  ),
+);
 const unary = (names: string): RuleTable =>
-  Object.fromEntries(names.split(" ").map((n) => [n, [`${n}(input)`, `${n}($input)`] as const]));
+  Object.fromEntries(
+    names
+      .split(" ")
+      .map((n) => [
+        n,
+        [`${n}(input)`, (a: Bound) => `${n}(${FLOATS.has(n) ? floated(a["input"]!) : a["input"]})`] as const,
+      ]),
+  );
 const binary = (names: string): RuleTable =>
-  Object.fromEntries(names.split(" ").map((n) => [n, [`${n}(input, other)`, `${n}($input, $other)`] as const]));
-const infix = (ops: Readonly<Record<string, string>>): RuleTable =>
-  Object.fromEntries(Object.entries(ops).map(([n, op]) => [n, [`${n}(input, other)`, `$input ${op} $other`] as const]));
+  Object.fromEntries(
+    names.split(" ").map((n) => {
+      const of = FLOATS.has(n) ? floated : String;
+      return [n, [`${n}(input, other)`, (a: Bound) => `${n}(${of(a["input"]!)}, ${of(a["other"]!)})`] as const];
+    }),
+  );
+/** As an operand: a sign binds more loosely than `**`. */
+const operand = (x: Arg): string => (x.isTensor ? String(x) : `(${x})`);
+const infix = (ops: Readonly<Record<string, string>>, of: (x: Arg) => string = operand): RuleTable =>
+  Object.fromEntries(
+    Object.entries(ops).map(([n, op]) => [
+      n,
+      [`${n}(input, other)`, (a: Bound) => `${of(a["input"]!)} ${op} ${of(a["other"]!)}`] as const,
+    ]),
+  );
 
 /** A scalar has one element: an axis of it is no axis. */
 export function axisText(x: Arg, dim: Arg): string {
@@ -65,12 +92,11 @@ const scalarScan =
 
 export const BASIC: RuleTable = {
   ...unary(
-    "abs acos acosh asin asinh atan atanh ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 floor i0 isfinite isinf isnan lgamma log log10 log1p log2 neg rad2deg reciprocal relu rsqrt sigmoid sign sin sinc sinh sqrt square tan tanh trunc",
+    "abs acos acosh asin asinh atan atanh ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 floor i0 isfinite isinf isnan lgamma log log10 log1p log2 rad2deg reciprocal relu rsqrt sigmoid sign sin sinc sinh sqrt square tan tanh trunc",
   ),
   ...binary("atan2 maximum minimum fmax fmin fmod remainder heaviside logaddexp logaddexp2 xlogy copysign"),
   ...infix({
     mul: "*",
-    true_divide: "/",
     eq: "==",
     ne: "!=",
     lt: "<",
@@ -78,22 +104,26 @@ export const BASIC: RuleTable = {
     gt: ">",
     ge: ">=",
     pow: "**",
-    float_power: "**",
     __radd__: "+",
     __rmul__: "*",
   }),
+  ...infix({ true_divide: "/", float_power: "**" }, (x) => (x.isTensor ? floated(x) : `(${x})`)),
+  neg: ["neg(input)", "-$input"],
   positive: ["positive(input)", "$input * 1"],
   add: ["add(input, other, *, alpha=1)", "$input + $alpha * $other"],
   sub: ["sub(input, other, *, alpha=1)", "$input - $alpha * $other"],
   rsub: ["rsub(input, other, alpha=1)", "$other - $alpha * $input"],
   __rsub__: ["__rsub__(input, other)", "$other - $input"],
-  __rdiv__: ["__rdiv__(input, other)", "$other / $input"],
-  __rpow__: ["__rpow__(input, other)", "$other ** $input"],
+  __rdiv__: [
+    "__rdiv__(input, other)",
+    (a) => `${a["other"]!.isTensor ? floated(a["other"]!) : operand(a["other"]!)} / ${floated(a["input"]!)}`,
+  ],
+  __rpow__: ["__rpow__(input, other)", (a) => `${operand(a["other"]!)} ** ${a["input"]}`],
   __rmatmul__: ["__rmatmul__(input, other)", "$other @ $input"],
   div: [
     "div(input, other, *, rounding_mode=None)",
     (a) => {
-      const q = `${a["input"]} / ${a["other"]}`;
+      const q = `${floated(a["input"]!)} / ${floated(a["other"]!)}`;
       const mode = a["rounding_mode"]!.string();
       return mode === "trunc" ? `trunc(${q})` : mode === "floor" ? `floor_divide(${a["input"]}, ${a["other"]})` : q;
     },
@@ -107,8 +137,8 @@ export const BASIC: RuleTable = {
   addcmul: ["addcmul(input, tensor1, tensor2, *, value=1)", "$input + $value * $tensor1 * $tensor2"],
   addcdiv: ["addcdiv(input, tensor1, tensor2, *, value=1)", "$input + $value * $tensor1 / $tensor2"],
   clamp: ["clamp(input, min=None, max=None)", "clamp($input, min: $min, max: $max)"],
-  clamp_min: ["clamp_min(input, min)", "max($input, $min)"],
-  clamp_max: ["clamp_max(input, max)", "min($input, $max)"],
+  clamp_min: ["clamp_min(input, min)", "clamp($input, min: $min)"],
+  clamp_max: ["clamp_max(input, max)", "clamp($input, max: $max)"],
   isclose: [
     "isclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False)",
     (a) => {
@@ -123,11 +153,11 @@ export const BASIC: RuleTable = {
   logical_not: ["logical_not(input)", (a) => `!${asBool(a["input"]!)}`],
   logit: ["logit(input, eps=None)", "logit($input, $eps)"],
   nan_to_num: [
-    "nan_to_num(input, fill=0.0, posinf=None, neginf=None)",
+    "nan_to_num(input, nan=0.0, posinf=None, neginf=None)",
     (a) => {
       const most = 3.4028234663852886e38;
       const [x, high, low] = [a["input"], a["posinf"]!.number(most), a["neginf"]!.number(-most)];
-      return `where(isnan(${x}), ${a["fill"]}, where(${x} == inf, ${high}, where(${x} == -inf, ${low}, ${x})))`;
+      return `where(isnan(${x}), ${a["nan"]}, where(${x} == inf, ${high}, where(${x} == -inf, ${low}, ${x})))`;
     },
   ],
   round: [
@@ -142,15 +172,17 @@ export const BASIC: RuleTable = {
           : `round(${a["input"]} / ${scale}) * ${scale}`;
     },
   ],
-  // Of ±0 the sign shows in the quotient.
-  signbit: ["signbit(input)", "($input < 0) || ($input == 0 && 1 / $input < 0)"],
+  signbit: ["signbit(input)", "signbit($input)"],
   "special.entr": ["entr(input)", "entr($input)"],
   "special.ndtr": ["ndtr(input)", "ndtr($input)"],
   "special.log_ndtr": ["log_ndtr(input)", "log_ndtr($input)"],
-  "special.xlog1py": ["xlog1py(input, other)", "where($input == 0, 0.0, $input * log1p($other))"],
+  "special.xlog1py": ["xlog1py(input, other)", (a) => `xlog1py(${floated(a["input"]!)}, ${floated(a["other"]!)})`],
   where: ["where(input, condition, other)", "where($condition, $input, $other)"],
   masked_fill: ["masked_fill(input, mask, value)", "where($mask, $value, $input)"],
-  fill: ["fill(input, value)", (a) => `full_like(${a["input"]}, ${Number(a["value"]!.raw)})`],
+  fill: [
+    "fill(input, value)",
+    (a) => `full_like(${a["input"]}, ${a["value"]!.isTensor ? a["value"] : Number(a["value"]!.raw)})`,
+  ],
 
   sum: ["sum(input, dim=None, keepdim=False, *, dtype=None)", over("sum")],
   nansum: ["nansum(input, dim=None, keepdim=False, *, dtype=None)", over("nansum")],
@@ -182,7 +214,7 @@ export const BASIC: RuleTable = {
       return over("norm", `, ord: ${typeof p.raw === "string" && p.raw === "fro" ? 2 : p}`)(a);
     },
   ],
-  dist: ["dist(input, other, p=2)", "dist($input, $other, $p)"],
+  dist: ["dist(input, other, p=2)", "norm($input - $other, ord: $p)"],
   cumsum: ["cumsum(input, dim, *, dtype=None)", scalarScan("cumsum")],
   cumprod: ["cumprod(input, dim, *, dtype=None)", scalarScan("cumprod")],
 };

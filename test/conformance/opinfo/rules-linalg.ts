@@ -1,5 +1,5 @@
 /** Products and norms of vectors and matrices, statistics. What needs elimination or singular values has no rule. */
-import { type Bound, sameShape, UnsupportedCall } from "./call.ts";
+import { type Arg, type Bound, sameShape, UnsupportedCall } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 import { axisText } from "./rules-basic.ts";
 
@@ -47,6 +47,17 @@ function weightedCov(a: Bound): string {
   return `${text}${x.rank >= 2 && x.shape[0] !== 1 ? "c" : "reshape(c, [])"}`;
 }
 
+/** Of any ranks: axes of the one beside those of the other, then joined in pairs. */
+function kronecker(x: Arg, y: Arg): string {
+  if (x.rank === 2 && y.rank === 2) return `kron(${x}, ${y})`;
+  const rank = Math.max(x.rank, y.rank);
+  const extents = (v: Arg): readonly number[] => [...Array.from({ length: rank - v.rank }, () => 1), ...v.shape];
+  const [p, q] = [extents(x), extents(y)];
+  const left = `reshape(${x}, ${list(p.flatMap((n) => [n, 1]))})`;
+  const right = `reshape(${y}, ${list(q.flatMap((n) => [1, n]))})`;
+  return `reshape(${left} * ${right}, ${list(p.map((n, i) => n * q[i]!))})`;
+}
+
 const accumulate = (product: string): string => `$beta * $input + $alpha * (${product})`;
 
 export const LINALG: RuleTable = {
@@ -64,7 +75,7 @@ export const LINALG: RuleTable = {
   addr: ["addr(input, vec1, vec2, *, beta=1, alpha=1)", accumulate("outer($vec1, $vec2)")],
   baddbmm: ["baddbmm(input, batch1, batch2, *, beta=1, alpha=1)", accumulate("$batch1 @ $batch2")],
   addbmm: ["addbmm(input, batch1, batch2, *, beta=1, alpha=1)", accumulate("sum($batch1 @ $batch2, axis: 0)")],
-  kron: ["kron(input, other)", "kron($input, $other)"],
+  kron: ["kron(input, other)", (a) => kronecker(a["input"]!, a["other"]!)],
   trace: ["trace(input)", "trace($input)"],
   cross: [
     "cross(input, other, dim=None)",

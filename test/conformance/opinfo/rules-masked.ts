@@ -2,6 +2,7 @@
 import { type Arg, type Bound, UnsupportedCall } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 import { axisText, keepText } from "./rules-basic.ts";
+import { axisAt } from "./scatters.ts";
 
 const masked = (a: Bound, identity: string): string =>
   a["mask"]!.isNone ? String(a["input"]) : `where(${a["mask"]}, ${a["input"]}, ${identity})`;
@@ -109,7 +110,8 @@ export const MASKED: RuleTable = {
   msort: ["msort(input)", "sort($input, axis: 0)"],
   argsort: [
     "argsort(input, dim=-1, descending=False, stable=False)",
-    "argsort($input, axis: $dim, descending: $descending)",
+    (a) =>
+      back(a["input"]!, `argsort(${one(a["input"]!)}, axis: ${a["dim"]}, descending: ${a["descending"]!.boolean()})`),
   ],
   topk: [
     "topk(input, k, dim=-1, largest=True, sorted=True)",
@@ -131,13 +133,18 @@ export const MASKED: RuleTable = {
     "diagonal_scatter(input, src, offset=0, dim1=0, dim2=1)",
     (a) => {
       const x = a["input"]!;
-      if (x.rank !== 2) throw new UnsupportedCall("more than two axes");
       const k = a["offset"]!.number();
-      return `for[i in 0..${x.shape[0]}, j in 0..${x.shape[1]}] j - i == ${k} ? (${a["src"]}[${k < 0 ? "j" : "i"}] ?? 0.0) : ${x}[i, j]`;
+      const [d, e] = [axisAt(a["dim1"]!, x.rank), axisAt(a["dim2"]!, x.rank)];
+      const names = x.shape.map((_, i) => `i${i}`);
+      const others = names.filter((_, i) => i !== d && i !== e);
+      const from = [...others, k < 0 ? names[e] : names[d]].join(", ");
+      const over = names.map((n, i) => `${n} in 0..${x.shape[i]}`).join(", ");
+      return `for[${over}] ${names[e]} - ${names[d]} == ${k} ? (${a["src"]}[${from}] ?? 0.0) : ${x}[${names.join(", ")}]`;
     },
   ],
   "nn.functional.grid_sample": [
     "grid_sample(input, grid, mode='bilinear', padding_mode='zeros', align_corners=False)",
-    "grid_sample($input, $grid, $mode, $padding_mode, $align_corners)",
+    (a) =>
+      `grid_sample${a["input"]!.rank === 5 ? "3d" : ""}(${a["input"]}, ${a["grid"]}, ${a["mode"]}, ${a["padding_mode"]}, ${a["align_corners"]!.boolean()})`,
   ],
 };

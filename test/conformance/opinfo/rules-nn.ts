@@ -1,6 +1,7 @@
 /** `torch.nn.functional`. A missing batch axis is added and taken away again. */
 import { type Arg, type Bound, sameShape, UnsupportedCall } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
+import { axisAt } from "./scatters.ts";
 
 const list = (items: readonly unknown[]): string => `[${items.join(", ")}]`;
 const activation = (names: string): RuleTable =>
@@ -27,25 +28,35 @@ const several = (v: Arg, n: number): string =>
         ? String(v)
         : String(v);
 
+/** x with zeros at the ends of the axes after the second. */
+function widened(x: string, before: readonly number[], after: readonly number[]): string {
+  if (before.every((p, i) => p === 0 && after[i] === 0)) return x;
+  return `pad(${x}, ${list(["[0, 0]", "[0, 0]", ...before.map((p, i) => `[${p}, ${after[i]}]`)])})`;
+}
+
 function convolution(n: 1 | 2 | 3): (a: Bound) => string {
   return (a) => {
     const padding = a["padding"]!;
     const w = a["weight"]!;
     let pad = several(padding, n);
+    let before: readonly number[] = [];
+    let after: readonly number[] = [];
     if (padding.raw === "valid") pad = "0";
     if (padding.raw === "same") {
       const dilation = a["dilation"]!.isList
         ? a["dilation"]!.numbers()
         : Array.from({ length: n }, () => a["dilation"]!.number());
       const totals = w.shape.slice(2).map((k, i) => (k - 1) * (dilation[i] ?? dilation[0]!));
-      if (totals.some((t) => t % 2 !== 0)) throw new UnsupportedCall("same padding that is not even");
-      pad = list(totals.map((t) => t / 2));
+      // What does not halve has one more at the end.
+      before = totals.map((t) => Math.floor(t / 2));
+      after = totals.map((t) => Math.ceil(t / 2));
+      pad = "0";
     }
     return batched(
       a["input"]!,
       n + 2,
       (x) =>
-        `conv${n}d(${x}, ${w}, ${a["bias"]}, stride: ${several(a["stride"]!, n)}, padding: ${pad}, dilation: ${several(a["dilation"]!, n)}, groups: ${a["groups"]})`,
+        `conv${n}d(${widened(x, before, after)}, ${w}, ${a["bias"]}, stride: ${several(a["stride"]!, n)}, padding: ${pad}, dilation: ${several(a["dilation"]!, n)}, groups: ${a["groups"]})`,
     );
   };
 }
@@ -169,20 +180,32 @@ export const NN: RuleTable = {
     "prelu(input, weight)",
     (a) =>
       a["weight"]!.rank === 0 || a["input"]!.rank < 2
-        ? `where(${a["input"]} > 0, ${a["input"]}, ${a["input"]} * ${a["weight"]})`
+        ? `where(${a["input"]} > 0, ${a["input"]}, ${a["input"]} * ${a["input"]!.rank === 0 ? `reshape(${a["weight"]}, [])` : a["weight"]})`
         : `prelu(${a["input"]}, ${a["weight"]})`,
   ],
   "nn.functional.glu": ["glu(input, dim=-1)", "glu($input, $dim)"],
   softmax: ["softmax(input, dim, dtype=None)", (a) => soft("softmax", a)],
   log_softmax: ["log_softmax(input, dim, dtype=None)", (a) => soft("log_softmax", a)],
   "nn.functional.softmin": ["softmin(input, dim=None, dtype=None)", (a) => soft("softmin", a)],
-  "nn.functional.linear": ["linear(input, weight, bias=None)", "linear($input, $weight, $bias)"],
+  "nn.functional.linear": [
+    "linear(input, weight, bias=None)",
+    (a) => {
+      // A single row gives a number for each vector.
+      if (a["weight"]!.rank === 1) return `${a["input"]} @ ${a["weight"]}${a["bias"]!.isNone ? "" : ` + ${a["bias"]}`}`;
+      return `linear(${a["input"]}, ${a["weight"]}, ${a["bias"]})`;
+    },
+  ],
   "nn.functional.bilinear": ["bilinear(input, input2, weight, bias=None)", "bilinear($input, $input2, $weight, $bias)"],
   "nn.functional.embedding": [
     "embedding(input, indices, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False)",
     (a) => {
-      if (!a["padding_idx"]!.isNone || !a["max_norm"]!.isNone) throw new UnsupportedCall("padding_idx or max_norm");
-      return `embedding(${a["indices"]}, ${a["input"]})`;
+      if (!a["max_norm"]!.isNone || a["scale_grad_by_freq"]!.boolean())
+        throw new UnsupportedCall("max_norm or scale_grad_by_freq");
+      const rows = `embedding(${a["indices"]}, ${a["input"]})`;
+      if (a["padding_idx"]!.isNone) return rows;
+      // The row for padding is read, but not learnt.
+      const padding = axisAt(a["padding_idx"]!, a["input"]!.shape[0]!);
+      return `let rows = ${rows}\n  where(expand_dims(${a["indices"]} == ${padding}, -1), stop_gradient(rows), rows)`;
     },
   ],
   "nn.functional.normalize": ["normalize(input, p=2.0, dim=1, eps=1e-12)", "normalize($input, $p, $dim, $eps)"],
@@ -244,7 +267,12 @@ export const NN: RuleTable = {
   ],
   "nn.functional.unfold": [
     "unfold(input, kernel_size, dilation=1, padding=0, stride=1)",
-    "im2col($input, $kernel_size, $dilation, $padding, $stride)",
+    (a) =>
+      batched(
+        a["input"]!,
+        4,
+        (x) => `im2col(${x}, ${a["kernel_size"]}, ${a["dilation"]}, ${a["padding"]}, ${a["stride"]})`,
+      ),
   ],
 
   "nn.functional.mse_loss": lossOf("mse_loss"),
@@ -349,6 +377,8 @@ export const NN: RuleTable = {
 };
 
 function soft(name: string, a: Bound): string {
+  // Of no elements there is no largest one to subtract.
+  if (a["input"]!.shape.includes(0)) return `${a["input"]} * 1`;
   return a["input"]!.rank === 0
     ? `reshape(${name}(reshape(${a["input"]}, [1]), 0), [])`
     : `${name}(${a["input"]}, ${a["dim"]})`;

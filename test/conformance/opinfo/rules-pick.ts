@@ -16,22 +16,27 @@ const isSlice = (v: Raw): v is Slice & { readonly [key: string]: Raw } =>
   typeof v === "object" && v !== null && "$slice" in v;
 const isEllipsis = (v: Raw): boolean => typeof v === "object" && v !== null && "$ellipsis" in v;
 
-/** What is basic as subscripts; then what one list or tensor of positions takes. */
+/** An ellipsis as the slices that it stands for. */
+function withoutEllipsis(items: readonly Raw[], x: Arg, call: TorchCall): readonly Raw[] {
+  const taken = items.reduce<number>((n, v) => {
+    if (v === null || isEllipsis(v)) return n;
+    const p = new Arg(v, call);
+    return n + (p.isTensor && p.dtype === "bool" ? p.rank : 1);
+  }, 0);
+  const slices = Array.from({ length: x.rank - taken }, () => ({ $slice: [null, null, null] }));
+  return items.flatMap((v) => (isEllipsis(v) ? slices : [v]));
+}
+
+/** What is basic as subscripts; then what lists and tensors of positions take. */
 function getItem(a: Bound, call: TorchCall): string {
   const given = a["index"]!.raw as Raw;
-  const items: readonly Raw[] = Array.isArray(given) ? (given as readonly Raw[]) : [given];
+  const items = withoutEllipsis(Array.isArray(given) ? (given as readonly Raw[]) : [given], a["input"]!, call);
   const positions = items.map((v) => new Arg(v, call));
-  const many = positions.filter((p) => p.isTensor || p.isList);
-  if (many.length > 1) throw new UnsupportedCall("several lists of positions");
-  // Where the positions' axis lies once the basic subscripts are done.
-  const at = positions.findIndex((p) => p.isTensor || p.isList);
-  const before = items.slice(0, Math.max(at, 0));
-  if (at >= 0 && before.some(isEllipsis)) throw new UnsupportedCall("positions after an ellipsis");
-  const axis = before.filter((v) => v === null || isSlice(v)).length;
+  const isMany = (p: Arg): boolean => p.isTensor || p.isList;
+  const at = positions.flatMap((p, i) => (isMany(p) ? [i] : []));
   const text = items.map((v, i) => {
-    if (i === at) return ":";
+    if (at.includes(i)) return ":";
     if (v === null) return "None";
-    if (isEllipsis(v)) return "...";
     if (isSlice(v)) {
       const [from, to, step] = v.$slice;
       return `${from ?? ""}:${to ?? ""}${step == null ? "" : `:${step}`}`;
@@ -39,14 +44,48 @@ function getItem(a: Bound, call: TorchCall): string {
     return String(positions[i]);
   });
   const basic = text.every((t) => t === ":") ? String(a["input"]) : `${a["input"]}${list(text)}`;
-  if (at < 0) return basic;
-  const ids = many[0]!;
-  if (ids.isTensor && ids.dtype === "bool") {
+  // Where the positions' axes lie once the basic subscripts are done.
+  const axes = at.map((k) => items.slice(0, k).filter((v, i) => v === null || isSlice(v) || at.includes(i)).length);
+  const [first, ...others] = at.map((k) => positions[k]!);
+  if (!first) return basic;
+  if (others.length === 0) {
+    if (first.dtype !== "bool" || !first.isTensor)
+      return `take(${basic}, ${writtenPositions(first)}, axis: ${axes[0]})`;
     // A mask is in the place of as many axes as it has.
-    if (ids.rank !== 1) throw new UnsupportedCall("a mask of several axes among subscripts");
-    return `${placesOf(ids, String(ids))}take(${basic}, at, axis: ${axis})`;
+    if (first.rank !== 1) throw new UnsupportedCall("a mask of several axes among subscripts");
+    return `${placesOf(first, String(first))}take(${basic}, at, axis: ${axes[0]})`;
   }
-  return `take(${basic}, ${ids.isList ? `stack(${ids})` : ids}, axis: ${axis})`;
+  if (at.some((k, i) => k !== at[0]! + i) || [first, ...others].some((p) => p.dtype === "bool"))
+    throw new UnsupportedCall("positions apart from one another");
+  return takeTogether(basic, rankOf(items, a["input"]!), axes[0]!, [first, ...others]);
+}
+
+const writtenPositions = (p: Arg): string => (p.isList ? `stack(${p})` : String(p));
+/** The rank once the basic subscripts are done: numbers take an axis away, None adds one. */
+function rankOf(items: readonly Raw[], x: Arg): number {
+  return x.rank + items.reduce<number>((n, v) => n + (v === null ? 1 : typeof v === "number" ? -1 : 0), 0);
+}
+
+/** Elements of `text` by several positions each, in the place of the axes from `axis` on. */
+function takeTogether(text: string, rank: number, axis: number, positions: readonly Arg[]): string {
+  const shapes = positions.map((p) => (p.isList ? [p.items.length] : p.shape));
+  const depth = Math.max(...shapes.map((s) => s.length));
+  const common = Array.from({ length: depth }, (_, k) =>
+    Math.max(...shapes.map((s) => s[k - (depth - s.length)] ?? 1)),
+  );
+  const lets = positions.map(
+    (p, k) =>
+      `let given${k} = broadcast_to(${writtenPositions(p)}, ${list(common)})\n  let ids${k} = where(given${k} < 0, given${k} + z.shape[${axis + k}], given${k})\n  `,
+  );
+  const named = (prefix: string, n: number): readonly string[] => Array.from({ length: n }, (_, k) => `${prefix}${k}`);
+  const [lead, here, tail] = [named("b", axis), named("k", depth), named("r", rank - axis - positions.length)];
+  const places = positions.map((_, k) => `ids${k}${list(here)}`);
+  const over = [
+    ...lead.map((n, k) => `${n} in 0..z.shape[${k}]`),
+    ...here.map((n, k) => `${n} in 0..${common[k]}`),
+    ...tail.map((n, k) => `${n} in 0..z.shape[${axis + positions.length + k}]`),
+  ];
+  return `let z = ${text}\n  ${lets.join("")}for${list(over)} z${list([...lead, ...places, ...tail])} ?? 0.0`;
 }
 
 /** `at`: where a mask's elements are true. How many there are is an extent of the result and so a constant of the program. */

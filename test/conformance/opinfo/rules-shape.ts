@@ -28,6 +28,7 @@ function pieces(x: Arg, dim: number, sizes: readonly number[]): string {
 }
 
 function splitSizes(total: number, size: number): number[] {
+  if (total === 0) return [0];
   const out: number[] = [];
   for (let at = 0; at < total; at += size) out.push(Math.min(size, total - at));
   return out;
@@ -93,7 +94,10 @@ export const SHAPE: RuleTable = {
     "transpose(input, dim0, dim1)",
     (a) => (a["input"]!.rank === 0 ? `${a["input"]} * 1` : `swapaxes(${a["input"]}, ${a["dim0"]}, ${a["dim1"]})`),
   ],
-  swapaxes: ["swapaxes(input, axis0, axis1)", "swapaxes($input, $axis0, $axis1)"],
+  swapaxes: [
+    "swapaxes(input, axis0, axis1)",
+    (a) => (a["input"]!.rank === 0 ? `${a["input"]} * 1` : `swapaxes(${a["input"]}, ${a["axis0"]}, ${a["axis1"]})`),
+  ],
   t: ["t(input)", "$input.T"],
   movedim: ["movedim(input, source, destination)", "moveaxis($input, $source, $destination)"],
   squeeze: [
@@ -245,6 +249,7 @@ export const SHAPE: RuleTable = {
     "cartesian_prod(*tensors)",
     (a) => {
       const items = a["tensors"]!.items;
+      if (items.length === 1) return `${items[0]} * 1`;
       const grid = `let m = meshgrid([${items.join(", ")}], indexing: "ij")\n  `;
       return `${grid}stack([${items.map((_, i) => `ravel(m[${i}])`).join(", ")}], axis: 1)`;
     },
@@ -303,8 +308,15 @@ export const SHAPE: RuleTable = {
   ],
   "nn.functional.pad": [
     "pad(input, pad, mode='constant', value=0)",
-    (a) =>
-      `pad(${a["input"]}, ${padPairs(a["input"]!, a["pad"]!.numbers())}, mode: ${a["mode"]}, value: ${a["value"]!.isNone ? 0 : a["value"]})`,
+    (a) => {
+      const [pads, mode] = [a["pad"]!.numbers(), a["mode"]!];
+      const part = (widths: readonly number[]): string => padPairs(a["input"]!, widths);
+      // What goes round is what is left once negative widths have cut.
+      const cut = mode.string() === "circular" && pads.some((n) => n < 0);
+      const x = cut ? `pad(${a["input"]}, ${part(pads.map((n) => Math.min(n, 0)))})` : String(a["input"]);
+      const widths = part(cut ? pads.map((n) => Math.max(n, 0)) : pads);
+      return `pad(${x}, ${widths}, mode: ${mode}, value: ${a["value"]!.isNone ? 0 : a["value"]})`;
+    },
   ],
   sum_to_size: [
     "sum_to_size(input, *size)",
@@ -323,7 +335,9 @@ export const SHAPE: RuleTable = {
       const d = axisAt(a["dim"]!, x.rank);
       const parts = [a["prepend"]!, x, a["append"]!].filter((p) => !p.isNone);
       let text = parts.length === 1 ? String(x) : `cat(${list(parts)}, axis: ${d})`;
-      for (let k = 0; k < a["n"]!.number(); k++) text = `diff(${text}, axis: ${d})`;
+      const length = parts.reduce((n, p) => n + p.shape[d]!, 0);
+      // Once nothing is left, there are no more differences to take.
+      for (let k = 0; k < Math.min(a["n"]!.number(), length); k++) text = `diff(${text}, axis: ${d})`;
       return a["n"]!.number() === 0 ? `${text} * 1` : text;
     },
   ],
@@ -335,7 +349,12 @@ export const SHAPE: RuleTable = {
     (a) => {
       const x = a["input"]!;
       const sorted = a["sorter"]!.isNone ? String(x) : `take_along_axis(${x}, ${a["sorter"]}, -1)`;
-      return `searchsorted(${sorted}, ${a["values"]}, right: ${a["right"]!.boolean() || a["side"]!.string() === "right"})`;
+      const values = a["values"]!;
+      const right = a["right"]!.boolean() || a["side"]!.string() === "right";
+      if (x.rank === 1 && values.rank === 0)
+        return `reshape(bucketize(${values.isTensor ? `reshape(${values}, [1])` : `stack([${values}])`}, ${sorted}, right: ${right}), [])`;
+      if (x.rank === 1) return `bucketize(${values}, ${sorted}, right: ${right})`;
+      return `searchsorted(${sorted}, ${a["values"]}, right: ${right})`;
     },
   ],
   bucketize: [
@@ -351,8 +370,15 @@ function trapezoid(a: Bound, cumulative: boolean): string {
   const lower = along(y.rank, d, ":-1");
   const upper = along(y.rank, d, "1:");
   const x = a["x"]!;
-  const xd = x.isTensor ? d - (y.rank - x.rank) : 0;
-  const width = x.isTensor ? `(${x}${along(x.rank, xd, "1:")} - ${x}${along(x.rank, xd, ":-1")})` : String(a["dx"]);
+  const widths = (): string => {
+    if (x.rank !== 1) {
+      const axis = d - (y.rank - x.rank);
+      return `(${x}${along(x.rank, axis, "1:")} - ${x}${along(x.rank, axis, ":-1")})`;
+    }
+    // The points of one axis, whichever it is.
+    return `reshape(${x}[1:] - ${x}[:-1], ${list(y.shape.map((_, i) => (i === d ? x.shape[0]! - 1 : 1)))})`;
+  };
+  const width = x.isTensor ? widths() : String(a["dx"]);
   const areas = `(${y}${upper} + ${y}${lower}) * 0.5 * ${width}`;
   return `${cumulative ? "cumsum" : "sum"}(${areas}, axis: ${d})`;
 }

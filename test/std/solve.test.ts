@@ -3,10 +3,11 @@ import { describe, expect, it } from "vitest";
 import { compile } from "../../src/index.ts";
 
 const program = compile(`
-import { cholesky, det, inverse, slogdet, solve, solve_triangular } from "std/linalg"
+import { cholesky, det, inverse, matrix_power, slogdet, solve, solve_triangular } from "std/linalg"
 export fn determinant(a: f32[..., N, N]) { det(a) }
 export fn logarithm(a: f32[..., N, N]) { slogdet(a) }
 export fn inverted(a: f32[..., N, N]) { inverse(a) }
+export fn power(a: f32[..., N, N], n: const int = 1) { matrix_power(a, n) }
 export fn solved(a: f32[..., N, N], b: f32[..., N, K]) { solve(a, b) }
 export fn solved_vector(a: f32[N, N], b: f32[N]) { solve(a, b) }
 export fn lower(a: f32[N, N], b: f32[N, K]) { solve_triangular(a, b) }
@@ -56,6 +57,18 @@ describe("elimination with exchanges of rows", () => {
     close(run("solved_vector", { a: A, b: tensor([3], 7, 3, 6) })[0]!.data, [1, 2, 3]);
     close(run("solved", { a: A, b: tensor([3, 2], 7, 0, 3, 1, 6, 3) })[0]!.data, [1, 1, 2, 0, 3, 0]);
   });
+});
+
+it("powers of any order, of the inverse below 0", () => {
+  const a = tensor([2, 2], 1, 1, 1, 0);
+  const power = (n: number) => [
+    ...(Object.values(program.interpret("power", { a }, { consts: { n } }))[0]!.data as Float64Array),
+  ];
+  // Fibonacci's numbers.
+  close(power(0), [1, 0, 0, 1]);
+  close(power(8), [34, 21, 21, 13]);
+  close(power(12), [233, 144, 144, 89]);
+  close(power(-3), [-1, 2, 2, -3]);
 });
 
 describe("triangles", () => {

@@ -89,15 +89,12 @@ export const LINALG: RuleTable = {
     "cross(input, other, *, dim=-1)",
     (a) => `cross(${sameShape(a["input"]!, a["other"]!)}, axis: ${a["dim"]})`,
   ],
-  "linalg.vecdot": ["vecdot(input, other, *, dim=-1)", "vecdot($input, $other, axis: $dim)"],
-  "linalg.multi_dot": ["multi_dot(tensors)", (a) => a["tensors"]!.items.join(" @ ")],
-  "linalg.matrix_power": [
-    "matrix_power(input, n)",
-    (a) => {
-      const n = a["n"]!.number();
-      return `matrix_power(${n < 0 ? `inverse(${a["input"]})` : a["input"]}, ${Math.abs(n)})`;
-    },
+  "linalg.vecdot": [
+    "vecdot(input, other, *, dim=-1)",
+    (a) => `vecdot(${sameShape(a["input"]!, a["other"]!)}, axis: ${a["dim"]})`,
   ],
+  "linalg.multi_dot": ["multi_dot(tensors)", (a) => a["tensors"]!.items.join(" @ ")],
+  "linalg.matrix_power": ["matrix_power(input, n)", "matrix_power($input, $n)"],
   "linalg.norm": ["norm(input, ord=None, dim=None, keepdim=False, *, dtype=None)", anyNorm],
   "linalg.vector_norm": ["vector_norm(input, ord=2, dim=None, keepdim=False, *, dtype=None)", vectorNorm],
   "linalg.matrix_norm": ["matrix_norm(input, ord='fro', dim=None, keepdim=False, *, dtype=None)", matrixNorm],

@@ -27,10 +27,14 @@ function variance(a: Bound): string {
   return `${centred}\n  let v = sum(c * c, ${where(a)}) / max(${count(a)} - ${correction}, 0.0)`;
 }
 
-const soft =
+/** Along one axis, which a scalar has not: it is a vector of one element. */
+const along =
   (name: string, fill: string): ((a: Bound) => string) =>
-  (a) =>
-    `${name}(${masked(a, fill)}, ${a["dim"]})`;
+  (a) => {
+    const x = a["input"]!;
+    const text = masked(a, fill);
+    return x.rank === 0 ? `reshape(${name}(reshape(${text}, [1]), 0), [])` : `${name}(${text}, ${a["dim"]})`;
+  };
 const one = (x: Arg): string => (x.rank === 0 ? `reshape(${x}, [1])` : String(x));
 const back = (x: Arg, text: string): string => (x.rank === 0 ? `reshape(${text}, [])` : text);
 
@@ -78,8 +82,9 @@ export const MASKED: RuleTable = {
   "masked.norm": [
     "norm(input, ord, dim=None, *, keepdim=False, dtype=None, mask=None)",
     (a) => {
-      if (a["ord"]!.number() < 0) throw new UnsupportedCall("a negative order");
-      return over("norm", "0.0", `, ord: ${a["ord"]}`)(a);
+      // The smallest takes no notice of what is infinite; PyTorch puts a 0 in every other order, also in those below 0.
+      const smallest = a["ord"]!.number() === Number.NEGATIVE_INFINITY;
+      return over("norm", smallest ? "inf" : "0.0", `, ord: ${a["ord"]}`)(a);
     },
   ],
   "masked.var": [
@@ -92,18 +97,24 @@ export const MASKED: RuleTable = {
   ],
   "masked.cumsum": [
     "cumsum(input, dim, *, dtype=None, mask=None)",
-    (a) => `cumsum(${masked(a, "0.0")}, axis: ${a["dim"]})`,
+    (a) => (a["input"]!.rank === 0 ? `${masked(a, "0.0")} * 1` : `cumsum(${masked(a, "0.0")}, axis: ${a["dim"]})`),
   ],
-  "masked.softmin": ["softmin(input, dim, *, dtype=None, mask=None)", soft("softmin", "inf")],
-  "masked.log_softmax": ["log_softmax(input, dim, *, dtype=None, mask=None)", soft("log_softmax", "-inf")],
+  "masked.softmax": ["softmax(input, dim, *, dtype=None, mask=None)", along("softmax", "-inf")],
+  "masked.argmax": ["argmax(input, dim=None, *, keepdim=False, dtype=None, mask=None)", over("argmax", "-inf")],
+  "masked.argmin": ["argmin(input, dim=None, *, keepdim=False, dtype=None, mask=None)", over("argmin", "inf")],
+  "masked.cumprod": [
+    "cumprod(input, dim, *, dtype=None, mask=None)",
+    (a) => (a["input"]!.rank === 0 ? `${masked(a, "1.0")} * 1` : `cumprod(${masked(a, "1.0")}, axis: ${a["dim"]})`),
+  ],
+  "masked.softmin": ["softmin(input, dim, *, dtype=None, mask=None)", along("softmin", "inf")],
+  "masked.log_softmax": ["log_softmax(input, dim, *, dtype=None, mask=None)", along("log_softmax", "-inf")],
   "masked.normalize": [
     "normalize(input, ord, dim, *, eps=1e-12, dtype=None, mask=None)",
     (a) => {
       const x = a["input"]!;
-      return back(
-        x,
-        `normalize(${a["mask"]!.isNone ? one(x) : masked(a, "0.0")}, ${a["ord"]}, ${a["dim"]}, ${a["eps"]})`,
-      );
+      const text = a["mask"]!.isNone ? String(x) : masked(a, "0.0");
+      if (x.rank > 0) return `normalize(${text}, ${a["ord"]}, ${a["dim"]}, ${a["eps"]})`;
+      return `reshape(normalize(reshape(${text}, [1]), ${a["ord"]}, 0, ${a["eps"]}), [])`;
     },
   ],
   sort: ["sort(input, dim=-1, descending=False, stable=False)", sorted],

@@ -135,10 +135,12 @@ function crossEntropy(a: Bound): string {
   const [x, t] = [a["input"]!, a["target"]!];
   const weight = a["weight"]!;
   const smoothing = a["label_smoothing"]!.number(0);
-  const both = (e: Arg, m: number): string => (e.rank === m ? String(e) : `expand_dims(${e}, 0)`);
-  if (t.dtype === "f32")
-    return `cross_entropy_soft(${both(x, 2)}, ${both(t, 2)}, weight: ${weight}, label_smoothing: ${smoothing}, reduction: ${a["reduction"]})`;
   const lone = x.rank === 1;
+  if (t.dtype === "f32") {
+    const row = (e: Arg): string => (lone ? `expand_dims(${e}, 0)` : String(e));
+    const text = `cross_entropy_soft(${row(x)}, ${row(t)}, weight: ${weight}, label_smoothing: ${smoothing}, reduction: ${a["reduction"]})`;
+    return lone && a["reduction"]!.string() === "none" ? `reshape(${text}, [])` : text;
+  }
   const text = `cross_entropy(${lone ? `expand_dims(${x}, 0)` : x}, ${lone ? `reshape(${t}, [1])` : t}, weight: ${weight}, ignore_index: ${a["ignore_index"]}, label_smoothing: ${smoothing}, reduction: ${a["reduction"]})`;
   return lone && a["reduction"]!.string() === "none" ? `reshape(${text}, [])` : text;
 }
@@ -325,11 +327,14 @@ export const NN: RuleTable = {
   ],
   "nn.functional.cosine_embedding_loss": [
     `cosine_embedding_loss(input, input2, target, margin=0, ${R})`,
-    "cosine_embedding_loss($input, $input2, $target, margin: $margin, reduction: $reduction)",
+    (a) => {
+      const target = a["target"]!.dtype === "f32" ? String(a["target"]) : `(${a["target"]} as f32)`;
+      return `cosine_embedding_loss(${a["input"]}, ${a["input2"]}, ${target}, margin: ${a["margin"]}, reduction: ${a["reduction"]})`;
+    },
   ],
   "nn.functional.pairwise_distance": [
     "pairwise_distance(input, x2, p=2.0, eps=1e-6, keepdim=False)",
-    "pairwise_distance($input, $x2, $p, $eps, $keepdim)",
+    (a) => `pairwise_distance(${sameShape(a["input"]!, a["x2"]!)}, ${a["p"]}, ${a["eps"]}, ${a["keepdim"]!.boolean()})`,
   ],
   "nn.functional.triplet_margin_loss": [
     `triplet_margin_loss(input, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False, ${R})`,
@@ -368,9 +373,11 @@ export const NN: RuleTable = {
       // Means and variances may lack the last axis' extent: they broadcast.
       const shape = list(a["input"]!.shape);
       const same = (e: Arg): string =>
-        e.rank === a["input"]!.rank && e.shape.every((n, i) => n === a["input"]!.shape[i])
-          ? String(e)
-          : `broadcast_to(${e}, ${shape})`;
+        e.rank === a["input"]!.rank - 1
+          ? `broadcast_to(expand_dims(${e}, -1), ${shape})`
+          : e.rank === a["input"]!.rank && e.shape.every((n, i) => n === a["input"]!.shape[i])
+            ? String(e)
+            : `broadcast_to(${e}, ${shape})`;
       return `gaussian_nll_loss(${a["input"]}, ${same(a["target"]!)}, ${same(a["var"]!)}, full: ${a["full"]}, eps: ${a["eps"]}, reduction: ${a["reduction"]})`;
     },
   ],

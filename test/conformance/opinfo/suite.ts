@@ -85,7 +85,7 @@ interface OpinfoErrorCase extends Pick<OpinfoCase, "op" | "call"> {
 /** What PyTorch alone refuses, by its messages, and why the language does not. */
 const NO_LIMIT_HERE: readonly (readonly [RegExp, string])[] = [
   [
-    /must be Tensor, not|invalid combination of arguments|doesn't apply to a '(int|float)'/,
+    /must be Tensor, not|invalid combination of arguments|doesn't apply to a '(int|float)'|'(int|float)' object has no attribute/,
     "a number is a scalar here, and taken wherever a tensor is",
   ],
   [/Expected (dtype|self\.dtype|out tensor to have dtype)/, "dtypes that are one type here"],

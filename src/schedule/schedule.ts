@@ -29,7 +29,7 @@ export interface ContractionSchedule extends Common {
   readonly splitK: number;
   readonly subgroup: "none" | "broadcast" | "matrix";
   readonly config?: number;
-  /** Batch positions a workgroup, side by side; with `broadcast` they share its subgroup, `threads[1]` lanes for each. */
+  /** Batch positions a workgroup, side by side; with `broadcast` each has `threads[1]` lanes, a subgroup or a part of one. */
   readonly batches: number;
   /** What the lanes of a vector run along; without it N, then M, then K, the first that the accesses allow. */
   readonly along?: "n" | "m" | "k";

@@ -26,15 +26,22 @@ test("several small matrices a subgroup", () => {
         ];
         const shape: Shape = { batch: [h], m: [q], n: [t], k: [d], a: [h, q, d], b: [h, d, t], out: [h, q, t] };
         const c: Case = { ...contraction(shape, "product", true), sizes };
-        for (const columns of [1, 2, lanes / 2])
+        for (const [columns, beside] of [
+          [1, 1],
+          [2, 1],
+          [lanes / 2, 1],
+          // Several subgroups a workgroup, whole ones and divided ones.
+          [2, 3],
+          [lanes, 3],
+        ] as const)
           for (const vector of [1, 4] as const) {
             if (vector === 4 && (sym || n % 4 !== 0)) continue;
             const s: ContractionSchedule = {
               ...PLAIN,
               subgroup: "broadcast",
               threads: [1, columns, 1],
-              batches: lanes / columns,
-              reg: [4, 4],
+              batches: (lanes / columns) * beside,
+              reg: [Math.max(4, columns), 4],
               vector,
             };
             check(c, target, () => s);
@@ -45,4 +52,11 @@ test("several small matrices a subgroup", () => {
   const shape: Shape = { batch: [h], m: [q], n: [t], k: [d], a: [h, q, d], b: [h, d, t], out: [h, q, t] };
   const [region] = contraction(shape, "product", false).regions;
   expect(region && choose(region, SOFT8)).toMatchObject({ subgroup: "broadcast", threads: [1, 4, 1], batches: 2 });
+  // A thousand of them are eight subgroups a workgroup.
+  const many: Shape = { ...shape, batch: [axis("h", size(1024))] };
+  const [h2] = many.batch;
+  if (!h2) throw new Error("no batch");
+  const [more] = contraction({ ...many, a: [h2, q, d], b: [h2, d, t], out: [h2, q, t] }, "product", false).regions;
+  expect(more && choose(more, SOFT8)).toMatchObject({ subgroup: "broadcast", threads: [1, 4, 1], batches: 16 });
+  expect(more && choose(more, SOFT4)).toMatchObject({ subgroup: "broadcast", threads: [1, 4, 1], batches: 8 });
 });

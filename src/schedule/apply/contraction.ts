@@ -133,8 +133,8 @@ function checkBroadcast(s: ContractionSchedule, target: Target, slots: number): 
   if (low < 1 || low !== high || !target.features.includes("subgroups"))
     throw new ScheduleError("subgroup", `subgroups of ${low} to ${high}`);
   const [tm, lanes, tk] = s.threads;
-  if (tm !== 1 || lanes * s.batches !== low || tk !== 1)
-    throw new ScheduleError("threads", `a workgroup is one subgroup of ${low}`);
+  if (tm !== 1 || tk !== 1 || lanes > low || (lanes * s.batches) % low !== 0 || low % lanes !== 0)
+    throw new ScheduleError("threads", `a batch position has a subgroup of ${low} or a part of one`);
   if (s.reg[0] % lanes !== 0) throw new ScheduleError("reg", `${s.reg[0]} rows on ${lanes} lanes`);
   if (slots < 1) throw new ScheduleError("subgroup", "nothing to reduce");
 }
@@ -199,16 +199,17 @@ function registerLoop(t: Tile): void {
 }
 
 /**
- * Lane s of the subgroup loads rows s, s + size, …; each value reaches the others by a broadcast. With several batch positions a
+ * Lane s of the subgroup loads rows s, s + size, …; each value reaches the others by a broadcast. Where several batch positions share a
  * subgroup each has neighbouring lanes of its own, which pass their values among themselves.
  */
 function broadcastLoop(t: Tile): void {
   const { b, s } = t;
   const lanes = s.threads[1];
-  b.subgroupSize = lanes * s.batches;
+  b.subgroupSize = b.target.subgroupMaxSize;
   const id = name(b, "own", subgroup("id"));
-  const own = s.batches > 1 ? t.tx : id;
-  const first = s.batches > 1 ? name(b, "first", isub(id, own)) : undefined;
+  const shared = lanes < b.subgroupSize;
+  const own = shared ? t.tx : id;
+  const first = shared ? name(b, "first", isub(id, own)) : undefined;
   const from = first && Array.from({ length: lanes }, (_, l) => name(b, "from", iadd(first, kint(l))));
   const extent: Extent = t.rowCount;
   const axes = Array.from({ length: t.rows / lanes }, (_, g): Axis => {

@@ -140,7 +140,7 @@ export function tileKernel(
   const [rm, rnScalar] = s.reg;
   const rn = rnScalar / laneN;
   if (!Number.isInteger(rn) || rn < 1) throw new ScheduleError("reg", `${rnScalar} columns in vectors of ${laneN}`);
-  // Several batch positions a subgroup: each has `tn` neighbouring lanes.
+  // Several batch positions: each has `tn` neighbouring invocations, a subgroup or a part of one.
   const clustered = plan.deal === "subgroup" && s.batches > 1;
   const xs = clustered ? tn * s.batches : tn;
   const zs = clustered ? tk : tk * s.batches;
@@ -161,11 +161,13 @@ export function tileKernel(
     const [gn, gm, gb, part] = ids(b);
     const lane = clustered ? name(b, "lane", subgroup("id")) : undefined;
     const tx: KernelExpr = lane ? name(b, "tx", imod(lane, kint(tn))) : tn === 1 ? kint(0) : kvar(x);
+    // More than one subgroup: which, says the place in the workgroup.
+    const place = xs > target.subgroupMaxSize ? kvar(x) : lane;
     const ty: KernelExpr = tm === 1 ? kint(0) : kvar(y);
     const tz: KernelExpr =
       zs === 1 ? kint(0) : tk > 1 && s.batches > 1 ? imod(kvar(z), kint(tk)) : tk > 1 ? kvar(z) : kint(0);
     const tb: KernelExpr =
-      s.batches === 1 ? kint(0) : lane ? idiv(lane, kint(tn)) : tk > 1 ? idiv(kvar(z), kint(tk)) : kvar(z);
+      s.batches === 1 ? kint(0) : clustered && place ? idiv(place, kint(tn)) : tk > 1 ? idiv(kvar(z), kint(tk)) : kvar(z);
     const rowBase = name(b, "row", imul(gm, kint(groupRows)));
     const columnBase = name(b, "col", imul(gn, kint(groupColumns)));
     const rowsAt = (i: number): KernelExpr =>

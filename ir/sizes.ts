@@ -4,6 +4,7 @@ import type { Program } from "./tensor.ts";
 
 export type InputProblem =
   | "missing" // an input is not given
+  | "dtype" // elements are of another type
   | "shape" // rank, extent or number of elements do not fit
   | "unbound" // a size symbol cannot be found from the shapes
   | "fact" // a fact of the program does not hold

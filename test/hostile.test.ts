@@ -110,6 +110,12 @@ describe("sources", () => {
   test("no file, a folder, something else", () => {
     refused(["build", "nowhere.ein"], /no such file|cannot read/, 2);
     refused(["run", folder, "f"], /folder/, 2);
+    const pipe = join(folder, "pipe.ein");
+    spawnSync("mkfifo", [pipe]);
+    refused(["run", pipe, "f"], /not a file/, 2);
+    refused(["build", pipe, "--noEmit"], /EIN2001/);
+    refused(["build", put("reader.ein", 'import { f } from "./pipe.ein"\n'), "--noEmit"], /EIN1103/);
+    rmSync(pipe);
     refused(["run", put("fine.ein", "export fn f(x: f32[N]) { x + 1 }\n"), "g"], /no exported function g/, 2);
   });
 });

@@ -1,6 +1,7 @@
 /** Between the API's arrays and the interpreter's numbers. */
 import type { DType } from "../../ir/dtype.ts";
 import { type ArrayInput, type InterpretResult, interpret } from "../../ir/interpret.ts";
+import { InputError } from "../../ir/sizes.ts";
 import type { Program as TensorProgram } from "../../ir/tensor.ts";
 import type { HostArray } from "../../runtime/plan.ts";
 import { numbersOf } from "./numbers.ts";
@@ -33,5 +34,10 @@ export function interpretArrays(
   inputs: Readonly<Record<string, HostArray>>,
   mode: "exact" | "rounded",
 ): Record<string, HostArray> {
+  for (const { name, types } of program.inputs) {
+    const dtype = Object.hasOwn(inputs, name) ? inputs[name]?.dtype : undefined;
+    if (dtype !== undefined && dtype !== types[0])
+      throw new InputError("dtype", `${name} is ${dtype}, but ${types[0]} is needed`);
+  }
   return Object.fromEntries(interpret(program, toInputs(inputs), { mode }).map((r) => [r.name, toHostArray(r)]));
 }

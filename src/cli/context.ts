@@ -45,6 +45,8 @@ export function readSource(file: string): string {
   try {
     const stat = statSync(file);
     if (stat.isDirectory()) throw usageError(`${file} is a folder`);
+    // Nobody may ever write into a pipe that has a source's name.
+    if (!stat.isFile()) throw usageError(`${file} is not a file`);
     if (stat.size > MAX_SOURCE_BYTES) throw usageError(`${file} is larger than 16 MiB`);
     bytes = readFileSync(file);
   } catch (error) {

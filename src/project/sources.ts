@@ -1,5 +1,5 @@
 /** The files that a build reads, each read once; a watcher says which to read anew. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { isAbsolute, join, relative } from "node:path";
 import { resolveStd } from "../std/index.ts";
 import { hashOf } from "./hash.ts";
@@ -21,7 +21,8 @@ export class SourceCache {
     if (old !== undefined) return old;
     let made = MISSING;
     try {
-      made = hashOf(readFileSync(join(this.#root, path)));
+      const at = join(this.#root, path);
+      if (statSync(at).isFile()) made = hashOf(readFileSync(at));
     } catch {
       // Whoever needs its text says why there is none.
     }
@@ -46,7 +47,9 @@ export function within(root: string, path: string): string | undefined {
 /** The text that a diagnostic points into. Files that the library's modules are called, `std/nn.ein`, name no files of the project. */
 export function textOfFile(root: string, file: string): string | undefined {
   try {
-    return readFileSync(join(root, file), "utf8").replace(/^\uFEFF/, "");
+    const at = join(root, file);
+    if (!statSync(at).isFile()) return undefined;
+    return readFileSync(at, "utf8").replace(/^\uFEFF/, "");
   } catch {
     return resolveStd(file.replace(/\.ein$/, ""));
   }

@@ -75,7 +75,10 @@ function readText(root: string, path: string, reads: Record<string, string>): st
   try {
     reads[path] = MISSING;
     const at = join(root, path);
-    if (statSync(at).size > MAX_SOURCE_BYTES) return { error: "the file is larger than 16 MiB" };
+    const stat = statSync(at);
+    // A pipe would be waited for.
+    if (!stat.isFile()) return { error: `${path} is not a file` };
+    if (stat.size > MAX_SOURCE_BYTES) return { error: "the file is larger than 16 MiB" };
     bytes = readFileSync(at);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;

@@ -162,12 +162,12 @@ export function tileKernel(
     const lane = clustered ? name(b, "lane", subgroup("id")) : undefined;
     const tx: KernelExpr = lane ? name(b, "tx", imod(lane, kint(tn))) : tn === 1 ? kint(0) : kvar(x);
     // More than one subgroup: which, says the place in the workgroup.
-    const place = xs > target.subgroupMaxSize ? kvar(x) : lane;
+    const place = lane && xs <= target.subgroupMaxSize ? lane : kvar(x);
     const ty: KernelExpr = tm === 1 ? kint(0) : kvar(y);
     const tz: KernelExpr =
       zs === 1 ? kint(0) : tk > 1 && s.batches > 1 ? imod(kvar(z), kint(tk)) : tk > 1 ? kvar(z) : kint(0);
     const tb: KernelExpr =
-      s.batches === 1 ? kint(0) : clustered && place ? idiv(place, kint(tn)) : tk > 1 ? idiv(kvar(z), kint(tk)) : kvar(z);
+      s.batches === 1 ? kint(0) : clustered ? idiv(place, kint(tn)) : tk > 1 ? idiv(kvar(z), kint(tk)) : kvar(z);
     const rowBase = name(b, "row", imul(gm, kint(groupRows)));
     const columnBase = name(b, "col", imul(gn, kint(groupColumns)));
     const rowsAt = (i: number): KernelExpr =>

@@ -118,7 +118,7 @@ export const MASKED: RuleTable = {
     },
   ],
   sort: ["sort(input, dim=-1, descending=False, stable=False)", sorted],
-  msort: ["msort(input)", "sort($input, axis: 0)"],
+  msort: ["msort(input)", (a) => back(a["input"]!, `sort(${one(a["input"]!)}, axis: 0)`)],
   argsort: [
     "argsort(input, dim=-1, descending=False, stable=False)",
     (a) =>

@@ -215,6 +215,7 @@ export const SHAPE: RuleTable = {
     "narrow(input, dim, start, length)",
     (a) => {
       const d = axisAt(a["dim"]!, a["input"]!.rank);
+      if (a["start"]!.isTensor) return `take(${a["input"]}, ${a["start"]} + arange(${a["length"]}), axis: ${d})`;
       const start = a["start"]!.number() < 0 ? a["start"]!.number() + a["input"]!.shape[d]! : a["start"]!.number();
       return `${a["input"]}${along(a["input"]!.rank, d, `${start}:${start + a["length"]!.number()}`)}`;
     },
@@ -263,7 +264,10 @@ export const SHAPE: RuleTable = {
     (a) =>
       `${a["input"]!.rank === 0 ? asVector(a["input"]!) : `unfold(${a["input"]}, ${a["dimension"]}, ${a["size"]}, ${a["step"]})`}`,
   ],
-  gather: ["gather(input, dim, index)", (a) => `gather(${a["input"]}, ${a["dim"]}, ${a["index"]})`],
+  gather: [
+    "gather(input, dim, index)",
+    (a) => back(a["index"]!, `gather(${asVector(a["input"]!)}, ${a["dim"]}, ${asVector(a["index"]!)})`),
+  ],
   take_along_dim: [
     "take_along_dim(input, indices, dim=None)",
     (a) =>

@@ -96,7 +96,10 @@ export const CODES = {
     title: "wrong path in the configuration",
     help: "Paths are relative to the configuration file and must be there; `buildInfo` names a file of Fusum's own.",
   },
-  EIN2105: { title: "option without effect", help: "No function of the project has what the option names." },
+  EIN2105: {
+    title: "option without effect",
+    help: "No function of the project, or no device, has what the option names.",
+  },
   EIN1601: {
     title: "wrong use of a derivative",
     help: "`grad(f, wrt: [x])` takes a function and names of its parameters.",

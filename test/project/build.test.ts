@@ -221,11 +221,13 @@ test("names in the configuration that nothing answers to are warnings", async ()
     extents: { N: 8, Nn: 8 },
     consts: { k: 1 },
     specialise: { twise: [] },
+    target: [{ features: ["subgroups"] }, { features: ["shader-f16", "subgrups", "chromium-experimental-any"] }],
   });
   expect(said(await buildOnce(folder))).toEqual([
     "EIN2105 fusum.config.json: no exported function has an extent `Nn`",
     "EIN2105 fusum.config.json: no exported function has a constant `k`",
     "EIN2105 fusum.config.json: no source exports a function `twise`",
+    "EIN2105 fusum.config.json: WebGPU has no feature `subgrups`",
   ]);
   expect(folder.read("out/user.ein.js")).toMatch(/\b8\b/);
 });

@@ -2,8 +2,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { main } from "../../src/cli/main.ts";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { fusumIn, type Outcome } from "./captured.ts";
 
 const SOURCE = `export fn scale(x: f32[M, N], g: f32[M]) -> (y: f32[M, N], total: f32) {
   y[m, n] = x[m, n] * g[m]
@@ -23,21 +23,7 @@ beforeAll(() => {
 afterEach(() => process.chdir(home));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function fusum(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  process.chdir(folder);
-  const text = { out: "", err: "" };
-  const spies = (["out", "err"] as const).map((to) =>
-    vi.spyOn(to === "out" ? process.stdout : process.stderr, "write").mockImplementation((chunk) => {
-      text[to] += String(chunk);
-      return true;
-    }),
-  );
-  try {
-    return { code: await main(args), ...text };
-  } finally {
-    for (const s of spies) s.mockRestore();
-  }
-}
+const fusum = (...args: readonly string[]): Promise<Outcome> => fusumIn(folder, args);
 
 /** The function's arguments are small and random unless the options say something else. */
 const scale = (...options: readonly string[]): ReturnType<typeof fusum> =>

@@ -1,6 +1,6 @@
 /** `fusum build` as it is typed: which project or files are meant, what is printed, and the exit code. */
-import { afterEach, expect, test, vi } from "vitest";
-import { main } from "../../src/cli/main.ts";
+import { afterEach, expect, test } from "vitest";
+import { fusumIn, type Outcome } from "../cli/captured.ts";
 import { type Folder, makeFolder } from "./folder.ts";
 
 const FINE = "export fn total(x: f32[N]) { sum(x) }\n";
@@ -8,27 +8,7 @@ const WRONG = "export fn f(x: f32[3], y: f32[4]) { x + y }\n";
 const home = process.cwd();
 afterEach(() => process.chdir(home));
 
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function fusum(folder: Folder, ...args: readonly string[]): Promise<Outcome> {
-  process.chdir(folder.path);
-  const text = { out: "", err: "" };
-  const spies = (["out", "err"] as const).map((to) =>
-    vi.spyOn(to === "out" ? process.stdout : process.stderr, "write").mockImplementation((chunk) => {
-      text[to] += String(chunk);
-      return true;
-    }),
-  );
-  try {
-    return { code: await main(args), ...text };
-  } finally {
-    for (const s of spies) s.mockRestore();
-  }
-}
+const fusum = (folder: Folder, ...args: readonly string[]): Promise<Outcome> => fusumIn(folder.path, args);
 
 test("without a command: the project of this folder or above, or a file; help where there is neither", async () => {
   const folder = makeFolder({ "a.ein": FINE });

@@ -98,8 +98,23 @@ export function gather(
   list = foldPairs(b, acc.monoid, list);
   const whole = list[0] ?? [];
   if (keepLanes || acc.lanes === 1) return whole;
-  const lanes = Array.from({ length: acc.lanes }, (_, l) => whole.map((v) => extract(v, l)));
-  return (foldPairs(b, acc.monoid, lanes)[0] ?? []).map((v) => name(b, "r", v));
+  return folded(b, acc.monoid, [whole], 1, acc.lanes).map((v) => name(b, "r", v));
+}
+
+/** Tuples of one value each, of `from` lanes, as one tuple of `to` lanes, `from` or one. The monoid commutes. */
+export function folded(
+  b: Builder,
+  m: Monoid,
+  list: readonly (readonly KernelExpr[])[],
+  to: Lanes,
+  from: Lanes,
+): readonly KernelExpr[] {
+  // A slot's values may be the same in all lanes where another's differ.
+  const spread = list.map((values) => values.map((v) => splat(v, from)));
+  const whole = foldPairs(b, m, spread)[0] ?? [];
+  if (to === from) return whole;
+  const lanes = Array.from({ length: from }, (_, l) => whole.map((v) => extract(v, l)));
+  return foldPairs(b, m, lanes)[0] ?? [];
 }
 
 function foldPairs(b: Builder, m: Monoid, list: readonly (readonly KernelExpr[])[]): (readonly KernelExpr[])[] {

@@ -18,6 +18,7 @@ import { ScheduleError } from "../schedule.ts";
 import {
   type Accumulator,
   accumulate,
+  folded,
   gather,
   newAccumulator,
   newTree,
@@ -47,6 +48,8 @@ export interface RowTile {
   /** Along the rows' elements, or along the last parallel axis. */
   readonly vectorOn: "row" | "points";
   readonly unroll: number;
+  /** What an invocation takes at a time becomes one scalar (or one vector, if along the points) before it meets the running value. */
+  readonly fold?: boolean;
   readonly combine: "workgroup" | "subgroup";
   /** Reductions relative to one before them are computed in its pass (row-online.ts). */
   readonly online: boolean;
@@ -123,7 +126,7 @@ function walkPhase(
   exprs: readonly TensorExpr[],
   points: readonly { at: readonly TensorExpr[]; shape: readonly Extent[] }[],
   ordered: boolean,
-  body: (u: number, valid: KernelExpr | undefined) => void,
+  body: (u: number, valid: KernelExpr | undefined, together: number) => void,
 ): void {
   const { b, tile } = r;
   const lanes = rowLanes(tile);
@@ -133,7 +136,7 @@ function walkPhase(
       inCopy(b, () => {
         const flats = b.flats.length;
         unflattenAxes(b, axes, axisRef(h.axis), lanes);
-        body(u, h.valid);
+        body(u, h.valid, held.length);
         b.flats.length = flats;
       });
     });
@@ -164,12 +167,12 @@ function walkPhase(
       from: name(b, "from", kapply("min", iadd(from, imul(r.thread, chunk)), to)),
       to: name(b, "to", kapply("min", iadd(from, imul(iadd(r.thread, kint(1)), chunk)), to)),
     };
-    walk(b, runs, { start: kint(0), step: 1, unroll: 1, lanes, range }, (u) => body(u, undefined));
+    walk(b, runs, { start: kint(0), step: 1, unroll: 1, lanes, range }, (u) => body(u, undefined, 1));
     return;
   }
   const unroll = runs.length > 0 ? unrollOf(tile, unitsOf(runs[runs.length - 1] ?? [], lanes)) : 1;
-  walk(b, runs, { start: r.thread, step: tile.threads, unroll, lanes, ...(range ? { range } : {}) }, (u) =>
-    body(u, undefined),
+  walk(b, runs, { start: r.thread, step: tile.threads, unroll, lanes, ...(range ? { range } : {}) }, (u, _, __, n) =>
+    body(u, undefined, n),
   );
 }
 
@@ -211,13 +214,21 @@ export function reducePhase(r: Rows, def: MapDef, reduceOf: Reduce): void {
   const { b, tile } = r;
   const m = reduceOf.monoid;
   const ordered = !m.commutative && (tile.threads > 1 || tile.parts > 1);
-  const unroll = Math.max(1, tile.hold > 0 ? 1 : tile.unroll);
-  const acc = newAccumulator(b, m, tile.each * unroll, tile.vector);
-  walkPhase(r, reduceOf.axes, reduceOf.values, [], ordered, (u, valid) => {
+  const fold = tile.fold === true && tile.hold === 0 && m.commutative;
+  const unroll = fold || tile.hold > 0 ? 1 : Math.max(1, tile.unroll);
+  const acc = newAccumulator(b, m, tile.each * unroll, fold && tile.vectorOn === "row" ? 1 : tile.vector);
+  const taken = Array.from({ length: tile.each }, (): (readonly KernelExpr[])[] => []);
+  walkPhase(r, reduceOf.axes, reduceOf.values, [], ordered, (u, valid, together) => {
     for (let e = 0; e < tile.each; e++)
       inRow(r, e, () => {
         const values = reduceOf.values.map((v) => lower(b, v));
-        accumulate(b, acc, e * unroll + (u % unroll), values, valid);
+        if (!fold) {
+          accumulate(b, acc, e * unroll + (u % unroll), values, valid);
+          return;
+        }
+        const all = taken[e] ?? [];
+        all.push(values);
+        if (all.length === together) accumulate(b, acc, e, folded(b, m, all.splice(0), acc.lanes, tile.vector));
       });
   });
   const results = Array.from({ length: tile.each }, (_, e) => resultOf(r, acc, e, unroll, ordered));

@@ -1,5 +1,6 @@
 /** The row and reduction templates: what their schedules mean for the engine in rows.ts. */
 import type { AppliedKernel } from "../applied.ts";
+import { fixedSubgroup } from "../measure.ts";
 import { onlineRows } from "../online-rules.ts";
 import type { ContractionRegion, ElementwiseRegion, RowPhase, RowRegion } from "../region.ts";
 import { type ReductionSchedule, type RowSchedule, ScheduleError } from "../schedule.ts";
@@ -53,6 +54,7 @@ export function applyRow(
     vector: s.vector,
     vectorOn: s.across === true ? "points" : "row",
     unroll: s.block,
+    fold: foldsFirst(target),
     combine: s.combine ?? "workgroup",
     online,
     hold: s.pass === "held" ? s.hold : 0,
@@ -78,6 +80,7 @@ export function applyReduction(
     vector: s.vector,
     vectorOn: columns ? "points" : "row",
     unroll: s.each,
+    fold: foldsFirst(target),
     combine: s.combine,
     online: false,
     hold: 0,
@@ -93,6 +96,14 @@ export function applyReduction(
     ...(columns ? { threads: 1, combine: "workgroup" } : { vector: 1 }),
   };
   return twoStages(job, tile, second, target, (b) => originOf(b, region));
+}
+
+/**
+ * A variable that a loop changes costs SwiftShader a dozen instructions in each component and round, three times an addition: there is
+ * one of a single component for each row.
+ */
+function foldsFirst(target: Target): boolean {
+  return target.kind === "software" && fixedSubgroup(target) === 4;
 }
 
 function inRange(field: string, value: number, low: number, high: number): void {

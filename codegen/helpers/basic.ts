@@ -5,10 +5,11 @@
 import { type Helper, INFINITE, MAGNITUDE, QUIET, SIGN } from "./helper.ts";
 
 export const BASIC: Readonly<Record<string, Helper>> = {
+  /** Magnitudes are compared as signed integers, as unsigned ones would be: SSE has no comparison of those, and takes ten instructions. */
   is_nan: {
     params: ["F"],
     result: "B",
-    body: ({ U }) => `return (bitcast<${U}>(a) & ${U}(${MAGNITUDE})) > ${U}(${INFINITE});`,
+    body: ({ I }) => `return (bitcast<${I}>(a) & ${I}(0x7fffffff)) > ${I}(0x7f800000);`,
   },
   is_inf: {
     params: ["F"],
@@ -30,18 +31,18 @@ export const BASIC: Readonly<Record<string, Helper>> = {
   max_ieee: {
     params: ["F", "F"],
     result: "F",
-    body: ({ F, U }) => `let u = bitcast<${U}>(a);
+    body: ({ F, U, use }) => `let u = bitcast<${U}>(a);
 let v = bitcast<${U}>(b);
 let larger = select(max(a, b), bitcast<${F}>(u & v), a == b);
-return select(larger, a + b, max(u & ${U}(${MAGNITUDE}), v & ${U}(${MAGNITUDE})) > ${U}(${INFINITE}));`,
+return select(larger, a + b, ${use("is_nan")}(a) | ${use("is_nan")}(b));`,
   },
   min_ieee: {
     params: ["F", "F"],
     result: "F",
-    body: ({ F, U }) => `let u = bitcast<${U}>(a);
+    body: ({ F, U, use }) => `let u = bitcast<${U}>(a);
 let v = bitcast<${U}>(b);
 let smaller = select(min(a, b), bitcast<${F}>(u | v), a == b);
-return select(smaller, a + b, max(u & ${U}(${MAGNITUDE}), v & ${U}(${MAGNITUDE})) > ${U}(${INFINITE}));`,
+return select(smaller, a + b, ${use("is_nan")}(a) | ${use("is_nan")}(b));`,
   },
   /** max(a, b) and min(a, b) for a constant b that is neither zero nor NaN. */
   max_constant: {
@@ -54,11 +55,11 @@ return select(smaller, a + b, max(u & ${U}(${MAGNITUDE}), v & ${U}(${MAGNITUDE})
     result: "F",
     body: ({ use }) => `return select(min(a, b), a, ${use("is_nan")}(a));`,
   },
-  /** max(a, +0): the bits of -0 … -infinity become +0, all others stay, NaN of either sign too. */
+  /** max(a, +0): the bits of -0 … -infinity, the least as signed integers, become +0, all others stay, NaN of either sign too. */
   max_zero: {
     params: ["F"],
     result: "F",
-    body: ({ F, U }) => `return select(a, ${F}(0.0), bitcast<${U}>(a) - ${U}(${SIGN}) <= ${U}(${INFINITE}));`,
+    body: ({ F, I }) => `return select(a, ${F}(0.0), bitcast<${I}>(a) <= ${I}(-0x800000));`,
   },
   /** min(a, +0). */
   min_zero: {

@@ -135,7 +135,10 @@ function reductionSchedules(rows: number, length: number, target: Target): reado
   return out;
 }
 
-/** Distinct reads of a row's element, phases over as many elements taken together: those that follow the row, and those that do not. */
+/**
+ * Distinct reads of a row's element, phases over as many elements taken together: those that follow the row, and those that do not.
+ * What is read once a row, such as the one of its elements that data names, is not among them.
+ */
 function heldLoads(region: RowRegion): Loads {
   const like = new Map<string, readonly Axis[]>();
   const exprs = region.phases.flatMap((p) => {
@@ -147,7 +150,10 @@ function heldLoads(region: RowRegion): Loads {
     return (p.kind === "reduce" ? p.reduce.values : p.results).map((e) => substituteAxes(e, to));
   });
   const own = new Set<Definition>(region.phases.map((p) => p.def));
-  const reads = readsIn(exprs).filter((r) => !own.has(r.tensor));
+  const walked = new Set([...like.values()].flat());
+  const reads = readsIn(exprs).filter(
+    (r) => !own.has(r.tensor) && r.at.some((x) => [...axesIn(x)].some((a) => walked.has(a))),
+  );
   const shared = reads.filter((r) => r.at.every((x) => region.axes.every((a) => !axesIn(x).has(a)))).length;
   return { own: reads.length - shared, shared };
 }

@@ -9,8 +9,10 @@ interface Common {
 export interface ElementwiseSchedule extends Common {
   readonly kind: "elementwise";
   readonly threads: Threads;
-  /** Elements an invocation, in units of `vector`. */
+  /** Elements that an invocation does together, in units of `vector`. */
   readonly each: number;
+  /** How often it does so, in a loop; 1 without it. */
+  readonly repeat?: number;
 }
 /**
  * With `subgroup` matrix, `reg` is what a subgroup has and `threads` counts subgroups; `config` is the number of one of the shapes that the

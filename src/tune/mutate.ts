@@ -48,7 +48,12 @@ function stepsFrom(s: Schedule): readonly Schedule[] {
   const vector = others(VECTORS, s.vector);
   switch (s.kind) {
     case "elementwise":
-      return changed<ElementwiseSchedule>(s, { vector, threads: threadsAround(s.threads), each: around(s.each, 16) });
+      return changed<ElementwiseSchedule>(s, {
+        vector,
+        threads: threadsAround(s.threads),
+        each: around(s.each, 16),
+        repeat: around(s.repeat ?? 1, 256),
+      });
     case "contraction":
       return contractions(s);
     case "online":

@@ -44,7 +44,7 @@ const COMMON = {
 };
 
 const FIELDS = {
-  elementwise: { ...COMMON, threads, each: count } satisfies Fields<ElementwiseSchedule>,
+  elementwise: { ...COMMON, threads, each: count, repeat: count } satisfies Fields<ElementwiseSchedule>,
   contraction: {
     ...COMMON,
     reg: tuple(whole(1, 512), whole(1, 512)),
@@ -100,6 +100,7 @@ const FIELDS = {
 
 /** Fields that a schedule may lack, by kind. */
 const OPTIONAL: Readonly<Partial<Record<Schedule["kind"], readonly string[]>>> = {
+  elementwise: ["repeat"] satisfies readonly (keyof ElementwiseSchedule)[],
   contraction: ["config", "along", "epilogue"] satisfies readonly (keyof ContractionSchedule)[],
   row: ["combine", "across", "each"] satisfies readonly (keyof RowSchedule)[],
   scatter: ["parts"] satisfies readonly (keyof ScatterSchedule)[],

@@ -5,6 +5,8 @@ import type { Schedule } from "../../src/schedule/schedule.ts";
 import type { Target } from "../../src/schedule/target.ts";
 import { SOFT4, SOFT8 } from "./support.ts";
 
+const LLVMPIPE: Target = { ...SOFT8, name: "llvmpipe" };
+
 function chosen(source: string, shapes: Readonly<Record<string, readonly number[]>>, adapter: Target): Schedule {
   const all = compile(source).compiled("f", { shapes, provided: Object.keys(shapes), adapter }).schedules;
   expect(all.size).toBe(1);
@@ -26,6 +28,15 @@ describe("rows", () => {
     const shapes = Object.fromEntries(names.map((n) => [n, [2048, 512]]));
     expect(chosen(source, shapes, SOFT4)).toMatchObject({ kind: "row", threads: 1, rows: 32, pass: "reread" });
     expect(chosen(source, shapes, SOFT8)).toMatchObject({ kind: "row", threads: 8, rows: 8 });
+  });
+  test("an element that data names is no read of the row: cross-entropy is one pass on eight lanes", () => {
+    const source = `import { cross_entropy } from "std/nn"
+      export fn f(z: f32[N, C], t: i32[N]) { cross_entropy(z, t, reduction: "none") }`;
+    expect(chosen(source, { z: [128, 32000], t: [128] }, SOFT8)).toMatchObject({
+      threads: 8,
+      pass: "online",
+      block: 4,
+    });
   });
   test("what rows share is loaded once for several, on a subgroup", () => {
     const shapes = { x: [2048, 128], g: [128], b: [128] };
@@ -52,6 +63,11 @@ describe("elements", () => {
     expect(chosen(dear, { a: [N], b: [N] }, SOFT4)).toMatchObject({ kind: "elementwise", vector: 4, each: 2 });
     expect(chosen(cheap, { a: [N], b: [N] }, SOFT4)).toMatchObject({ kind: "elementwise", vector: 4, each: 4 });
     expect(chosen(dear, { a: [N], b: [N] }, SOFT8)).toMatchObject({ kind: "elementwise", vector: 4, each: 4 });
+  });
+  test("llvmpipe does one unit after the other in a loop, where there are enough for all cores", () => {
+    expect(chosen(dear, { a: [N], b: [N] }, LLVMPIPE)).toMatchObject({ threads: 64, each: 1, repeat: 64 });
+    expect(chosen(cheap, { a: [N / 16], b: [N / 16] }, LLVMPIPE)).toMatchObject({ threads: 8, each: 1, repeat: 64 });
+    expect(chosen(cheap, { a: [N / 64], b: [N / 64] }, LLVMPIPE)).not.toHaveProperty("repeat");
   });
   test("scans do one element at a time", () => {
     const source = "export fn f(x: f32[R, D]) { cumsum(x, axis: 1) }";

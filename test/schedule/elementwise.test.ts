@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { add, apply, axis, axisRef, constant, i32, input, mapDef, read, type TensorExpr } from "./build.ts";
-import { type Case, checkAll, extents, programOf, refOf, TARGETS } from "./support.ts";
+import { type Case, check, checkAll, extents, programOf, refOf, SOFT8, TARGETS } from "./support.ts";
 
 function mapCase(shape: readonly number[], symbolic: boolean, body: "chain" | "transpose" | "shift" | "two"): Case {
   const { of, sizes } = extents(symbolic);
@@ -69,6 +69,26 @@ describe("elementwise regions", () => {
           for (const target of TARGETS) count += checkAll(mapCase(shape, symbolic, body), target, 3);
         expect(count).toBeGreaterThan(100);
       });
+  test("units in a loop, whatever remains", () => {
+    for (const symbolic of [false, true])
+      for (const shape of [[5], [3, 4], [7, 33], [2, 3, 8], [16, 64]])
+        for (const [vector, each, repeat] of [
+          [1, 1, 4],
+          [1, 2, 3],
+          [4, 1, 4],
+        ] as const) {
+          if ((shape.at(-1) ?? 1) % vector > 0 || (symbolic && vector > 1)) continue;
+          check(mapCase(shape, symbolic, "two"), SOFT8, () => ({
+            kind: "elementwise",
+            vector,
+            swizzle: 0,
+            variants: "guarded",
+            threads: 8,
+            each,
+            repeat,
+          }));
+        }
+  });
   test("a large transpose takes the transpose template", () => {
     for (const shape of [
       [32, 64],

@@ -1,6 +1,21 @@
-/** Elementwise regions: the domain flattened over invocations, `each` units of `vector` elements an invocation. */
+/**
+ * Elementwise regions: the domain flattened over invocations, which do `each` units of `vector` elements together, and that `repeat` times
+ * over.
+ */
 import { ceilDivExtent, divExtent, type Extent, size } from "../../../ir/extent.ts";
-import { iadd, ilt, imul, kint, ksize, kvar, loop, type Statement, variable, when } from "../../../ir/kernel.ts";
+import {
+  iadd,
+  ilt,
+  imul,
+  type KernelExpr,
+  kint,
+  ksize,
+  kvar,
+  loop,
+  type Statement,
+  variable,
+  when,
+} from "../../../ir/kernel.ts";
 import { axis, axisRef, type TensorExpr } from "../../../ir/tensor.ts";
 import { divisible } from "../affine.ts";
 import type { AppliedKernel } from "../applied.ts";
@@ -25,21 +40,35 @@ export function applyElementwise(
     );
   if (!Number.isInteger(s.each) || s.each < 1 || s.each > 16)
     throw new ScheduleError("each", `${s.each} is not in 1…16`);
+  const repeat = s.repeat ?? 1;
+  if (!Number.isInteger(repeat) || repeat < 1 || repeat > 4096)
+    throw new ScheduleError("repeat", `${repeat} is not in 1…4096`);
   checkGroup(target, s.threads);
   const b = newBuilder(region.name, target, s.vector);
   originOf(b, region);
   const units = divExtent(countOf(region.axes), size(s.vector));
-  const tile = s.threads * s.each;
+  const together = s.threads * s.each;
+  const tile = together * repeat;
   const body = inKernel(b, units, s.threads, tile, (group, thread) => {
-    for (let e = 0; e < s.each; e++) {
-      const id = iadd(imul(group, kint(tile)), iadd(kint(e * s.threads), thread));
-      const v = axis("e", units);
-      const statements = inFrame(b, !divisible(units, tile), () => {
-        bindAxis(b, v, id);
-        inDomain(b, region, axisRef(v));
-      });
-      emit(b, ...(divisible(units, tile) ? statements : when(ilt(id, ksize(units)), statements)));
+    const first = imul(group, kint(tile));
+    const some = (step: KernelExpr): void => {
+      for (let e = 0; e < s.each; e++) {
+        const id = iadd(iadd(first, step), iadd(kint(e * s.threads), thread));
+        const v = axis("e", units);
+        const statements = inFrame(b, !divisible(units, tile), () => {
+          bindAxis(b, v, id);
+          inDomain(b, region, axisRef(v));
+        });
+        emit(b, ...(divisible(units, tile) ? statements : when(ilt(id, ksize(units)), statements)));
+      }
+    };
+    if (repeat === 1) {
+      some(kint(0));
+      return;
     }
+    const v = variable("step");
+    const statements = inFrame(b, false, () => some(imul(kvar(v), kint(together))));
+    emit(b, loop(v, kint(repeat), statements));
   });
   return [finish(b, body)];
 }

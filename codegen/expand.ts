@@ -16,6 +16,7 @@ import type {
 } from "../ir/kernel.ts";
 import type { VerifiedKernel } from "../ir/verify-kernel.ts";
 import { allStatements, exprChildren, launchOf } from "../ir/visit-kernel.ts";
+import { columnOf } from "../ir/wide-kernel.ts";
 import { type Dependency, Effects, OTHERS } from "./effects.ts";
 import type { Flat, FlatMatrix, FlatPlace } from "./flat.ts";
 import { foldApply, uniformConstant } from "./fold.ts";
@@ -135,6 +136,8 @@ class Expander {
           const cell = this.cellOf(e.buffer, this.indexOf(e.buffer, e.index));
           return s.cell(cell, this.versions.get(cell) ?? 0);
         }
+        const part = e.buffer.wide && columnOf(e.buffer, e.index);
+        if (part) return s.column(s.load(e.buffer, this.value(part.group), 0), part.column);
         return s.load(e.buffer, this.value(e.index), this.versions.get(e.buffer) ?? 0);
       }
       case "subgroup":
@@ -143,6 +146,13 @@ class Expander {
         return s.splat(this.value(e.value), e.lanes);
       case "vector":
         return s.vector(e.args.map((a) => this.value(a)));
+      case "dot":
+        return s.dot(this.value(e.left), this.value(e.right));
+      case "matvec":
+        return s.matvec(
+          e.columns.map((c) => this.value(c)),
+          this.value(e.vector),
+        );
       case "extract":
         return s.extract(this.value(e.value), e.lane);
       default:

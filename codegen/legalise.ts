@@ -65,7 +65,7 @@ export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}):
   let subgroups = false;
   const lengthOf = (b: Buffer): number | undefined => {
     const n = b.size.value;
-    return n !== undefined && n <= MAX_STATIC ? Math.max(1, n) : undefined;
+    return n !== undefined && n <= MAX_STATIC ? Math.max(1, n / (b.wide ?? 1)) : undefined;
   };
 
   const expanded = expandKernel(kernel);

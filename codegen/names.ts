@@ -17,12 +17,14 @@ typedef typeid typename typeof union unless unorm unsafe unsized use using varyi
 /** Predeclared types and functions that emitted code uses, or that a reader would take for them. */
 const PREDECLARED =
   `bool i32 u32 f32 f16 vec2 vec3 vec4 vec2f vec3f vec4f vec2i vec3i vec4i vec2u vec3u vec4u vec2h vec3h vec4h mat2x2 mat3x3 mat4x4
+mat2x2f mat2x4f mat4x2f mat4x4f mat2x2h mat2x4h mat4x2h mat4x4h
 array atomic ptr sampler texture_2d bitcast all any select arrayLength abs acos acosh asin asinh atan atanh atan2 ceil clamp cos cosh
 countLeadingZeros countOneBits countTrailingZeros cross degrees determinant distance dot exp exp2 extractBits faceForward firstLeadingBit
 firstTrailingBit floor fma fract frexp insertBits inverseSqrt ldexp length log log2 max min mix modf normalize pow quantizeToF16 radians
 reflect refract reverseBits round saturate sign sin sinh smoothstep sqrt step tan tanh transpose trunc workgroupBarrier storageBarrier
 atomicLoad atomicStore atomicAdd atomicSub atomicMax atomicMin atomicAnd atomicOr atomicXor atomicExchange subgroupAdd subgroupMul
-subgroupMin subgroupMax subgroupAnd subgroupOr subgroupAll subgroupAny subgroupBroadcast subgroupShuffle subgroupShuffleXor
+subgroupMin subgroupMax subgroupAnd subgroupOr subgroupAll subgroupAny subgroupBroadcast subgroupShuffle subgroupShuffleXor quadSwapX
+quadSwapY quadSwapDiagonal
 subgroupMatrixLoad subgroupMatrixStore subgroupMatrixMultiply subgroupMatrixMultiplyAccumulate subgroup_matrix_left
 subgroup_matrix_right subgroup_matrix_result row_major col_major main Sizes`.split(/\s+/);
 

@@ -40,6 +40,13 @@ const SHUFFLES = {
   shuffle: "subgroupShuffle",
   shuffleXor: "subgroupShuffleXor",
 } as const;
+type Shuffle = keyof typeof SHUFFLES;
+
+/**
+ * `shuffleXor` by 1, 2 and 3 stays within a quad, which is four neighbouring lanes: a subgroup has no fewer, and hardware (as
+ * software) does it in one instruction.
+ */
+const SWAPS = ["quadSwapX", "quadSwapY", "quadSwapDiagonal"] as const;
 
 const LANES = ["x", "y", "z", "w"] as const;
 
@@ -171,10 +178,21 @@ export class ExprPlacer {
         if (v.dtype !== "bool") return loaded;
         return binary("!=", loaded, this.filled("u32", v.lanes, "0u"));
       }
+      case "column": {
+        const matrix = this.nameOf(v.of, scope) ?? this.place(v.of, scope);
+        return { kind: "index", base: matrix, index: atom(String(v.column)) };
+      }
       case "splat":
         return call(typeName(v.dtype, v.lanes), this.expr(v.value, scope));
       case "vector":
         return call(typeName(v.dtype, v.lanes), ...v.args.map((a) => this.expr(a, scope)));
+      case "dot":
+        return call("dot", this.expr(v.left, scope), this.expr(v.right, scope));
+      case "matvec": {
+        const type = `mat${v.columns.length}x${v.lanes}${v.dtype === "f16" ? "h" : "f"}`;
+        const matrix = call(type, ...v.columns.map((c) => this.expr(c, scope)));
+        return binary("*", matrix, this.expr(v.vector, scope));
+      }
       case "extract": {
         const of = this.expr(v.value, scope);
         return member(of, LANES[v.lane] ?? "x");
@@ -223,10 +241,11 @@ export class ExprPlacer {
       case "broadcast":
       case "shuffle":
       case "shuffleXor": {
-        const name = SHUFFLES[v.op];
+        const swap = v.op === "shuffleXor" ? SWAPS[(v.lane ?? 0) - 1] : undefined;
         const lane = v.from ? convert("u32", 1, this.expr(v.from, scope)) : atom(`${v.lane ?? 0}u`);
-        if (dtype !== "bool") return call(name, x, lane);
-        return binary("!=", call(name, convert("u32", lanes, x), lane), this.filled("u32", lanes, "0u"));
+        const taken = (y: LegalExpr): LegalExpr => (swap ? call(swap, y) : call(SHUFFLES[v.op as Shuffle], y, lane));
+        if (dtype !== "bool") return taken(x);
+        return binary("!=", taken(convert("u32", lanes, x)), this.filled("u32", lanes, "0u"));
       }
       case "and":
       case "or":

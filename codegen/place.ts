@@ -200,8 +200,9 @@ function matrixType(m: Matrices): string {
   return `subgroup_matrix_${m.use}<${m.dtype}, ${m.columns}, ${m.rows}>`;
 }
 
-/** Storage and workgroup arrays hold bool as u32. */
+/** Storage and workgroup arrays hold bool as u32, wide buffers matrices. */
 export function elementType(b: Buffer): string {
+  if (b.wide) return `mat${b.wide}x${b.lanes}${b.dtype === "f16" ? "h" : "f"}`;
   const t = typeName(storedType(b.dtype), b.lanes);
   return b.atomic ? `atomic<${t}>` : t;
 }

@@ -54,6 +54,10 @@ export function rangeOfApply(prim: Prim, ranges: readonly Interval[], args: read
       return UNKNOWN;
     case "rem":
       return a[0] >= 0 ? [0, a[1]] : UNKNOWN;
+    case "bitxor":
+      // Below the power of two that is above both.
+      if (a[0] < 0 || b[0] < 0) return UNKNOWN;
+      return [0, Math.max(a[1], b[1]) > HIGH ? HIGH : 2 ** (32 - Math.clz32(Math.max(a[1], b[1]))) - 1];
     case "min":
       return [Math.min(a[0], b[0]), Math.min(a[1], b[1])];
     case "max":

@@ -29,6 +29,8 @@ export type Value = Base &
     | { readonly kind: "name"; readonly hint: string }
     | { readonly kind: "cell"; readonly cell: Cell; readonly version: number }
     | { readonly kind: "load"; readonly buffer: Buffer; readonly index: Value; readonly version: number }
+    /** Of the vectors that a load of a wide buffer gives, whose index counts matrices, one. */
+    | { readonly kind: "column"; readonly of: Value; readonly column: number }
     | { readonly kind: "apply"; readonly prim: Prim; readonly args: readonly Value[] }
     | { readonly kind: "threefry"; readonly args: readonly Value[] }
     | {
@@ -40,6 +42,8 @@ export type Value = Base &
       }
     | { readonly kind: "splat"; readonly value: Value }
     | { readonly kind: "vector"; readonly args: readonly Value[] }
+    | { readonly kind: "dot"; readonly left: Value; readonly right: Value }
+    | { readonly kind: "matvec"; readonly columns: readonly Value[]; readonly vector: Value }
     | { readonly kind: "extract"; readonly value: Value; readonly lane: number }
   );
 export type ConstValue = Extract<Value, { kind: "const" }>;
@@ -130,6 +134,10 @@ export class ValueStore {
     const key = `l${this.objectId(buffer)} ${index.id} ${version}`;
     return this.make(key, { kind: "load", dtype, lanes, buffer, index, version }, [index], true);
   }
+  column(of: Value, column: number): Value {
+    const { dtype, lanes } = of;
+    return this.make(`o${of.id} ${column}`, { kind: "column", dtype, lanes, of, column }, [of], false);
+  }
   apply(prim: Prim, args: readonly Value[], dtype: DType, lanes: Lanes): Value {
     const build = (id: number): Value => {
       const range =
@@ -209,6 +217,17 @@ export class ValueStore {
       false,
     );
   }
+  dot(left: Value, right: Value): Value {
+    const parts = { kind: "dot", dtype: left.dtype, lanes: 1, left, right } as const;
+    return this.make(`d${left.id} ${right.id}`, parts, [left, right], false);
+  }
+  matvec(columns: readonly Value[], vector: Value): Value {
+    const { dtype } = vector;
+    const lanes = columns[0]?.lanes ?? 1;
+    const children = [...columns, vector];
+    const key = `m${children.map((c) => c.id).join(" ")}`;
+    return this.make(key, { kind: "matvec", dtype, lanes, columns, vector }, children, false);
+  }
   extract(value: Value, lane: number): Value {
     if (value.lanes === 1) return value;
     if (value.kind === "splat") return value.value;
@@ -249,12 +268,18 @@ export function valueChildren(v: Value): readonly Value[] {
       return [];
     case "load":
       return [v.index];
+    case "column":
+      return [v.of];
     case "apply":
     case "threefry":
     case "vector":
       return v.args;
     case "subgroup":
       return v.value ? (v.from ? [v.value, v.from] : [v.value]) : [];
+    case "dot":
+      return [v.left, v.right];
+    case "matvec":
+      return [...v.columns, v.vector];
     case "splat":
     case "extract":
       return [v.value];

@@ -1,4 +1,5 @@
 /** Expressions of kernels compiled to closures over registers; ir/closures-kernel.ts builds statements of them. */
+import type { DType } from "./dtype.ts";
 import { compilePrim, type Mode } from "./evaluate.ts";
 import { evaluateExtent } from "./extent.ts";
 import { roundTo } from "./float.ts";
@@ -182,6 +183,19 @@ export class ExprCompiler {
           return v.registers[lane]!;
         };
       }
+      case "dot": {
+        const { times, plus } = this.arithmetic(e.dtype);
+        const [left, right] = [this.vector(e.left), this.vector(e.right)];
+        const n = e.left.lanes;
+        return (v) => {
+          left.run?.(v);
+          right.run?.(v);
+          const reg = v.registers;
+          let sum = times(reg[left.at]!, reg[right.at]!, 0, 0);
+          for (let l = 1; l < n; l++) sum = plus(sum, times(reg[left.at + l]!, reg[right.at + l]!, 0, 0), 0, 0);
+          return sum;
+        };
+      }
       case "load": {
         const find = this.locate(e);
         const { cells } = this.memory(e.buffer);
@@ -205,10 +219,17 @@ export class ExprCompiler {
         throw new TypeError(`subgroup.${e.op} was not evaluated before its statement`);
       case "splat":
       case "vector":
+      case "matvec":
         throw new TypeError(`a ${e.kind} of one lane`);
       default:
         return e satisfies never;
     }
+  }
+
+  private arithmetic(dtype: DType): Record<"times" | "plus", ReturnType<typeof compilePrim>> {
+    const of = (prim: "mul" | "add"): ReturnType<typeof compilePrim> =>
+      compilePrim(prim, [dtype, dtype], dtype, this.context.mode);
+    return { times: of("mul"), plus: of("add") };
   }
 
   protected vector(e: KernelExpr): Vector {
@@ -262,6 +283,26 @@ export class ExprCompiler {
             for (const r of runs) r(v);
             const reg = v.registers;
             for (let l = 0; l < n; l++) reg[at + l] = f(reg[a + l]!, reg[b + l]!, reg[c + l]!, reg[d + l]!);
+          },
+        };
+      }
+      case "matvec": {
+        const { times, plus } = this.arithmetic(e.dtype);
+        const vector = this.vector(e.vector);
+        const columns = e.columns.map((c) => this.vector(c));
+        return {
+          at,
+          run: (v) => {
+            vector.run?.(v);
+            for (const c of columns) c.run?.(v);
+            const reg = v.registers;
+            columns.forEach((c, k) => {
+              const x = reg[vector.at + k]!;
+              for (let l = 0; l < n; l++) {
+                const p = times(reg[c.at + l]!, x, 0, 0);
+                reg[at + l] = k === 0 ? p : plus(reg[at + l]!, p, 0, 0);
+              }
+            });
           },
         };
       }

@@ -14,6 +14,7 @@ import type { Span } from "../grammar/span.ts";
 import type { DType } from "./dtype.ts";
 import { type Extent, size } from "./extent.ts";
 import { type Prim, resultType } from "./prim.ts";
+import type { KProduct } from "./products-kernel.ts";
 
 export type Lanes = 1 | 2 | 4;
 
@@ -37,6 +38,8 @@ export interface Buffer {
   readonly size: Extent;
   /** Storage buffers of i32/u32 (f32 by order-preserving bits) that `atomic` statements use. */
   readonly atomic: boolean;
+  /** So many vectors at a time: see wide-kernel.ts. */
+  readonly wide?: 2 | 4;
 }
 
 /**
@@ -55,7 +58,7 @@ export interface Matrices {
 
 // ---- Expressions --------------------------------------------------------------------------------------------------
 
-interface Node {
+export interface Node {
   readonly dtype: DType;
   readonly lanes: Lanes;
 }
@@ -119,7 +122,7 @@ export interface KExtract extends Node {
   readonly value: KernelExpr;
   readonly lane: number;
 }
-export type KernelExpr = KConst | KSize | KVar | KApply | KLoad | KSubgroup | KSplat | KVector | KExtract;
+export type KernelExpr = KConst | KSize | KVar | KApply | KLoad | KSubgroup | KSplat | KVector | KProduct | KExtract;
 
 // ---- Statements ---------------------------------------------------------------------------------------------------
 

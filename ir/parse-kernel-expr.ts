@@ -21,6 +21,7 @@ import {
 } from "./kernel.ts";
 import { PRIMS, type Prim } from "./prim.ts";
 import { INFIX, LANE_NAMES } from "./print-kernel.ts";
+import { dot, matvec } from "./products-kernel.ts";
 import { KernelReader } from "./read-kernel.ts";
 
 const OPERATORS: ReadonlyMap<string, readonly [Prim, number]> = new Map(
@@ -131,6 +132,7 @@ export class ExprParser extends KernelReader {
       if (t === "splat" && a) return splat(a, 4);
       if (t === "splat2" && a) return splat(a, 2);
       if (t === "vec" && (args.length === 2 || args.length === 4)) return kvector(args);
+      if (t === "dot" || t === "matvec") return this.products(t, args);
       if (PRIM_NAMES.has(t)) return this.typed(t as Prim, args);
       return this.fail(`unknown function ${t}`);
     }
@@ -147,6 +149,19 @@ export class ExprParser extends KernelReader {
     }
     if (this.symbols.has(t)) return ksize(sizeSymbol(t));
     return this.fail(`unknown name ${JSON.stringify(t)}`);
+  }
+
+  products(what: "dot" | "matvec", args: readonly KernelExpr[]): KernelExpr {
+    const last = args.at(-1);
+    const before = args.slice(0, -1);
+    const [first] = before;
+    if (!first || !last || (what === "dot" && before.length > 1))
+      return this.fail(`${what} of ${args.length} operands`);
+    try {
+      return what === "dot" ? dot(first, last) : matvec(before, last);
+    } catch (e) {
+      return this.fail(e instanceof Error ? e.message : String(e));
+    }
   }
 
   args(): KernelExpr[] {

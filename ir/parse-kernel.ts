@@ -51,12 +51,12 @@ class Parser extends ExprParser {
 
   // ---- Types and declarations
 
-  type(): { dtype: DType; lanes: Lanes } {
+  type(): { dtype: DType; lanes: Lanes; wide?: 2 | 4 } {
     const t = this.identifier();
-    const m = /^(f32|f16|i32|u32|bool)(?:x([24]))?$/.exec(t);
+    const m = /^(f32|f16|i32|u32|bool)(?:x([24]))?(?:x([24]))?$/.exec(t);
     const dtype = DTYPES.find((d) => d === m?.[1]);
     if (!m || !dtype) return this.fail(`unknown type ${t}`);
-    return { dtype, lanes: (m[2] ? Number(m[2]) : 1) as Lanes };
+    return { dtype, lanes: (m[2] ? Number(m[2]) : 1) as Lanes, ...(m[3] ? { wide: Number(m[3]) as 2 | 4 } : {}) };
   }
 
   declaration(storage: boolean): Buffer {
@@ -66,7 +66,7 @@ class Parser extends ExprParser {
     if (!(storage ? ["read", "write", "readwrite"] : ["private", "workgroup"]).includes(mode))
       this.fail(`unknown mode ${mode}`);
     const atomic = this.take("atomic");
-    const { dtype, lanes } = this.type();
+    const { dtype, lanes, wide } = this.type();
     this.expect("[");
     const extent = this.extent();
     this.expect("]");
@@ -80,6 +80,7 @@ class Parser extends ExprParser {
       lanes,
       size: extent,
       atomic,
+      ...(wide ? { wide } : {}),
     };
     this.buffers.set(name, b);
     return b;

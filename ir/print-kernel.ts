@@ -164,6 +164,10 @@ class Printer {
         return `splat${e.lanes === 2 ? "2" : ""}(${this.expr(e.value)})`;
       case "vector":
         return `vec(${e.args.map((a) => this.expr(a)).join(", ")})`;
+      case "dot":
+        return `dot(${this.expr(e.left)}, ${this.expr(e.right)})`;
+      case "matvec":
+        return `matvec(${[...e.columns, e.vector].map((a) => this.expr(a)).join(", ")})`;
       case "extract":
         return `${this.expr(e.value, POSTFIX)}.${LANE_NAMES[e.lane]}`;
       case "subgroup":
@@ -328,7 +332,8 @@ export function printKernel(kernel: Kernel): string {
   const params = kernel.buffers
     .filter((b) => b.space === "storage")
     .map(
-      (b) => `${p.names.of(b)}: ${b.access}${b.atomic ? " atomic" : ""} ${typeText(b.dtype, b.lanes)}[${b.size.text}]`,
+      (b) =>
+        `${p.names.of(b)}: ${b.access}${b.atomic ? " atomic" : ""} ${typeText(b.dtype, b.lanes)}${b.wide ? `x${b.wide}` : ""}[${b.size.text}]`,
     );
   const sizes = symbols.size > 0 ? `; ${[...symbols].join(", ")}: uniform` : "";
   const facts = kernel.facts.map((f) =>

@@ -29,9 +29,11 @@ import {
   type Variable,
 } from "./kernel.ts";
 import { PRIM_TYPES, resultType } from "./prim.ts";
+import { productProblem } from "./products-kernel.ts";
 import { uniformityProblems } from "./uniform-kernel.ts";
 import { declarationProblems, matrixProblems } from "./verify-matrix.ts";
 import { exprChildren, launchOf, statementExprs, workgroupSizeOf } from "./visit-kernel.ts";
+import { columnOf } from "./wide-kernel.ts";
 
 declare const verified: unique symbol;
 /** A kernel that has passed the verifier; nothing else makes one. What the legaliser, and so the WGSL printer, accepts. */
@@ -233,6 +235,8 @@ class Verifier {
     if (how === "atomic" && !b.atomic) this.problem(`an atomic on ${b.name}, which is not atomic`);
     if ((index.dtype !== "i32" && index.dtype !== "u32") || index.lanes !== 1)
       this.problem(`an index of ${b.name} is ${index.dtype}x${index.lanes}`);
+    if (b.wide && (b.access !== "read" || b.lanes === 1 || !columnOf(b, index)))
+      this.problem(`${b.name} is wide, and an access to it is not the load of a column`);
     if (how !== "load") this.expr(index);
     if (b.space === "private" && !this.known(index))
       this.problem(`an index of private buffer ${b.name} is not constant after unrolling`);
@@ -289,6 +293,12 @@ class Verifier {
         if (e.args.length !== e.lanes || e.args.some((a) => a.lanes !== 1 || a.dtype !== e.dtype))
           this.problem("a vector of unfit parts");
         return;
+      case "dot":
+      case "matvec": {
+        const problem = productProblem(e);
+        if (problem) this.problem(problem);
+        return;
+      }
       case "extract":
         if (
           e.lanes !== 1 ||

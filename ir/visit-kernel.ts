@@ -26,6 +26,10 @@ export function exprChildren(e: KernelExpr): readonly KernelExpr[] {
       return [e.index];
     case "subgroup":
       return e.value ? (e.from ? [e.value, e.from] : [e.value]) : NONE;
+    case "dot":
+      return [e.left, e.right];
+    case "matvec":
+      return [...e.columns, e.vector];
     case "splat":
     case "extract":
       return [e.value];
@@ -48,6 +52,16 @@ export function mapExprChildren(e: KernelExpr, f: (child: KernelExpr) => KernelE
     case "vector": {
       const args = mapList(e.args, f);
       return args === e.args ? e : { ...e, args };
+    }
+    case "dot": {
+      const left = f(e.left);
+      const right = f(e.right);
+      return left === e.left && right === e.right ? e : { ...e, left, right };
+    }
+    case "matvec": {
+      const columns = mapList(e.columns, f);
+      const vector = f(e.vector);
+      return columns === e.columns && vector === e.vector ? e : { ...e, columns, vector };
     }
     case "load": {
       const index = f(e.index);

@@ -49,6 +49,22 @@ function columnSchedules(rows: number, length: number, apart: boolean, target: T
   const software = target.kind === "software";
   const out: ReductionSchedule[] = [];
   const wanted = software ? 32 : 16384;
+  if (fixedSubgroup(target) === 4 && software && rows >= 256) {
+    const columns = powerAtMost(rows / 16, 16);
+    const parts = Math.max(1, Math.min(64, Math.ceil((wanted * 16 * columns) / rows), Math.floor(length / 256)));
+    for (const p of new Set([parts, 1]))
+      out.push({
+        ...COMMON,
+        vector: 4,
+        kind: "reduction",
+        threads: 1,
+        each: 1,
+        columns,
+        parts: p,
+        combine: "workgroup",
+        wide: 4,
+      });
+  }
   for (const vector of VECTORS) {
     const columns = powerAtMost(Math.max(2, rows / vector), software ? 64 : 32);
     const groups = Math.max(1, rows / vector / columns);
@@ -128,6 +144,8 @@ function reductionSchedules(rows: number, length: number, target: Target): reado
         combine: "workgroup",
       };
       if (!software) out.push(shared);
+      if (software && sg === 4 && vector === 4)
+        out.push({ ...shared, threads: sg as Threads, combine: "subgroup", wide: 4 });
       if (sg > 0) out.push({ ...shared, threads: sg as Threads, combine: "subgroup" });
       if (software) out.push(shared);
     }
@@ -225,8 +243,10 @@ function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
     const once = software && z.held && (length >= LONG || sg > 4) && loads.own + loads.shared === 1;
     // Four lanes share nothing of a row that one has not: softmax 1024² takes 0.72 of the time of a subgroup a row, 8192×128 0.71, squared
     // differences 0.4, sums 0.66 to 0.9.
-    if (software && sg === 4 && loads.shared === 0 && rows >= 2 * GROUPS && !once)
+    if (software && sg === 4 && loads.shared === 0 && rows >= 2 * GROUPS && !once) {
+      if (vector === 4) out.push(row({ vector, rows: beside(1, 32), threads: 1, block: 4, wide: 4 }));
       out.push(row({ vector, rows: beside(1, 32), threads: 1 }));
+    }
     if (sg > 0) {
       const hold = Math.ceil(units / sg);
       for (const each of heldTogether(z, hold, sg, target))

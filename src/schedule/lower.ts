@@ -3,7 +3,7 @@
  * proved or clamped to be inside, shared subexpressions become one `let`.
  */
 import { type LinearForm, linearOf } from "../../ir/affine.ts";
-import { divExtent, type Extent, ONE, productExtent, size } from "../../ir/extent.ts";
+import { type Extent, ONE, productExtent, size } from "../../ir/extent.ts";
 import {
   type Buffer,
   extract,
@@ -21,10 +21,8 @@ import {
   store,
 } from "../../ir/kernel.ts";
 import {
-  type Axis,
   axisRef,
   childrenOf,
-  i32,
   mapChildren,
   type Read,
   read,
@@ -33,8 +31,10 @@ import {
   type TensorExpr,
   type TensorRef,
 } from "../../ir/tensor.ts";
+import { loadColumn } from "../../ir/wide-kernel.ts";
 import { divisible, formExpression, positionIn, provedInside, sidesProved } from "./affine.ts";
 import { type Builder, boundValue, emit, level, name, tensorBuffer, type Value } from "./apply/builder.ts";
+import { aligned, atLane, columnsOf, dependsOnLane, groupForm, simplifyIndex, vectorForm } from "./lanes.ts";
 import { ScheduleError } from "./schedule.ts";
 
 /** Weighted operations: what is computed twice only if it is cheap. */
@@ -173,57 +173,11 @@ function indexValue(b: Builder, f: LinearForm): Value {
   return lowerResolved(b, formExpression(f, order));
 }
 
-/** Lanes that one access may take: positions differ by one from lane to lane and begin on a multiple. */
-function aligned(b: Builder, f: LinearForm, units: Extent): boolean {
-  if (b.lanes === 1) return false;
-  const lane = axisRef(b.lane);
-  if (f.terms.get(lane) !== ONE || !divisible(f.constant, b.lanes) || !divisible(units, b.lanes)) return false;
-  for (const [atom, c] of f.terms) {
-    if (atom === lane) continue;
-    if (!divisible(c, b.lanes) || dependsOnLane(b, atom)) return false;
-  }
-  return true;
-}
-
-/** The form without its lane, in vectors. */
-function vectorForm(b: Builder, f: LinearForm): LinearForm {
-  const terms = new Map<TensorExpr, Extent>();
-  const shrink = (c: Extent): Extent => divExtent(c, size(b.lanes));
-  for (const [atom, c] of f.terms) if (atom !== axisRef(b.lane)) terms.set(atom, shrink(c));
-  return { constant: shrink(f.constant), terms };
-}
-
-export function dependsOnLane(b: Builder, e: TensorExpr): boolean {
-  let memo = laneMemo.get(b);
-  if (!memo) {
-    memo = new Map();
-    laneMemo.set(b, memo);
-  }
-  const old = memo.get(e);
-  if (old !== undefined) return old;
-  const found = e.kind === "axis" ? e.axis === b.lane : childrenOf(e).some((c) => dependsOnLane(b, c));
-  memo.set(e, found);
-  return found;
-}
-const laneMemo = new WeakMap<Builder, Map<TensorExpr, boolean>>();
-
-function atLane(b: Builder, e: TensorExpr, lane: number): TensorExpr {
-  return substituteAxes(e, new Map<Axis, TensorExpr>([[b.lane, i32(lane)]]));
-}
-
 /** One value a lane, each computed by itself. */
 function byLane(b: Builder, e: TensorExpr): Value {
   const parts = Array.from({ length: b.lanes }, (_, i) => lowerResolved(b, simplifyIndex(atLane(b, e, i))));
   const at = parts.reduce((m, p) => Math.max(m, p.level), 0);
   return { expr: name(b, "v", kvector(parts.map((p) => p.expr)), at), level: at };
-}
-
-/** Index arithmetic in linear form again, after a substitution. */
-export function simplifyIndex(e: TensorExpr): TensorExpr {
-  const made = mapChildren(e, simplifyIndex);
-  if (made.dtype !== "i32" || made.kind !== "apply") return made;
-  if (made.prim !== "add" && made.prim !== "mul" && made.prim !== "sub" && made.prim !== "neg") return made;
-  return formExpression(linearOf(made));
 }
 
 // ---- Reads --------------------------------------------------------------------------------------------------------
@@ -235,7 +189,10 @@ function lowerRead(b: Builder, e: Read): Value {
     const form = positionOf(b, e.at, shapeOf(e.tensor));
     const masked = e.at.some((x, d) => dependsOnLane(b, x) && e.fill && !provedInside(x, shapeOf(e.tensor)[d] ?? ONE));
     const total = productExtent(shapeOf(e.tensor));
-    if (!masked && aligned(b, form, total)) return access(b, e, vectorForm(b, form), b.lanes);
+    if (!masked && aligned(b, form, total)) {
+      const at = vectorForm(b, form);
+      return access(b, e, at, b.lanes, columnsOf(b, e, at, total));
+    }
     return shifted(b, e) ?? byLane(b, e);
   }
   return access(b, e, positionOf(b, e.at, shapeOf(e.tensor)), 1);
@@ -291,7 +248,8 @@ function isLowered(b: Builder, e: TensorExpr): boolean {
   return b.frames.some((f) => f.memo.has(e));
 }
 
-function access(b: Builder, e: Read, form: LinearForm, lanes: 1 | 2 | 4): Value {
+/** The value at a position, which counts vectors if there are lanes; `wide` of them are loaded together. */
+function access(b: Builder, e: Read, form: LinearForm, lanes: 1 | 2 | 4, wide: 1 | 2 | 4 = 1): Value {
   const ref: TensorRef = { tensor: e.tensor, slot: e.slot };
   const shape = shapeOf(e.tensor);
   if (e.fill && shape.some((s) => s.value === 0))
@@ -317,17 +275,19 @@ function access(b: Builder, e: Read, form: LinearForm, lanes: 1 | 2 | 4): Value 
         : kapply("lt", kapplyTyped("bitcast", [v.expr], "u32"), kapplyTyped("bitcast", [limit], "u32"));
     guard = guard ? kand(guard, test) : test;
   });
-  const index = indexValue(b, form);
+  const column = wide > 1 ? (((form.constant.value ?? 0) % wide) + wide) % wide : 0;
+  const index = indexValue(b, wide > 1 ? groupForm(form, column, wide) : form);
   at = Math.max(at, index.level);
   // Only the axes being walked make an unproved index legal: it may not move to where they may be empty.
   if (!safe) for (let i = b.frames.length - 1; i > at; i--) if (b.frames[i]?.conditional) at = i;
-  const buffer = tensorBuffer(b, ref, "read", lanes);
+  const buffer = tensorBuffer(b, ref, "read", lanes, false, wide);
+  const loadAt = (x: KernelExpr): KernelExpr => (wide > 1 ? loadColumn(buffer, x, column) : load(buffer, x));
   if (!guard || !e.fill) {
-    return { expr: name(b, e.tensor.name, load(buffer, index.expr), at), level: at };
+    return { expr: name(b, e.tensor.name, loadAt(index.expr), at), level: at };
   }
   const ok = name(b, "ok", guard, at);
   const place = kapply("select", ok, index.expr, kint(0));
-  const loaded = name(b, e.tensor.name, load(buffer, place), at);
+  const loaded = name(b, e.tensor.name, loadAt(place), at);
   return {
     expr: name(b, e.tensor.name, kapply("select", ok, loaded, splat(kconst(e.dtype, e.fill.value), lanes)), at),
     level: at,

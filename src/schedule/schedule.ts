@@ -29,15 +29,24 @@ export interface ContractionSchedule extends Common {
   readonly buffers: 1 | 2;
   readonly pad: 0 | 1 | 4;
   readonly splitK: number;
-  readonly subgroup: "none" | "broadcast" | "matrix";
+  /**
+   * Where rows come from others of the subgroup: each lane loads rows of its own, and gives them to all (`broadcast`), or, among four
+   * neighbouring lanes, exchanges them, so that each has all rows in an order of its own (`swap`).
+   */
+  readonly subgroup: "none" | "broadcast" | "swap" | "matrix";
   readonly config?: number;
-  /** Batch positions a workgroup, side by side; with `broadcast` each has `threads[1]` lanes, a subgroup or a part of one. */
+  /** Batch positions a workgroup, side by side; with `broadcast` and `swap` each has `threads[1]` lanes, a subgroup or a part of one. */
   readonly batches: number;
   /** What the lanes of a vector run along; without it N, then M, then K, the first that the accesses allow. */
   readonly along?: "n" | "m" | "k";
   /** The epilogue's code once for each element of the tile (without it), or once in a loop over the invocation's own rows. */
   readonly epilogue?: "inline" | "loop";
 }
+/**
+ * Vectors that lie side by side, which one load takes: units of a row, as many as an invocation does together, or columns, of which an
+ * invocation then has so many vectors. Without it each is loaded by itself.
+ */
+export type Wide = 2 | 4;
 export interface RowSchedule extends Common {
   readonly kind: "row";
   /** Rows a workgroup. */
@@ -54,6 +63,7 @@ export interface RowSchedule extends Common {
   readonly across?: boolean;
   /** Rows that an invocation does together, sharing what does not depend on the row; 1 without it. */
   readonly each?: number;
+  readonly wide?: Wide;
 }
 /**
  * A workgroup has `columns` neighbouring results and `threads` invocations for each. With several columns a vector lies along the
@@ -67,6 +77,7 @@ export interface ReductionSchedule extends Common {
   /** More than 1: two stages, `parts` partial results a point. */
   readonly parts: number;
   readonly combine: "workgroup" | "subgroup";
+  readonly wide?: Wide;
 }
 export interface ScanSchedule extends Common {
   readonly kind: "scan";

@@ -34,6 +34,7 @@ const bool: Read = (v) => (typeof v === "boolean" ? v : undefined);
 const MOST = 4096;
 const threads = oneOf(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024);
 const count = whole(1, MOST);
+const wide = oneOf(2, 4);
 
 type Fields<S extends Schedule> = Readonly<Record<Exclude<keyof S, "kind">, Read>>;
 
@@ -55,7 +56,7 @@ const FIELDS = {
     buffers: oneOf(1, 2),
     pad: oneOf(0, 1, 4),
     splitK: count,
-    subgroup: oneOf("none", "broadcast", "matrix"),
+    subgroup: oneOf("none", "broadcast", "swap", "matrix"),
     config: whole(0, 1024),
     batches: count,
     along: oneOf("n", "m", "k"),
@@ -79,6 +80,7 @@ const FIELDS = {
     combine: oneOf("workgroup", "subgroup"),
     across: bool,
     each: count,
+    wide,
   } satisfies Fields<RowSchedule>,
   reduction: {
     ...COMMON,
@@ -87,6 +89,7 @@ const FIELDS = {
     columns: count,
     parts: count,
     combine: oneOf("workgroup", "subgroup"),
+    wide,
   } satisfies Fields<ReductionSchedule>,
   scan: { ...COMMON, threads, each: count, form: oneOf("carry", "blocks") } satisfies Fields<ScanSchedule>,
   transpose: { ...COMMON, tile: oneOf(8, 16, 32), each: count, pad: oneOf(0, 1) } satisfies Fields<TransposeSchedule>,
@@ -102,7 +105,8 @@ const FIELDS = {
 const OPTIONAL: Readonly<Partial<Record<Schedule["kind"], readonly string[]>>> = {
   elementwise: ["repeat"] satisfies readonly (keyof ElementwiseSchedule)[],
   contraction: ["config", "along", "epilogue"] satisfies readonly (keyof ContractionSchedule)[],
-  row: ["combine", "across", "each"] satisfies readonly (keyof RowSchedule)[],
+  row: ["combine", "across", "each", "wide"] satisfies readonly (keyof RowSchedule)[],
+  reduction: ["wide"] satisfies readonly (keyof ReductionSchedule)[],
   scatter: ["parts"] satisfies readonly (keyof ScatterSchedule)[],
 };
 

@@ -80,6 +80,8 @@ export interface Builder {
   readonly copies: { readonly from: BufferSource; readonly to: BufferSource }[];
   readonly origin: { readonly name: string; readonly span: Definition["span"] }[];
   resolved: Map<TensorExpr, TensorExpr>;
+  /** Vectors that one load takes where they follow one another; 1: each by itself. */
+  wide: 1 | 2 | 4;
   subgroupSize: number | undefined;
 }
 
@@ -107,6 +109,7 @@ export function newBuilder(name: string, target: Target, lanes: number): Builder
     copies: [],
     origin: [],
     resolved: new Map(),
+    wide: 1,
     subgroupSize: undefined,
   };
 }
@@ -207,21 +210,23 @@ function roomOf(d: Definition, lanes: number): Extent {
   return proveNonNegative(subExtent(units, ONE)) === "proved" ? units : maxExtent(units, ONE);
 }
 
-/** The storage buffer of a tensor's result, by elements or in vectors. */
+/** The storage buffer of a tensor's result, by elements or in vectors, of which a load may take several. */
 export function tensorBuffer(
   b: Builder,
   ref: TensorRef,
   access: "read" | "write" | "readwrite",
   lanes: Lanes,
   atomic = false,
+  wide: 1 | 2 | 4 = 1,
 ): Buffer {
-  const key = `${ref.tensor.id}.${ref.slot}.${lanes}`;
+  const key = `${ref.tensor.id}.${ref.slot}.${lanes}.${wide}`;
   const old = b.byKey.get(key);
   if (old) return old;
   const dtype = ref.tensor.types[ref.slot];
   if (!dtype) throw new Error(`definition ${ref.tensor.name} has no result ${ref.slot}`);
   const hint = ref.tensor.types.length > 1 ? `${ref.tensor.name}_${ref.slot}` : ref.tensor.name;
-  const made = storageBuffer(freshName(b, hint), access, dtype, roomOf(ref.tensor, lanes), lanes, atomic);
+  const plain = storageBuffer(freshName(b, hint), access, dtype, roomOf(ref.tensor, lanes), lanes, atomic);
+  const made: Buffer = wide > 1 ? { ...plain, wide: wide === 2 ? 2 : 4 } : plain;
   if (access !== "read" && b.storage.some((s) => sameSource(s.source, sourceOf(b, ref))))
     throw new ScheduleError("vector", `${ref.tensor.name} would be written both by elements and in vectors`);
   b.byKey.set(key, made);

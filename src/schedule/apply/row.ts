@@ -49,6 +49,7 @@ export function applyRow(
   const tile: RowTile = {
     rows: s.rows,
     each: s.each ?? 1,
+    wide: s.wide ?? 1,
     threads: s.threads,
     rowsFirst: s.threads === 1 || s.across === true,
     vector: s.vector,
@@ -72,9 +73,11 @@ export function applyReduction(
   inRange("columns", s.columns, 1, 1024);
   inRange("parts", s.parts, 1, 4096);
   const columns = s.columns > 1;
+  const wide = s.wide ?? 1;
   const tile: RowTile = {
     rows: s.columns,
-    each: 1,
+    each: columns ? wide : 1,
+    wide,
     threads: s.threads,
     rowsFirst: columns,
     vector: s.vector,
@@ -93,6 +96,8 @@ export function applyReduction(
     ...tile,
     parts: 1,
     unroll: 1,
+    wide: 1,
+    each: 1,
     ...(columns ? { threads: 1, combine: "workgroup" } : { vector: 1 }),
   };
   return twoStages(job, tile, second, target, (b) => originOf(b, region));

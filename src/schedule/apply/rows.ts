@@ -2,8 +2,10 @@
  * The engine of the row and reduction templates: invocations own rows (points of the parallel axes), run the phases for
  * them, and combine partial values through workgroup memory or a subgroup.
  */
+
+import { addForms, linearOf, scaleForm } from "../../../ir/affine.ts";
 import type { DType } from "../../../ir/dtype.ts";
-import { ceilDivExtent, ONE, productExtent, size, subExtent } from "../../../ir/extent.ts";
+import { ceilDivExtent, divExtent, type Extent, ONE, productExtent, size, subExtent } from "../../../ir/extent.ts";
 import {
   iadd,
   ilt,
@@ -18,13 +20,34 @@ import {
   variable,
   when,
 } from "../../../ir/kernel.ts";
-import { type Axis, axis, axisRef, input, type Reduce, read, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
-import { divisible } from "../affine.ts";
+import {
+  type Axis,
+  axis,
+  axisRef,
+  i32,
+  input,
+  type Reduce,
+  read,
+  shapeOf,
+  type TensorExpr,
+} from "../../../ir/tensor.ts";
+import { divisible, formExpression } from "../affine.ts";
 import type { AppliedKernel, Temporary } from "../applied.ts";
 import type { RowPhase } from "../region.ts";
 import { ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
-import { type Builder, bindAxis, checkGroup, emit, finish, inFrame, level, name, newBuilder } from "./builder.ts";
+import {
+  aliasAxis,
+  type Builder,
+  bindAxis,
+  checkGroup,
+  emit,
+  finish,
+  inFrame,
+  level,
+  name,
+  newBuilder,
+} from "./builder.ts";
 import { expressionsOfPhase, partialOf, pointsOf, type RowJob, type RowTile, rowLanes } from "./phases.ts";
 import { runPhases } from "./row-online.ts";
 import { collapse, unitsOf } from "./walk.ts";
@@ -54,9 +77,19 @@ export function rowKernel(job: RowJob, tile: RowTile, target: Target, prepare: (
       else b.onChip.add(p.def);
     }
   }
+  const wide = tile.wide ?? 1;
+  if (wide > 1 && (tile.vector === 1 || tile.hold > 0))
+    throw new ScheduleError("wide", "only vectors that are not held are loaded side by side");
+  const beside = tile.vectorOn === "points" ? wide : 1;
+  if (wide > 1 && tile.vectorOn === "row" && tile.unroll !== wide)
+    throw new ScheduleError("wide", `${wide} vectors side by side of ${tile.unroll} done together`);
   const units = unitsOf(job.axes, pointLanes);
-  const perGroup = tile.rows * tile.each;
-  const whole = divisible(units, perGroup);
+  if (beside > 1 && (tile.each !== beside || !divisible(units, beside)))
+    throw new ScheduleError("wide", `an invocation has ${tile.each} of ${units.text} vectors of columns`);
+  const places = divExtent(units, size(beside));
+  const each = tile.each / beside;
+  const perGroup = tile.rows * each;
+  const whole = divisible(places, perGroup);
   const [g, x, y, z] = [variable("g"), variable("x"), variable("y"), variable("part")];
   const [rowVar, threadVar] = tile.rowsFirst ? [x, y] : [y, x];
   const oneThread = tile.threads === 1;
@@ -65,21 +98,22 @@ export function rowKernel(job: RowJob, tile: RowTile, target: Target, prepare: (
   const inner = inFrame(b, false, () => {
     const rowAxes: Axis[] = [];
     const valid: (KernelExpr | undefined)[] = [];
-    const guardAll = !whole && !shared && tile.each === 1;
+    const guardAll = !whole && !shared && each === 1;
     const first = iadd(imul(kvar(g), kint(perGroup)), rowPlace);
     const run = (): void => {
-      for (let e = 0; e < tile.each; e++) {
-        const a = axis("row", units);
+      for (let e = 0; e < each; e++) {
+        const a = axis("row", places);
         const at = iadd(first, kint(e * tile.rows));
-        if (whole || guardAll) {
-          bindAxis(b, a, at);
-          valid.push(undefined);
-        } else {
+        let exists: KernelExpr | undefined;
+        if (whole || guardAll) bindAxis(b, a, at);
+        else {
           const named = name(b, "row", at);
-          bindAxis(b, a, name(b, "inside", kapply("min", named, ksize(subExtent(units, ONE)))));
-          valid.push(name(b, "valid", ilt(named, ksize(units))));
+          bindAxis(b, a, name(b, "inside", kapply("min", named, ksize(subExtent(places, ONE)))));
+          exists = name(b, "valid", ilt(named, ksize(places)));
         }
-        rowAxes.push(a);
+        const own = beside > 1 ? neighbours(b, a, units, beside) : [a];
+        rowAxes.push(...own);
+        valid.push(...own.map(() => exists));
       }
       const runs = collapse(job.axes, job.phases.flatMap(expressionsOfPhase), pointsOf(job));
       runPhases({
@@ -99,15 +133,25 @@ export function rowKernel(job: RowJob, tile: RowTile, target: Target, prepare: (
     };
     if (guardAll) {
       const statements = inFrame(b, true, run);
-      emit(b, ...when(ilt(first, ksize(units)), statements));
+      emit(b, ...when(ilt(first, ksize(places)), statements));
     } else run();
   });
   const [tx, ty] = [kint(gx), kint(gy)];
   let body: readonly Statement[] = gy > 1 ? [loop(y, ty, inner, "thread.y")] : inner;
   body = [loop(x, tx, body, "thread.x")];
   if (tile.parts > 1) body = [loop(z, kint(tile.parts), body, "grid.y")];
-  body = [loop(g, ksize(ceilDivExtent(units, size(perGroup))), body, "grid.x")];
+  body = [loop(g, ksize(ceilDivExtent(places, size(perGroup))), body, "grid.x")];
   return finish(b, body);
+}
+
+/** The units of a place that has `count` of them. */
+function neighbours(b: Builder, place: Axis, units: Extent, count: number): readonly Axis[] {
+  const first = scaleForm(linearOf(axisRef(place)), size(count));
+  return Array.from({ length: count }, (_, c) => {
+    const a = axis("row", units);
+    aliasAxis(b, a, formExpression(addForms(first, linearOf(i32(c)))));
+    return a;
+  });
 }
 
 function checkPhase(p: RowPhase, tile: RowTile): void {

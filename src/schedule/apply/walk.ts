@@ -153,6 +153,8 @@ export interface Walk {
   /** Units done together in an iteration; the rest follows one by one. */
   readonly unroll: number;
   readonly lanes: number;
+  /** Units that follow one another are done together, as many as `unroll` says, which divides the innermost run; start, step and range count these. */
+  readonly together?: boolean;
   /** Only units below this and from this; the whole run if left out. Only for a single run. */
   readonly range?: { readonly from: KernelExpr; readonly to: KernelExpr };
 }
@@ -191,6 +193,11 @@ function walkRun(b: Builder, run: readonly Axis[], w: Walk, body: WalkBody): voi
   if (run.length === 0 || count === ONE) {
     // A single unit: the first invocation's.
     single(b, run, w, body);
+    b.flats.length = flats;
+    return;
+  }
+  if (w.together) {
+    walkGroups(b, run, count, w, body);
     b.flats.length = flats;
     return;
   }
@@ -233,6 +240,23 @@ function walkRun(b: Builder, run: readonly Axis[], w: Walk, body: WalkBody): voi
     inUnit(b, run, axisRef(a), w.lanes, () => body(0, axisRef(a), run, 1));
   });
   emit(b, loop(v, to, statements, "loop", iadd(rest, w.start), w.step));
+}
+
+/** Groups of neighbouring units: u of the q-th is unit q · unroll + u. */
+function walkGroups(b: Builder, run: readonly Axis[], count: Extent, w: Walk, body: WalkBody): void {
+  const groups = divExtent(count, size(w.unroll));
+  const v = variable("k");
+  const statements = inFrame(b, w.step > 1 || w.range !== undefined || !neverEmpty(groups), () => {
+    const a = axis("k", groups);
+    bindAxis(b, a, kvar(v));
+    const first = scaleForm(linearOf(axisRef(a)), size(w.unroll));
+    for (let u = 0; u < w.unroll; u++) {
+      const unit = formExpression(addForms(first, linearOf(i32(u))));
+      inUnit(b, run, unit, w.lanes, () => body(u, unit, run, w.unroll));
+    }
+  });
+  const from = w.range ? iadd(w.range.from, w.start) : w.start;
+  emit(b, loop(v, w.range?.to ?? ksize(groups), statements, "loop", from, w.step));
 }
 
 function restOf(e: KernelExpr, by: number): KernelExpr {

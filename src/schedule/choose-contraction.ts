@@ -1,5 +1,6 @@
 /** Candidates for contractions, best guess first. */
-import { alongOf } from "./apply/operands.ts";
+import { alongOf, sumOfProducts } from "./apply/operands.ts";
+import { QUAD } from "./apply/tile.ts";
 import { laneable } from "./apply/walk.ts";
 import { matrixCandidates } from "./choose-matrix.ts";
 import { costOf } from "./cost.ts";
@@ -93,6 +94,7 @@ function softwareCandidates(region: ContractionRegion, target: Target): readonly
       const tall = sg === 8 && !alongOf(region, 2) && sizes.rows * sizes.columns * sizes.k * sizes.batch >= MUCH;
       for (const tileK of isLlvmpipe(target) ? [vector > 1 ? 4 : 1] : [1, 2, 4])
         for (const s of onSubgroup(base, sizes, sg, tileK, tall)) consider(s, sizes);
+      if (sg === QUAD && sumOfProducts(region)) for (const s of onQuads(base, sizes)) consider(s, sizes);
       for (const s of plain(base, sizes)) consider(s, sizes);
     }
   }
@@ -138,14 +140,12 @@ function onSubgroup(
   const most = sg === 4 || sg > 16 || tall ? 128 : 64;
   for (let columns = sg; columns > 1; columns /= 2) {
     const batches = sg / columns;
-    // A workgroup costs as much as hundreds of products: 1,024 of 16³ take 0.95 of the time with eight subgroups in each.
-    const several = z.known && z.batch % (batches * BESIDE) === 0 && z.batch >= batches * BESIDE * 16;
     if (batches > 1 && (z.batch < batches || z.columns > columns * lanes)) break;
     for (const rows of [...(sg > 16 ? [sg] : tall ? [32] : []), 16, 8, 4])
       for (const wide of [8, 4, 2, 1]) {
         if (rows % columns !== 0 || rows * wide * lanes > most || (rows > 4 && rows >= 2 * z.rows)) continue;
         const threads = [1, columns, 1] as const;
-        for (const beside of several ? [BESIDE, 1] : [1])
+        for (const beside of besideOf(z, batches))
           out.push({
             ...base,
             reg: [rows, wide * lanes],
@@ -159,7 +159,28 @@ function onSubgroup(
   return out;
 }
 
-/** Subgroups side by side in a workgroup, each with a batch position. */
+/** One subgroup of four a workgroup, whose lanes exchange rows. Tall tiles take twice as long to compile. */
+function onQuads(base: Base, z: ContractionSizes): readonly ContractionSchedule[] {
+  const lanes = base.along === "k" ? 1 : base.vector;
+  const much = base.vector > 1 && z.rows * z.columns * z.k * z.batch >= MUCH;
+  const out: ContractionSchedule[] = [];
+  for (const tileK of [4, 2])
+    for (const rows of [...(much ? [32] : []), 16, 8, 4])
+      for (const wide of [8, 4, 2, 1]) {
+        if (rows * wide * lanes > (much ? 256 : 128) || (rows > QUAD && rows >= 2 * z.rows)) continue;
+        for (const batches of besideOf(z, 1))
+          out.push({ ...base, reg: [rows, wide * lanes], threads: [1, QUAD, 1], tileK, batches, subgroup: "swap" });
+      }
+  return out;
+}
+
+/**
+ * Subgroups side by side in a workgroup, each with so many batch positions. A workgroup costs as much as hundreds of products: 1,024 of
+ * 16³ take 0.95 of the time with eight subgroups in each.
+ */
+function besideOf(z: ContractionSizes, batches: number): readonly number[] {
+  return z.known && z.batch % (batches * BESIDE) === 0 && z.batch >= batches * BESIDE * 16 ? [BESIDE, 1] : [1];
+}
 const BESIDE = 8;
 
 /** Products from which a kernel that takes LLVM seconds to compile is worth them. */

@@ -177,7 +177,7 @@ function contractions(s: ContractionSchedule): readonly ContractionSchedule[] {
   ];
   // A subgroup is dealt to more batch positions, or to fewer.
   const dealt: readonly ContractionSchedule[] =
-    s.subgroup === "broadcast"
+    s.subgroup === "broadcast" || s.subgroup === "swap"
       ? [
           { ...s, threads: [tm, tn / 2, tk], batches: s.batches * 2 },
           { ...s, threads: [tm, tn * 2, tk], batches: s.batches / 2 },

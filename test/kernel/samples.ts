@@ -1,30 +1,9 @@
 /** Hand-written kernels in text form with inputs and what they compute in plain JavaScript; shared by the kernel and WGSL tests. */
 import type { Cells } from "../../ir/interpret-kernel.ts";
+import { floats, range, type Sample } from "./sample.ts";
+import { SUBGROUP_SAMPLES } from "./samples-subgroup.ts";
 
-export interface Sample {
-  readonly name: string;
-  readonly text: string;
-  readonly sizes: Readonly<Record<string, number>>;
-  /** Contents of the storage buffers that are read, by name. */
-  readonly inputs: (random: () => number) => Record<string, readonly number[]>;
-  /** Contents of the written buffers, in float64 without regard to rounding. */
-  readonly expected: (inputs: Record<string, readonly number[]>) => Record<string, readonly number[]>;
-  /** How far float32 may be from that, relative to the largest magnitude: a multiple of 2^-24, the number of roundings. */
-  readonly roundings: number;
-}
-
-/** A generator of numbers in [0, 1) with a fixed seed (mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let s = seed >>> 0;
-  return () => {
-    s = (s + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(s ^ (s >>> 15), s | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
-const floats = (n: number, r: () => number): number[] => range(n).map(() => Math.fround(r() * 4 - 2));
+export { randomFrom } from "./sample.ts";
 
 export function cellsFor(dtype: string, values: readonly number[]): Cells {
   return dtype === "i32"
@@ -165,60 +144,7 @@ kernel rowsum(x: read f32[R*C], s: write f32[R]; R,C: uniform)
     expected: ({ x }) => ({ s: range(6).map((i) => x!.slice(i * 53, i * 53 + 53).reduce((a, b) => a + b, 0)) }),
     roundings: 64,
   },
-  {
-    name: "softmax of rows by subgroups",
-    text: `
-kernel softmax(x: read f32[R*C], y: write f32[R*C]; R,C: uniform)
-  m: private f32[1]
-  z: private f32[1]
-  for row:R @grid.x
-    for t:4 @thread.x
-      m[0] = -inf
-      for j:t..C step 4 @loop
-        m[0] = max(m[0], x[row * C + j])
-      let top = subgroup.max(m[0])
-      z[0] = 0.0
-      for j:t..C step 4 @loop
-        z[0] = z[0] + exp(x[row * C + j] - top)
-      let total = subgroup.add(z[0])
-      for j:t..C step 4 @loop
-        y[row * C + j] = exp(x[row * C + j] - top) / total
-`,
-    sizes: { R: 5, C: 30 },
-    inputs: (r) => ({ x: floats(150, r) }),
-    expected: ({ x }) => ({
-      y: x!.map((v, at) => {
-        const row = x!.slice(at - (at % 30), at - (at % 30) + 30);
-        const top = Math.max(...row);
-        return Math.exp(v - top) / row.reduce((s, u) => s + Math.exp(u - top), 0);
-      }),
-    }),
-    roundings: 64,
-  },
-  {
-    name: "rows turned round within subgroups, and a sum in the order that a table gives",
-    text: `
-kernel turn(x: read f32[R*4], order: read i32[4], y: write f32[R*4], z: write f32[R]; R: uniform)
-  s: private f32[1]
-  for row:R @grid.x
-    for t:4 @thread.x
-      let v = x[row * 4 + t]
-      y[row * 4 + t] = subgroup.shuffle(v, order[t])
-      s[0] = 0.0
-      for j:4 @loop
-        let pair = subgroup.shuffle(vec(v, v * 2.0), order[j])
-        s[0] = s[0] * 0.5 + pair.x + pair.y
-      if t == 0
-        z[row] = s[0]
-`,
-    sizes: { R: 5 },
-    inputs: (r) => ({ x: floats(20, r), order: [2, 0, 3, 1] }),
-    expected: ({ x, order }) => ({
-      y: x!.map((_, at) => x![at - (at % 4) + order![at % 4]!]!),
-      z: range(5).map((row) => order!.reduce((s, o) => s * 0.5 + 3 * x![row * 4 + o]!, 0)),
-    }),
-    roundings: 16,
-  },
+  ...SUBGROUP_SAMPLES,
   {
     name: "histogram by atomics",
     text: `

@@ -206,7 +206,7 @@ kernel "odd name"(a: read f16x4[N div 4], b: readwrite atomic u32[2 * N + 1], c:
       barrier
       barrier storage
       let s = subgroup.shuffleXor(t, 3) + subgroup.broadcast(t div 2, 1) + subgroup.shuffle(t, n4 % 8) + subgroup.id() % subgroup.size()
-      p[0] = cast<f32>(s)
+      p[0] = cast<f32>(s) + dot(vec(p[0], 1.0), vec(2.0, p[1])) - dot(matvec(splat(1.0), splat(p[1]), vec(p[0], 2.0)), splat(3.0))
 `.trimStart();
     const k = parseKernel(text);
     expect(printKernel(k)).toBe(text);

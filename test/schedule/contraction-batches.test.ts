@@ -58,5 +58,5 @@ test("several small matrices a subgroup", () => {
   if (!h2) throw new Error("no batch");
   const [more] = contraction({ ...many, a: [h2, q, d], b: [h2, d, t], out: [h2, q, t] }, "product", false).regions;
   expect(more && choose(more, SOFT8)).toMatchObject({ subgroup: "broadcast", threads: [1, 4, 1], batches: 16 });
-  expect(more && choose(more, SOFT4)).toMatchObject({ subgroup: "broadcast", threads: [1, 4, 1], batches: 8 });
+  expect(more && choose(more, SOFT4)).toMatchObject({ subgroup: "swap", threads: [1, 4, 1], batches: 8 });
 });

@@ -4,6 +4,7 @@ import { apply as applySchedule } from "../../src/schedule/apply/index.ts";
 import type { ContractionRegion } from "../../src/schedule/region.ts";
 import type { ContractionSchedule } from "../../src/schedule/schedule.ts";
 import { ScheduleError } from "../../src/schedule/schedule.ts";
+import type { Target } from "../../src/schedule/target.ts";
 import {
   type Axis,
   add,
@@ -185,7 +186,7 @@ describe("contractions", () => {
         }
   });
 
-  const fields: readonly (readonly [string, Partial<ContractionSchedule>])[] = [
+  const fields: readonly (readonly [string, Partial<ContractionSchedule>, Target?])[] = [
     ["plain", {}],
     ["unrolled", { tileK: 8 }],
     ["vectors", { vector: 4, reg: [2, 8] }],
@@ -216,9 +217,23 @@ describe("contractions", () => {
       { epilogue: "loop", subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 4], vector: 4 },
     ],
     ["looped epilogue of a staged tile", { epilogue: "loop", stage: "both", tileK: 4, vector: 4, reg: [4, 4] }],
+    ["swapped", { subgroup: "swap", threads: [1, 4, 1], reg: [8, 2] }, SOFT4],
+    ["swapped in vectors", { subgroup: "swap", threads: [1, 4, 1], reg: [8, 8], vector: 4 }, SOFT4],
+    ["swapped, two steps", { subgroup: "swap", threads: [1, 4, 1], reg: [4, 4], vector: 4, tileK: 6 }, SOFT4],
+    ["swapped, in vectors of two", { subgroup: "swap", threads: [1, 4, 1], reg: [4, 4], vector: 2 }, SOFT4],
+    ["swapped along k", { subgroup: "swap", threads: [1, 4, 1], reg: [8, 2], vector: 4, along: "k" }, SOFT4],
+    ["swapped along m", { subgroup: "swap", threads: [1, 4, 1], reg: [4, 8], vector: 4, along: "m" }, SOFT4],
+    ["swapped, columns turned", { subgroup: "swap", threads: [1, 4, 1], reg: [4, 8], vector: 4, along: "n" }, SOFT4],
+    ["swapped in parts of a subgroup", { subgroup: "swap", threads: [1, 4, 1], batches: 2, reg: [8, 4], vector: 4 }],
+    ["swapped, split", { subgroup: "swap", threads: [1, 4, 1], reg: [8, 4], vector: 4, splitK: 4 }, SOFT4],
+    [
+      "looped epilogue of a swap",
+      { epilogue: "loop", subgroup: "swap", threads: [1, 4, 1], reg: [8, 4], vector: 4 },
+      SOFT4,
+    ],
     ["broadcast, split", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 4], vector: 4, splitK: 4 }],
   ];
-  for (const [name, f] of fields)
+  for (const [name, f, target = SOFT8] of fields)
     test(`schedule: ${name}`, () => {
       const s: ContractionSchedule = { ...PLAIN, ...f };
       let done = 0;
@@ -233,7 +248,7 @@ describe("contractions", () => {
             [17, 33, 21],
           ] as const) {
             try {
-              check(matmul(sym, m, n, k, form, "product", f.epilogue ? "one" : form === "tn"), SOFT8, () => s);
+              check(matmul(sym, m, n, k, form, "product", f.epilogue ? "one" : form === "tn"), target, () => s);
               done++;
             } catch (e) {
               if (!(e instanceof ScheduleError)) throw e;
@@ -253,6 +268,7 @@ describe("contractions", () => {
       [{ pad: 1 }, "stage"],
       [{ stage: "both", tileK: 64, reg: [8, 8], threads: [8, 8, 1], buffers: 2 }, "threads"],
       [{ subgroup: "broadcast" }, "subgroup"],
+      [{ subgroup: "swap" }, "subgroup"],
       [{ subgroup: "matrix" }, "config"],
       [{ rowFrom: "workgroup" }, "rowFrom"],
       [{ vector: 4, reg: [2, 2] }, "reg"],

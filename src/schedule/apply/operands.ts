@@ -69,3 +69,13 @@ export function alongOf(region: ContractionRegion, lanes: number): "n" | "m" | "
   if (m && contiguous([region.a], region.m)) return "m";
   return undefined;
 }
+
+/** Is the contraction a sum of products of floats, which may be added in any order? */
+export function sumOfProducts({ b, body, reduce }: ContractionRegion): boolean {
+  const { monoid, values } = reduce;
+  const [combine] = monoid.combine;
+  const [dtype] = monoid.slots;
+  if (!b || values.length !== 1 || combine?.kind !== "apply" || combine.prim !== "add") return false;
+  if (body.kind !== "apply" || body.prim !== "mul" || (dtype !== "f32" && dtype !== "f16")) return false;
+  return body.args.every((a) => a.kind === "arg" && a.dtype === dtype) && body.args[0] !== body.args[1];
+}

@@ -108,8 +108,13 @@ export interface Tile {
   readonly rowCount: Extent;
 }
 
-/** How rows are dealt to the invocations: each has its own, or the lanes of a subgroup (or of a batch position's part of one) share them. */
-export type Deal = "together" | "subgroup";
+/**
+ * How rows are dealt to the invocations: each has its own, or the lanes of a subgroup (or of a batch position's part of one) share them;
+ * in a quad lane s has rows s, s ^ 1, s ^ 2 and s ^ 3 of every four, in this order.
+ */
+export type Deal = "together" | "subgroup" | "quad";
+/** Lanes that exchange rows. */
+export const QUAD = 4;
 
 export interface Plan {
   readonly laneN: Lanes;
@@ -141,7 +146,7 @@ export function tileKernel(
   const rn = rnScalar / laneN;
   if (!Number.isInteger(rn) || rn < 1) throw new ScheduleError("reg", `${rnScalar} columns in vectors of ${laneN}`);
   // Several batch positions: each has `tn` neighbouring invocations, a subgroup or a part of one.
-  const clustered = plan.deal === "subgroup" && s.batches > 1;
+  const clustered = plan.deal !== "together" && s.batches > 1;
   const xs = clustered ? tn * s.batches : tn;
   const zs = clustered ? tk : tk * s.batches;
   checkGroup(target, xs, tm, zs);
@@ -159,8 +164,11 @@ export function tileKernel(
   const { wrap, ids } = gridLoops(grid, s.splitK, target, s.swizzle);
   const body = inFrame(b, false, () => {
     const [gn, gm, gb, part] = ids(b);
-    const lane = clustered ? name(b, "lane", subgroup("id")) : undefined;
-    const tx: KernelExpr = lane ? name(b, "tx", imod(lane, kint(tn))) : tn === 1 ? kint(0) : kvar(x);
+    const quad = plan.deal === "quad";
+    const lane = clustered || quad ? name(b, "lane", subgroup("id")) : undefined;
+    const own = lane && target.subgroupMaxSize > tn ? name(b, "tx", imod(lane, kint(tn))) : lane;
+    const tx: KernelExpr = own ?? (tn === 1 ? kint(0) : kvar(x));
+    const turns = quad ? [tx, ...[1, 2, 3].map((t) => name(b, "turned", kapply("bitxor", tx, kint(t))))] : [];
     // More than one subgroup: which, says the place in the workgroup.
     const place = lane && xs <= target.subgroupMaxSize ? lane : kvar(x);
     const ty: KernelExpr = tm === 1 ? kint(0) : kvar(y);
@@ -171,7 +179,11 @@ export function tileKernel(
     const rowBase = name(b, "row", imul(gm, kint(groupRows)));
     const columnBase = name(b, "col", imul(gn, kint(groupColumns)));
     const rowsAt = (i: number): KernelExpr =>
-      plan.deal === "subgroup" ? iadd(rowBase, kint(i)) : iadd(rowBase, iadd(imul(ty, kint(rm)), kint(i)));
+      quad
+        ? iadd(iadd(rowBase, kint(i - (i % QUAD))), turns[i % QUAD] ?? tx)
+        : plan.deal === "subgroup"
+          ? iadd(rowBase, kint(i))
+          : iadd(rowBase, iadd(imul(ty, kint(rm)), kint(i)));
     const row = positions(b, "row", rm, rowCount, groupRows, rowsAt);
     const column = positions(b, "col", rn, columnCount, groupColumns, (j) => iadd(columnBase, iadd(kint(j * tn), tx)));
     const batch = positions(b, "batch", 1, batchCount, s.batches, () => iadd(imul(gb, kint(s.batches)), tb));

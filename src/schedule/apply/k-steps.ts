@@ -1,0 +1,298 @@
+/** The loop over K of tiles that stay in registers: rows of an invocation's own, or handed around its subgroup. */
+import { addForms, constantForm, linearOf, scaleForm } from "../../../ir/affine.ts";
+import { ceilDivExtent, ONE, size, subExtent } from "../../../ir/extent.ts";
+import {
+  extract,
+  iadd,
+  imul,
+  isub,
+  type KernelExpr,
+  kapply,
+  kint,
+  ksize,
+  kvector,
+  shuffle,
+  splat,
+  subgroup,
+} from "../../../ir/kernel.ts";
+import { dot, matvec } from "../../../ir/products-kernel.ts";
+import { type Axis, axis, axisRef, type TensorExpr } from "../../../ir/tensor.ts";
+import { divisible, formExpression } from "../affine.ts";
+import { lower } from "../lower.ts";
+import { ScheduleError } from "../schedule.ts";
+import { accumulate } from "./accumulate.ts";
+import { bindAxis, inCopy, name } from "./builder.ts";
+import { contiguous, sumOfProducts } from "./operands.ts";
+import { atColumn, atRow, QUAD, slotValues, type Tile } from "./tile.ts";
+import { collapse, unflattenAxes, unitsOf, walk } from "./walk.ts";
+
+/** Loops over K in units of `laneK`, several of them in a turn; `at` runs its body with the k axes at one element of the unit. */
+function overK(t: Tile, unit: (at: AtLane, last: boolean) => void): void {
+  const { b, s, sides, laneK } = t;
+  const exprs = [...sides.region.reduce.values, sides.a, ...(sides.b ? [sides.b] : [])];
+  let runs = collapse(sides.k, exprs, []);
+  if (runs.length > 1 && (s.splitK > 1 || s.threads[2] > 1)) runs = [sides.k];
+  const total = unitsOf(sides.k, laneK);
+  let range: { from: KernelExpr; to: KernelExpr } | undefined;
+  if (t.part) {
+    const chunk = ksize(ceilDivExtent(total, size(s.splitK)));
+    range = {
+      from: name(b, "from", kapply("min", imul(t.part, chunk), ksize(total))),
+      to: name(b, "to", kapply("min", imul(iadd(t.part, kint(1)), chunk), ksize(total))),
+    };
+  }
+  const own = runs.length > 0 ? unitsOf(runs[runs.length - 1] ?? [], laneK) : ONE;
+  const most = own.value === undefined ? s.tileK : Math.floor(own.value / s.splitK / s.threads[2]);
+  const unroll = Math.max(1, Math.min(Math.floor(s.tileK / laneK), most));
+  walk(
+    b,
+    runs,
+    { start: t.tz, step: s.threads[2], unroll, lanes: laneK, ...(range ? { range } : {}) },
+    (u, index, run, units) => {
+      unit(
+        (lane, body) => {
+          if (lane === undefined || laneK === 1) {
+            body();
+            return;
+          }
+          inCopy(b, () => {
+            const flats = b.flats.length;
+            unflattenAxes(b, run, elementOf(index, laneK, lane), 1);
+            body();
+            b.flats.length = flats;
+          });
+        },
+        u === units - 1,
+      );
+    },
+  );
+}
+
+export function elementOf(unit: TensorExpr, lanes: number, lane: number): TensorExpr {
+  return formExpression(addForms(scaleForm(linearOf(unit), size(lanes)), constantForm(size(lane))));
+}
+
+export type AtLane = (lane: number | undefined, body: () => void) => void;
+
+/** Every invocation loads its own rows and columns. */
+export function registerLoop(t: Tile): void {
+  overK(t, (at) =>
+    tileStep(
+      t,
+      at,
+      () => t.rowAxes.map((a) => atRow(t, a, () => lower(t.b, t.sides.a))),
+      (v) => v,
+    ),
+  );
+}
+
+/** The rows that a lane loads: every `lanes`-th, from its own on. Rows outside are those at the edge again. */
+function rowsOfLane(t: Tile, lanes: number, own: KernelExpr): readonly Axis[] {
+  const { b } = t;
+  const extent = t.rowCount;
+  return Array.from({ length: t.rows / lanes }, (_, g): Axis => {
+    const a = axis("row", extent);
+    const at = iadd(iadd(t.rowBase, kint(g * lanes)), own);
+    bindAxis(
+      b,
+      a,
+      divisible(extent, t.rows) ? at : name(b, "inside", kapply("min", at, ksize(subExtent(extent, ONE)))),
+    );
+    return a;
+  });
+}
+
+/**
+ * Lane s of the subgroup loads rows s, s + size, …; each value reaches the others by a broadcast. Where several batch positions share a
+ * subgroup each has neighbouring lanes of its own, which pass their values among themselves.
+ */
+export function broadcastLoop(t: Tile): void {
+  const { b, s } = t;
+  const lanes = s.threads[1];
+  b.subgroupSize = b.target.subgroupMaxSize;
+  const id = name(b, "own", subgroup("id"));
+  const shared = lanes < b.subgroupSize;
+  const own = shared ? t.tx : id;
+  const first = shared ? name(b, "first", isub(id, own)) : undefined;
+  const from = first && Array.from({ length: lanes }, (_, l) => name(b, "from", iadd(first, kint(l))));
+  const axes = rowsOfLane(t, lanes, own);
+  overK(t, (at) =>
+    tileStep(
+      t,
+      at,
+      () => {
+        const held = axes.map((a) => atRow(t, a, () => lower(b, t.sides.a)));
+        return Array.from({ length: t.rows }, (_, i) => held[Math.floor(i / lanes)] ?? kint(0));
+      },
+      (v, i) => {
+        const source = from?.[i % lanes];
+        return name(b, "q", source ? shuffle(v, source) : subgroup("broadcast", v, i % lanes));
+      },
+    ),
+  );
+}
+
+/**
+ * Among four neighbouring lanes: lane s loads rows s, s + 4, …, and the lanes exchange them, which costs less than a broadcast where a
+ * subgroup is four floats in a register. A lane then has the four rows in an order of its own (see `tileKernel`). Up to four elements
+ * of K are multiplied and added at once.
+ */
+export function swapLoop(t: Tile): void {
+  const { b } = t;
+  if (!sumOfProducts(t.sides.region)) throw new ScheduleError("subgroup", "only sums of products are exchanged");
+  b.subgroupSize = b.target.subgroupMaxSize;
+  const axes = rowsOfLane(t, QUAD, t.tx);
+  let waiting: Step[] = [];
+  overK(t, (at, last) => {
+    const left = axes.map((a) =>
+      name(
+        b,
+        "x",
+        atRow(t, a, () => lower(b, t.sides.a)),
+      ),
+    );
+    if (t.laneK > 1) {
+      products(t, left, columnsOf(t, at));
+      return;
+    }
+    waiting.push({ left, right: columnsOf(t, at)[0] ?? [] });
+    if (!last && waiting.length < QUAD) return;
+    const steps = waiting;
+    waiting = [];
+    // As many at once as vectors have lanes.
+    for (let i = 0; i < steps.length; ) {
+      const n = steps.length - i >= 4 ? 4 : steps.length - i >= 2 ? 2 : 1;
+      const some = steps.slice(i, i + n);
+      const of = (g: number): KernelExpr => name(b, "x", kvector(some.map((x) => x.left[g] ?? kint(0))));
+      products(
+        t,
+        n === 1 ? (some[0]?.left ?? []) : axes.map((_, g) => of(g)),
+        some.map((x) => x.right),
+      );
+      i += n;
+    }
+  });
+}
+
+/** An element of K: values of the lane's own rows, and of the columns. */
+interface Step {
+  readonly left: readonly KernelExpr[];
+  readonly right: readonly KernelExpr[];
+}
+
+/** For each element of a unit of K the operand of every column. */
+function columnsOf(t: Tile, at: AtLane): readonly (readonly KernelExpr[])[] {
+  const { b, sides } = t;
+  const right = sides.b ?? sides.a;
+  const here = (): readonly KernelExpr[] =>
+    t.columnAxes.map((a) =>
+      name(
+        b,
+        "y",
+        atColumn(t, a, () => splat(lower(b, right), t.laneN)),
+      ),
+    );
+  if (t.laneK === 1) return [here()];
+  const elements = Array.from({ length: t.laneK }, (_, lane) => lane);
+  if (t.laneN === 1) {
+    // Columns come in vectors along K as rows do.
+    const along = t.columnAxes.map((a) =>
+      name(
+        b,
+        "y",
+        atColumn(t, a, () => splat(lower(b, right), t.laneK)),
+      ),
+    );
+    return elements.map((lane) => along.map((v) => extract(v, lane)));
+  }
+  if (contiguous([right], sides.k) && !contiguous([right], sides.n)) {
+    const held = t.columnAxes.map((a) => columnsAlongK(t, a, right));
+    return elements.map((lane) => held.map((lanes) => name(b, "y", kvector(lanes.map((v) => extract(v, lane))))));
+  }
+  return elements.map((lane) => {
+    let made: readonly KernelExpr[] = [];
+    at(lane, () => {
+      made = here();
+    });
+    return made;
+  });
+}
+
+/** Adds the products of some elements of K: `left` has them in lanes for each of the lane's own rows, `right` in a list for each column. */
+function products(t: Tile, left: readonly KernelExpr[], right: readonly (readonly KernelExpr[])[]): void {
+  const { b } = t;
+  left.forEach((own, g) => {
+    for (let turn = 0; turn < QUAD; turn++) {
+      const x = turn === 0 ? own : name(b, "q", subgroup("shuffleXor", own, turn));
+      for (let j = 0; j < t.columns; j++) {
+        const ys = right.flatMap((r) => r[j] ?? []);
+        const [y] = ys;
+        if (!y) continue;
+        const sum = ys.length === 1 ? kapply("mul", x, y) : y.lanes === 1 ? dot(x, kvector(ys)) : matvec(ys, x);
+        accumulate(b, t.acc, (g * QUAD + turn) * t.columns + j, [sum]);
+      }
+    }
+  });
+}
+
+/** One unit of K: the rows' operands once, then for each element of the unit the columns' and all products. */
+function tileStep(
+  t: Tile,
+  at: AtLane,
+  rows: () => readonly KernelExpr[],
+  share: (v: KernelExpr, row: number) => KernelExpr,
+): void {
+  const { b, sides } = t;
+  const columns = (): readonly (KernelExpr | undefined)[] =>
+    t.columnAxes.map((a) => (sides.b ? atColumn(t, a, () => lower(b, sides.b ?? sides.a)) : undefined));
+  const products = (
+    left: readonly KernelExpr[],
+    right: readonly (KernelExpr | undefined)[],
+    lane: number | undefined,
+  ): void => {
+    for (let i = 0; i < t.rows; i++) {
+      const whole = left[i];
+      if (!whole) continue;
+      const x = share(lane === undefined ? whole : extract(whole, lane), i);
+      for (let j = 0; j < t.columns; j++) {
+        const y = right[j];
+        accumulate(
+          b,
+          t.acc,
+          i * t.columns + j,
+          slotValues(t, i, j, x, y === undefined || lane === undefined || t.laneN > 1 ? y : extract(y, lane)),
+        );
+      }
+    }
+  };
+  const left = rows();
+  if (t.dot || t.laneK === 1) {
+    products(left, columns(), undefined);
+    return;
+  }
+  if (t.laneN > 1 && sides.b && contiguous([sides.b], sides.k) && !contiguous([sides.b], sides.n)) {
+    // Columns lie along K: a vector along K for each of them, turned into vectors along N.
+    const held = t.columnAxes.map((a) => columnsAlongK(t, a, sides.b ?? sides.a));
+    for (let lane = 0; lane < t.laneK; lane++) {
+      const turned = held.map((lanes) => name(b, "y", kvector(lanes.map((v) => extract(v, lane)))));
+      at(lane, () => products(left, turned, lane));
+    }
+    return;
+  }
+  // Columns in vectors along N are loaded for each element of K; else they too come in vectors along K.
+  const along = t.laneN > 1 ? undefined : columns();
+  for (let lane = 0; lane < t.laneK; lane++) at(lane, () => products(left, along ?? columns(), lane));
+}
+
+/** The operand of each of a vector's columns, in a vector along K. */
+function columnsAlongK(t: Tile, a: Axis, e: TensorExpr): readonly KernelExpr[] {
+  return Array.from({ length: t.laneN }, (_, l) =>
+    inCopy(t.b, () => {
+      const flats = t.b.flats.length;
+      unflattenAxes(t.b, t.sides.n, elementOf(axisRef(a), t.laneN, l), 1);
+      const v = splat(lower(t.b, e), t.laneK);
+      t.b.flats.length = flats;
+      return v;
+    }),
+  );
+}

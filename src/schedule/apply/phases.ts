@@ -183,7 +183,7 @@ function walkPhase(
 }
 
 /** Are all units of the innermost run done in groups of neighbours? */
-function inGroups(tile: RowTile, runs: readonly (readonly Axis[])[]): boolean {
+export function inGroups(tile: RowTile, runs: readonly (readonly Axis[])[]): boolean {
   const inner = runs[runs.length - 1];
   return (
     (tile.wide ?? 1) > 1 &&

@@ -4,15 +4,26 @@
  * by exactly 1 where h′ = h, and by exp(ref(h) - g(h)) at the end, which agrees with two passes on every mixture of infinities and NaN.
  * Sums of squares are kept about the running mean, Chan, Golub and LeVeque's update by blocks, and shifted to g at the end.
  */
-import { type KernelExpr, kapply, kconst, kint, ksize, load, splat, store } from "../../../ir/kernel.ts";
-import { maxMonoid } from "../../../ir/monoid.ts";
+import { type KernelExpr, kapply, kconst, kint, ksize, type Lanes, load, splat, store } from "../../../ir/kernel.ts";
+import { addMonoid, maxMonoid, minMonoid } from "../../../ir/monoid.ts";
 import { apply, arg, constant, type Monoid, type TensorExpr } from "../../../ir/tensor.ts";
 import { lower } from "../lower.ts";
 import { type OnlineFollower, type OnlineRows, onlineRows } from "../online-rules.ts";
-import { type Accumulator, newAccumulator } from "./accumulate.ts";
+import { type Accumulator, folded, newAccumulator } from "./accumulate.ts";
 import { emit, inCopy, name, newPrivate } from "./builder.ts";
 import { hold, unbounded } from "./online-rows.ts";
-import { holdReduced, inRow, type Rows, reducePhase, resultOf, rowLanes, storePhase, unrollOf } from "./phases.ts";
+import {
+  holdReduced,
+  inGroups,
+  inRow,
+  type Rows,
+  type RowTile,
+  reducePhase,
+  resultOf,
+  rowLanes,
+  storePhase,
+  unrollOf,
+} from "./phases.ts";
 import { countOf, neverEmpty, unflattenAxes, unitsOf, walk } from "./walk.ts";
 
 export function runPhases(r: Rows): void {
@@ -39,12 +50,14 @@ interface Block {
 function eachBlock(r: Rows, group: OnlineRows, body: (block: Block) => void): void {
   const { b, tile } = r;
   const lanes = rowLanes(tile);
-  const unroll = unrollOf(tile, unitsOf(group.axes, lanes));
+  const together = inGroups(tile, [group.axes]);
+  const unroll = together ? tile.unroll : unrollOf(tile, unitsOf(group.axes, lanes));
   const before = b.flats.length;
   const units: TensorExpr[] = [];
-  walk(b, [group.axes], { start: r.thread, step: tile.threads, unroll, lanes }, (_, unit, run, together) => {
+  b.wide = tile.wide ?? 1;
+  walk(b, [group.axes], { start: r.thread, step: tile.threads, unroll, lanes, together }, (_, unit, run, count) => {
     units.push(unit);
-    if (units.length < together) return;
+    if (units.length < count) return;
     // What stands for the axes in the last unit must not answer for the others.
     const kept = b.flats.splice(before);
     const all = units.splice(0);
@@ -61,6 +74,7 @@ function eachBlock(r: Rows, group: OnlineRows, body: (block: Block) => void): vo
     });
     b.flats.push(...kept);
   });
+  b.wide = 1;
 }
 
 /** u at each of a block's elements. */
@@ -69,6 +83,28 @@ function elements(r: Rows, group: OnlineRows, block: Block, e: number): readonly
     block.at(q, e, () => name(r.b, "u", splat(lower(r.b, group.u), r.tile.vector))),
   );
 }
+
+/** Lanes of a running value: one where what a block gives is folded first. */
+function stateLanes(tile: RowTile): Lanes {
+  return tile.fold === true && tile.vectorOn === "row" ? 1 : tile.vector;
+}
+
+/** The values of a block's elements as one, in as many lanes as the running value has. */
+function combined(r: Rows, m: Monoid, values: readonly KernelExpr[]): KernelExpr {
+  const { b, tile } = r;
+  const [first] = folded(
+    b,
+    m,
+    values.map((v) => [v]),
+    stateLanes(tile),
+    tile.vector,
+  );
+  if (!first) throw new Error("a block without elements");
+  return first;
+}
+const SUM = addMonoid("f32");
+const MAX = maxMonoid("f32");
+const MIN = minMonoid("f32");
 
 const added = (x: KernelExpr, y: KernelExpr): KernelExpr => kapply("add", x, y);
 const times = (x: KernelExpr, y: KernelExpr): KernelExpr => kapply("mul", x, y);
@@ -117,7 +153,7 @@ function peakMonoid(followers: readonly OnlineFollower[]): Monoid {
 function peakPass(r: Rows, group: OnlineRows): void {
   const { b, tile } = r;
   const rows = Array.from({ length: tile.each }, (_, e) => e);
-  const acc = newAccumulator(b, peakMonoid(group.followers), tile.each, tile.vector);
+  const acc = newAccumulator(b, peakMonoid(group.followers), tile.each, stateLanes(tile));
   eachBlock(r, group, (block) => {
     const us = rows.map((e) => elements(r, group, block, e));
     for (const e of rows) takePeaks(r, group, acc, block, e, us[e] ?? []);
@@ -161,11 +197,7 @@ function takePeaks(
   if (!peak) throw new Error("no maximum");
   const at = kint(e);
   const old = name(b, "old", load(peak, at));
-  const now = name(
-    b,
-    "now",
-    us.reduce((x, y) => kapply("max", x, y), old),
-  );
+  const now = name(b, "now", kapply("max", old, combined(r, MAX, us)));
   emit(b, store(peak, at, now));
   const scaled = group.followers.some((f) => f.kind === "scaled");
   const ref = scaled ? name(b, "ref", kapply("select", unbounded(now), F(0), now)) : now;
@@ -175,9 +207,7 @@ function takePeaks(
     const slot = others[k];
     if (!slot) throw new Error(`no place for ${f.def.name}`);
     if (f.kind === "min" || f.kind === "max") {
-      const op = f.kind;
-      const made = us.reduce((x, y) => kapply(op, x, y), load(slot, at));
-      emit(b, store(slot, at, made));
+      emit(b, store(slot, at, kapply(f.kind, load(slot, at), combined(r, f.kind === "min" ? MIN : MAX, us))));
       return;
     }
     const terms = us.map((u, q) =>
@@ -187,7 +217,7 @@ function takePeaks(
         return name(b, "p", splat(lower(b, f.term), tile.vector));
       }),
     );
-    emit(b, store(slot, at, added(times(load(slot, at), factor), terms.reduce(added))));
+    emit(b, store(slot, at, added(times(load(slot, at), factor), combined(r, SUM, terms))));
   });
 }
 
@@ -219,31 +249,32 @@ function momentPass(r: Rows, group: OnlineRows): void {
   const { b, tile } = r;
   const f = group.followers[0];
   const rows = Array.from({ length: tile.each }, (_, e) => e);
-  const acc = newAccumulator(b, momentMonoid(), tile.each, tile.vector);
+  const acc = newAccumulator(b, momentMonoid(), tile.each, stateLanes(tile));
   const [counts, sums, squares] = acc.slots;
   if (!f || !counts || !sums || !squares) throw new Error("no moments");
   // Every row and lane has as many elements.
   const seen = newPrivate(b, "seen", "f32", 1, 1);
   emit(b, store(seen, kint(0), F(0)));
   eachBlock(r, group, (block) => {
+    const taken = block.count * (tile.vectorOn === "row" ? tile.vector / stateLanes(tile) : 1);
     const before = name(b, "n", load(seen, kint(0)));
-    const after = name(b, "n", added(before, F(block.count)));
+    const after = name(b, "n", added(before, F(taken)));
     const share = name(b, "share", kapply("div", F(1), kapply("max", before, F(1))));
-    const weight = name(b, "weight", kapply("div", times(before, F(block.count)), after));
+    const weight = name(b, "weight", kapply("div", times(before, F(taken)), after));
     emit(b, store(seen, kint(0), after));
     const all = rows.map((e) => elements(r, group, block, e));
     for (const e of rows) {
       const us = all[e] ?? [];
       const at = kint(e);
-      const total = name(b, "total", us.reduce(added));
-      const mean = name(b, "mean", times(total, F(1 / block.count)));
+      const total = name(b, "total", combined(r, SUM, us));
+      const mean = name(b, "mean", times(total, F(1 / taken)));
       const own = us.map((u) => {
         const d = name(b, "d", kapply("sub", u, mean));
         return times(d, d);
       });
       const apart = name(b, "apart", kapply("sub", mean, times(load(sums, at), share)));
       const between = times(times(apart, apart), weight);
-      emit(b, store(squares, at, added(load(squares, at), added(own.reduce(added), between))));
+      emit(b, store(squares, at, added(load(squares, at), added(combined(r, SUM, own), between))));
       emit(b, store(sums, at, added(load(sums, at), total)));
     }
   });

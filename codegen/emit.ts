@@ -2,9 +2,11 @@
 import type { Kernel } from "../ir/kernel.ts";
 import { type KernelLimits, verifyKernel } from "../ir/verify-kernel.ts";
 import type { AdapterInfo, PlanSize } from "../runtime/plan.ts";
+import { isLlvmpipe } from "./adapter.ts";
 import { declareLate } from "./declare.ts";
 import { type LegaliseOptions, legalise, originLines } from "./legalise.ts";
 import { planSize } from "./plan.ts";
+import { rolled } from "./rolled.ts";
 import { commentOf, type PrintedKernel, printWgsl } from "./wgsl.ts";
 
 export interface EmittedWgsl extends Omit<PrintedKernel, "groups"> {
@@ -23,7 +25,8 @@ export function limitsOf(target: AdapterInfo): KernelLimits {
 
 /** Throws KernelError if the kernel breaks an invariant or a limit of the target. */
 export function emitKernel(kernel: Kernel, target: AdapterInfo, options: LegaliseOptions = {}): EmittedWgsl {
-  const printed = printWgsl(declareLate(legalise(verifyKernel(kernel, limitsOf(target)), options)));
+  const made = declareLate(legalise(verifyKernel(kernel, limitsOf(target)), options));
+  const printed = printWgsl(isLlvmpipe(target) ? rolled(made) : made);
   const [x, y, z] = printed.groups;
   return { ...printed, groups: [planSize(x), planSize(y), planSize(z)] };
 }

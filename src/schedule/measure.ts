@@ -1,9 +1,12 @@
 /** What choosing looks at: sizes with unknown symbols guessed, how reads lie, and what the target is like. */
+import { isLlvmpipe } from "../../codegen/adapter.ts";
 import { type Extent, evaluateExtent, ONE, symbolsOf, ZERO } from "../../ir/extent.ts";
 import { type Axis, childrenOf, type Read, shapeOf, type TensorExpr } from "../../ir/tensor.ts";
 import { strideAlong } from "./apply/operands.ts";
 import { sizeOfType } from "./cost.ts";
 import type { Target } from "./target.ts";
+
+export { isLlvmpipe };
 
 /** An unknown extent counts as this. */
 const UNKNOWN = 256;
@@ -64,9 +67,4 @@ export function powerAtMost(n: number, most: number): 1 | 2 | 4 | 8 | 16 | 32 | 
   let p = 1;
   while (p * 2 <= Math.min(n, most) && p < 1024) p *= 2;
   return p as 1 | 2 | 4 | 8 | 16 | 32 | 64 | 128 | 256 | 512 | 1024;
-}
-
-/** Mesa's llvmpipe: long straight-line code with dear functions spills there, a loop over few lines does not. */
-export function isLlvmpipe(t: Target): boolean {
-  return /llvmpipe/i.test(`${t.name} ${t.driver}`);
 }

@@ -159,15 +159,14 @@ function onSubgroup(
   return out;
 }
 
-/** One subgroup of four a workgroup, whose lanes exchange rows. Tall tiles take twice as long to compile. */
+/** One subgroup of four a workgroup, whose lanes exchange rows. */
 function onQuads(base: Base, z: ContractionSizes): readonly ContractionSchedule[] {
   const lanes = base.along === "k" ? 1 : base.vector;
-  const much = base.vector > 1 && z.rows * z.columns * z.k * z.batch >= MUCH;
   const out: ContractionSchedule[] = [];
   for (const tileK of [4, 2])
-    for (const rows of [...(much ? [32] : []), 16, 8, 4])
+    for (const rows of [16, 8, 4])
       for (const wide of [8, 4, 2, 1]) {
-        if (rows * wide * lanes > (much ? 256 : 128) || (rows > QUAD && rows >= 2 * z.rows)) continue;
+        if (rows * wide * lanes > 128 || (rows > QUAD && rows >= 2 * z.rows)) continue;
         for (const batches of besideOf(z, 1))
           out.push({ ...base, reg: [rows, wide * lanes], threads: [1, QUAD, 1], tileK, batches, subgroup: "swap" });
       }

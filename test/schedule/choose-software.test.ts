@@ -43,6 +43,11 @@ describe("rows", () => {
     expect(chosen(NORM, shapes, SOFT4)).toMatchObject({ threads: 4, each: 2, rows: 8, pass: "held" });
     expect(chosen(NORM, shapes, SOFT8)).toMatchObject({ threads: 8, each: 2, rows: 8, pass: "held" });
   });
+  test("on llvmpipe columns of what no cache holds are summed in parts of few rows", () => {
+    const source = "export fn f(x: f32[R, C]) { sum(x, axis: 0) }";
+    expect(chosen(source, { x: [2048, 2048] }, LLVMPIPE)).toMatchObject({ kind: "reduction", parts: 64 });
+    expect(chosen(source, { x: [256, 512] }, LLVMPIPE)).toMatchObject({ kind: "reduction", parts: 1 });
+  });
   test("few rows leave no core without a workgroup", () => {
     const rows = (n: number, adapter: Target): number => {
       const s = chosen(SOFTMAX, { x: [n, 512] }, adapter);

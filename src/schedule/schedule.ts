@@ -78,6 +78,8 @@ export interface ReductionSchedule extends Common {
   readonly parts: number;
   readonly combine: "workgroup" | "subgroup";
   readonly wide?: Wide;
+  /** Results along the parallel axis before the last that an invocation does together: their windows have rows in common. 1 without it. */
+  readonly down?: number;
 }
 export interface ScanSchedule extends Common {
   readonly kind: "scan";
@@ -102,14 +104,15 @@ export interface ScatterSchedule extends Common {
  * Weighted sums in one pass. An invocation has a tile of `reg` scores and `columns` elements of the sum for each of its rows. `subgroup`:
  * a workgroup is one subgroup, its rows are all of `reg`'s, reduced positions and columns are dealt to the lanes. `workgroup`: rows are
  * dealt to `threads[0]`, reduced positions and columns to `threads[1]`, operands of the scores come through workgroup memory, `tileK`
- * elements at a time.
+ * elements at a time. `quad`: four lanes have rows of their own, and exchange what they load of the reduced positions; `reg` counts the
+ * positions that a lane loads, and an invocation has all columns of its rows.
  */
 export interface OnlineSchedule extends Common {
   readonly kind: "online";
   readonly reg: readonly [number, number];
   readonly columns: number;
   readonly threads: readonly [number, number];
-  readonly share: "subgroup" | "workgroup";
+  readonly share: "subgroup" | "workgroup" | "quad";
   readonly tileK: number;
 }
 export type Schedule =

@@ -67,7 +67,7 @@ const FIELDS = {
     reg: tuple(whole(1, 512), whole(1, 512)),
     columns: count,
     threads: tuple(whole(1, 1024), whole(1, 1024)),
-    share: oneOf("subgroup", "workgroup"),
+    share: oneOf("subgroup", "workgroup", "quad"),
     tileK: count,
   } satisfies Fields<OnlineSchedule>,
   row: {
@@ -90,6 +90,7 @@ const FIELDS = {
     parts: count,
     combine: oneOf("workgroup", "subgroup"),
     wide,
+    down: count,
   } satisfies Fields<ReductionSchedule>,
   scan: { ...COMMON, threads, each: count, form: oneOf("carry", "blocks") } satisfies Fields<ScanSchedule>,
   transpose: { ...COMMON, tile: oneOf(8, 16, 32), each: count, pad: oneOf(0, 1) } satisfies Fields<TransposeSchedule>,
@@ -106,7 +107,7 @@ const OPTIONAL: Readonly<Partial<Record<Schedule["kind"], readonly string[]>>> =
   elementwise: ["repeat"] satisfies readonly (keyof ElementwiseSchedule)[],
   contraction: ["config", "along", "epilogue"] satisfies readonly (keyof ContractionSchedule)[],
   row: ["combine", "across", "each", "wide"] satisfies readonly (keyof RowSchedule)[],
-  reduction: ["wide"] satisfies readonly (keyof ReductionSchedule)[],
+  reduction: ["wide", "down"] satisfies readonly (keyof ReductionSchedule)[],
   scatter: ["parts"] satisfies readonly (keyof ScatterSchedule)[],
 };
 

@@ -1,3 +1,4 @@
+import { addForms, linearOf, scaleForm } from "../../../ir/affine.ts";
 import { ceilDivExtent, divExtent, type Extent, size } from "../../../ir/extent.ts";
 import { iadd, ilt, imul, type KernelExpr, kand, kapply, kint, ksize, type Lanes, when } from "../../../ir/kernel.ts";
 import {
@@ -5,6 +6,7 @@ import {
   axis,
   axisRef,
   type Definition,
+  i32,
   type MapDef,
   type Reduce,
   read,
@@ -12,7 +14,7 @@ import {
   type TensorExpr,
   type TensorRef,
 } from "../../../ir/tensor.ts";
-import { divisible } from "../affine.ts";
+import { divisible, formExpression } from "../affine.ts";
 import { lower, resolve, storeAt } from "../lower.ts";
 import type { RowPhase } from "../region.ts";
 import { ScheduleError } from "../schedule.ts";
@@ -27,7 +29,7 @@ import {
   type Tree,
   treeCombine,
 } from "./accumulate.ts";
-import { aliasAxes, type Builder, bindAxis, emit, inCopy, inFrame, name } from "./builder.ts";
+import { aliasAxes, aliasAxis, type Builder, bindAxis, emit, inCopy, inFrame, name } from "./builder.ts";
 import { collapse, countOf, unflattenAxes, unitsOf, walk } from "./walk.ts";
 
 export interface RowJob {
@@ -51,6 +53,8 @@ export interface RowTile {
   readonly unroll: number;
   /** Vectors that one load takes (see Wide in schedule.ts): of the units done together, or of the rows. */
   readonly wide?: 1 | 2 | 4;
+  /** Rows along the parallel axis before the last that an invocation does together: all of `each`. */
+  readonly down?: number;
   /** What an invocation takes at a time becomes one scalar (or one vector, if along the points) before it meets the running value. */
   readonly fold?: boolean;
   readonly combine: "workgroup" | "subgroup";
@@ -67,9 +71,10 @@ export interface Rows {
   readonly b: Builder;
   readonly job: RowJob;
   readonly tile: RowTile;
-  readonly runs: readonly (readonly Axis[])[];
   /** One axis for each of the rows that an invocation does together; its position is inside whether or not the row exists. */
   readonly rowAxes: readonly Axis[];
+  /** With `down`: the parallel axes where one stands for so many positions of another. */
+  readonly split?: { readonly axes: readonly Axis[]; readonly of: Axis; readonly by: Axis } | undefined;
   readonly rowValid: readonly (KernelExpr | undefined)[];
   readonly rowPlace: KernelExpr;
   readonly thread: KernelExpr;
@@ -89,14 +94,6 @@ export function rowLanes(tile: RowTile): Lanes {
   return tile.vectorOn === "row" ? tile.vector : 1;
 }
 
-export function expressionsOfPhase(p: RowPhase): readonly TensorExpr[] {
-  return p.kind === "reduce" ? p.reduce.values : p.results;
-}
-
-export function pointsOf(job: RowJob): readonly { at: readonly TensorExpr[]; shape: readonly Extent[] }[] {
-  return job.phases.flatMap((p) => (p.kind === "store" ? [{ at: p.point, shape: shapeOf(p.def) }] : []));
-}
-
 // ---- Phases -------------------------------------------------------------------------------------------------------
 
 /** Runs `body` with the parallel axes standing for the e-th row of the invocation. */
@@ -105,7 +102,12 @@ export function inRow<T>(r: Rows, e: number, body: () => T): T {
   if (!a) throw new Error(`no row ${e}`);
   return inCopy(r.b, () => {
     const flats = r.b.flats.length;
-    unflattenAxes(r.b, r.job.axes, axisRef(a), r.tile.vectorOn === "points" ? r.tile.vector : 1);
+    const { split } = r;
+    unflattenAxes(r.b, split?.axes ?? r.job.axes, axisRef(a), r.tile.vectorOn === "points" ? r.tile.vector : 1);
+    if (split) {
+      const first = scaleForm(linearOf(axisRef(split.by)), size(r.tile.each));
+      aliasAxis(r.b, split.of, formExpression(addForms(first, linearOf(i32(e)))));
+    }
     for (const p of r.job.phases)
       if (
         p.def.axes.length === r.job.axes.length &&
@@ -154,6 +156,9 @@ function walkPhase(
     runs.length > 1 &&
     (tile.parts > 1 || ordered || (tile.threads > 1 && (innerCount ?? 0) < 4 * tile.threads * lanes))
   )
+    runs = [axes];
+  // Windows that lie over each other meet the same elements only if all of them are at hand.
+  if (r.split && runs.length > 1 && tile.threads * tile.parts === 1 && (total.value ?? block + 1) <= block)
     runs = [axes];
   const together = !ordered && block > 1 && inGroups(tile, runs);
   let range: { from: KernelExpr; to: KernelExpr } | undefined;

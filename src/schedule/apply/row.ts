@@ -74,10 +74,15 @@ export function applyReduction(
   inRange("parts", s.parts, 1, 4096);
   const columns = s.columns > 1;
   const wide = s.wide ?? 1;
+  const down = s.down ?? 1;
+  inRange("down", down, 1, 16);
+  if (down > 1 && (!columns || wide > 1))
+    throw new ScheduleError("down", "only single vectors of columns go down together");
   const tile: RowTile = {
     rows: s.columns,
-    each: columns ? wide : 1,
+    each: down > 1 ? down : columns ? wide : 1,
     wide,
+    down,
     threads: s.threads,
     rowsFirst: columns,
     vector: s.vector,
@@ -97,6 +102,7 @@ export function applyReduction(
     parts: 1,
     unroll: 1,
     wide: 1,
+    down: 1,
     each: 1,
     ...(columns ? { threads: 1, combine: "workgroup" } : { vector: 1 }),
   };

@@ -48,9 +48,9 @@ import {
   name,
   newBuilder,
 } from "./builder.ts";
-import { expressionsOfPhase, partialOf, pointsOf, type RowJob, type RowTile, rowLanes } from "./phases.ts";
+import { partialOf, type RowJob, type Rows, type RowTile, rowLanes } from "./phases.ts";
 import { runPhases } from "./row-online.ts";
-import { collapse, unitsOf } from "./walk.ts";
+import { unitsOf } from "./walk.ts";
 export function rowKernel(job: RowJob, tile: RowTile, target: Target, prepare: (b: Builder) => void): AppliedKernel {
   const b = newBuilder(job.name, target, tile.vector);
   prepare(b);
@@ -83,11 +83,12 @@ export function rowKernel(job: RowJob, tile: RowTile, target: Target, prepare: (
   const beside = tile.vectorOn === "points" ? wide : 1;
   if (wide > 1 && tile.vectorOn === "row" && tile.unroll !== wide)
     throw new ScheduleError("wide", `${wide} vectors side by side of ${tile.unroll} done together`);
-  const units = unitsOf(job.axes, pointLanes);
+  const split = (tile.down ?? 1) > 1 ? splitAxis(job, tile) : undefined;
+  const units = unitsOf(split?.axes ?? job.axes, pointLanes);
   if (beside > 1 && (tile.each !== beside || !divisible(units, beside)))
     throw new ScheduleError("wide", `an invocation has ${tile.each} of ${units.text} vectors of columns`);
   const places = divExtent(units, size(beside));
-  const each = tile.each / beside;
+  const each = split ? 1 : tile.each / beside;
   const perGroup = tile.rows * each;
   const whole = divisible(places, perGroup);
   const [g, x, y, z] = [variable("g"), variable("x"), variable("y"), variable("part")];
@@ -111,17 +112,17 @@ export function rowKernel(job: RowJob, tile: RowTile, target: Target, prepare: (
           bindAxis(b, a, name(b, "inside", kapply("min", named, ksize(subExtent(places, ONE)))));
           exists = name(b, "valid", ilt(named, ksize(places)));
         }
-        const own = beside > 1 ? neighbours(b, a, units, beside) : [a];
+        const own =
+          beside > 1 ? neighbours(b, a, units, beside) : split ? Array.from({ length: tile.each }, () => a) : [a];
         rowAxes.push(...own);
         valid.push(...own.map(() => exists));
       }
-      const runs = collapse(job.axes, job.phases.flatMap(expressionsOfPhase), pointsOf(job));
       runPhases({
         b,
         job,
         tile,
-        runs,
         rowAxes,
+        split,
         rowValid: valid,
         rowPlace,
         thread,
@@ -142,6 +143,15 @@ export function rowKernel(job: RowJob, tile: RowTile, target: Target, prepare: (
   if (tile.parts > 1) body = [loop(z, kint(tile.parts), body, "grid.y")];
   body = [loop(g, ksize(ceilDivExtent(places, size(perGroup))), body, "grid.x")];
   return finish(b, body);
+}
+
+/** The parallel axes with one in place of that before the last, for each of whose positions an invocation does `tile.each` of its. */
+function splitAxis(job: RowJob, tile: RowTile): NonNullable<Rows["split"]> {
+  const of = job.axes.at(-2);
+  if (!of || tile.vectorOn !== "points" || !divisible(of.extent, tile.each))
+    throw new ScheduleError("down", `no axis before the last is a multiple of ${tile.each}`, of?.name);
+  const by = axis(of.name, divExtent(of.extent, size(tile.each)));
+  return { axes: job.axes.map((a) => (a === of ? by : a)), of, by };
 }
 
 /** The units of a place that has `count` of them. */

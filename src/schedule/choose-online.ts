@@ -1,5 +1,6 @@
 /** Weighted sums in one pass: where they pay, and candidates, best guess first. */
 import { apply } from "./apply/index.ts";
+import { QUAD } from "./apply/tile.ts";
 import { fixedSubgroup, guessAll, isLlvmpipe } from "./measure.ts";
 import type { OnlineRegion } from "./region.ts";
 import { type OnlineSchedule, type Schedule, ScheduleError } from "./schedule.ts";
@@ -11,7 +12,7 @@ const COMMON = { swizzle: 0, variants: "guarded", kind: "online" } as const;
 const KEPT = { four: 256, eight: 128, gpu: 64 } as const;
 
 export function onlineCandidates(region: OnlineRegion, target: Target): readonly Schedule[] {
-  const onSubgroup = subgroupCandidates(region, target);
+  const onSubgroup = [...quadCandidates(region, target), ...subgroupCandidates(region, target)];
   const onWorkgroup = workgroupCandidates(region, target);
   return target.kind === "software" ? [...onSubgroup, ...onWorkgroup] : [...onWorkgroup, ...onSubgroup];
 }
@@ -57,6 +58,30 @@ function columnsFor(region: OnlineRegion, threads: number, vector: number, most:
   const there = known ? guessAll(region.n) : HEAD;
   const whole = vector * Math.max(1, Math.ceil(there / vector / threads));
   return Math.min(whole, Math.max(vector, most - (most % vector)));
+}
+
+/** Rows of a lane, and positions that it loads. SwiftShader compiles the second for a second, and 8·256·64 takes 0.76 of the first's time. */
+const ON_QUADS: readonly Tile[] = [
+  [2, 4],
+  [4, 4],
+  [1, 4],
+];
+const MORE = 2 ** 25;
+
+/** Four lanes with rows of their own, where they have whole rows of the sum: 8·256·64 takes 0.65 of a broadcast's time on SwiftShader. */
+function quadCandidates(region: OnlineRegion, target: Target): readonly OnlineSchedule[] {
+  if (target.kind !== "software" || fixedSubgroup(target) !== QUAD) return [];
+  const rowsThere = guessAll(region.m);
+  const much = region.scores.length === 1 && products(region) >= MORE;
+  const tiles = much ? [...ON_QUADS].sort(([x], [y]) => y - x) : ON_QUADS;
+  const out: OnlineSchedule[] = [];
+  for (const vector of [4, 2, 1] as const)
+    for (const [rows, each] of tiles) {
+      const columns = columnsFor(region, 1, vector, 128);
+      if ((rows > 1 && rows * QUAD >= 2 * rowsThere) || columns < guessAll(region.n)) continue;
+      out.push({ ...COMMON, vector, reg: [rows, each], columns, threads: [QUAD, 1], share: "quad", tileK: 1 });
+    }
+  return out;
 }
 
 function subgroupCandidates(region: OnlineRegion, target: Target): readonly OnlineSchedule[] {
@@ -123,7 +148,7 @@ const CACHED = 32 << 20;
 export function onePassPays(region: OnlineRegion, target: Target): boolean {
   const s = wholeTile(region, target);
   if (!s) return false;
-  return target.kind !== "software" || s.threads[1] === 4 || bytesOfScores(region) >= CACHED;
+  return target.kind !== "software" || s.threads[0] * s.threads[1] === 4 || bytesOfScores(region) >= CACHED;
 }
 
 /** The first schedule, if there are scores and rows for a tile, and it has a whole row of the sum. */
@@ -132,7 +157,7 @@ function wholeTile(region: OnlineRegion, target: Target): OnlineSchedule | undef
   const s = onlineCandidates(region, target).find((x) => isLegal(region, x, target));
   if (s?.kind !== "online") return undefined;
   const whole = s.columns * s.threads[1] >= guessAll(region.n);
-  if (target.kind === "software") return s.share === "subgroup" && whole ? s : undefined;
+  if (target.kind === "software") return s.share !== "workgroup" && whole ? s : undefined;
   return whole || !region.n.every((a) => a.extent.value !== undefined) ? s : undefined;
 }
 

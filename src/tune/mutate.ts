@@ -62,7 +62,7 @@ function stepsFrom(s: Schedule): readonly Schedule[] {
         reg: pairsAround(s.reg, 64),
         columns: around(s.columns, 64),
         threads: pairsAround(s.threads, 256),
-        share: others(["subgroup", "workgroup"] as const, s.share),
+        share: others(["subgroup", "workgroup", "quad"] as const, s.share),
         tileK: around(s.tileK, 64),
       });
     case "row":

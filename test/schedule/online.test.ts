@@ -128,6 +128,24 @@ describe("schedules", () => {
     });
 });
 
+test("lanes that have rows of their own and exchange positions, with infinities and NaN", () => {
+  let done = 0;
+  Object.values(FORMS).forEach((form, i) => {
+    const p = programOf(form.source, SOFT4, i % 2 === 0 ? form.shapes : undefined);
+    const fused = fuseOnline(p);
+    const region = fused.regions.find((r) => r.kind === "online");
+    if (!region) return;
+    const quads = candidates(region, SOFT4).filter((s) => s.kind === "online" && s.share === "quad");
+    for (const s of quads) {
+      const inputs = inputsFor(form.shapes, i, i % 3 > 0);
+      const worst = difference(p, fused, SOFT4, inputs, (r) => (r === region ? s : undefined));
+      expect(worst, `${form.source} ${scheduleText(s)}`).toBeLessThan(SLACK);
+      done++;
+    }
+  });
+  expect(done).toBeGreaterThan(Object.keys(FORMS).length);
+});
+
 describe("random extents", () => {
   for (const target of [GPU, SOFT4, SOFT8])
     test(target.name, () => {

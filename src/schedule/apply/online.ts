@@ -25,11 +25,12 @@ import { type OnlineSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { checkGroup, emit, finish, inCopy, inFrame, name, newBuilder, originOf } from "./builder.ts";
 import { gridLoops } from "./grid.ts";
+import { quadPass } from "./online-quad.ts";
 import { atRow, type DoneRows, finalRows, hold, newRows } from "./online-rows.ts";
 import { subgroupPass } from "./online-subgroup.ts";
 import { atColumn, type OnlineTile } from "./online-tile.ts";
 import { workgroupPass } from "./online-workgroup.ts";
-import { positions } from "./tile.ts";
+import { positions, QUAD } from "./tile.ts";
 import { countOf, laneable, unflattenAxes } from "./walk.ts";
 
 export function applyOnline(region: OnlineRegion, s: OnlineSchedule, target: Target): readonly AppliedKernel[] {
@@ -71,7 +72,7 @@ export function applyOnline(region: OnlineRegion, s: OnlineSchedule, target: Tar
       b, region, s, laneN, rows: s.reg[0], columns, rowAxes: row.axes, columnAxes: column.axes, rowBase, rowCount,
       keyCount: countOf(region.k), tx, ty, states,
     }; // biome-ignore format: one record
-    const total = s.share === "subgroup" ? subgroupPass(t) : workgroupPass(t);
+    const total = PASSES[s.share](t);
     const done = finalRows(t, total);
     // Values a row are stored by the first invocation that has the row.
     const first = kand(kapply("eq", tx, kint(0)), kapply("eq", gn, kint(0)));
@@ -94,6 +95,11 @@ export function applyOnline(region: OnlineRegion, s: OnlineSchedule, target: Tar
   return [finish(b, wrap([loop(x, kint(tn), inside, "thread.x")]))];
 }
 
+const PASSES = { subgroup: subgroupPass, workgroup: workgroupPass, quad: quadPass } as const satisfies Record<
+  OnlineSchedule["share"],
+  (t: OnlineTile) => readonly (readonly KernelExpr[])[]
+>;
+
 /** Reduced positions taken in together. */
 const LEAST_BLOCK = 16;
 
@@ -104,20 +110,28 @@ function check(region: OnlineRegion, s: OnlineSchedule, target: Target): void {
   const [rows, keys] = s.reg;
   whole("reg", rows, 32);
   whole("reg", keys, 16);
-  whole("columns", s.columns, 64);
+  const quad = s.share === "quad";
+  whole("columns", s.columns, quad ? 128 : 64);
   whole("tileK", s.tileK, 64);
-  if (rows * (keys + s.columns) > 512) throw new ScheduleError("reg", "an invocation would keep more than 512 numbers");
+  if (rows * ((quad ? QUAD : 1) * keys + s.columns) > 512)
+    throw new ScheduleError("reg", "an invocation would keep more than 512 numbers");
   for (const v of s.threads) whole("threads", v, 1024);
   const [tm, tn] = s.threads;
   checkGroup(target, tn, tm);
   // A block's rescaling costs at most 5 ULP (exp 3 beyond what the exponent's size costs anyhow, products and differences the rest). Bounds of
   // sums allow a whole ULP a term where an addition rounds by half of one: blocks of 16 stay within that.
-  if (region.peak && keys * tn < LEAST_BLOCK)
-    throw new ScheduleError("reg", `blocks of ${keys * tn} positions; ${LEAST_BLOCK} at least`);
+  const block = keys * (quad ? QUAD : tn);
+  if (region.peak && block < LEAST_BLOCK)
+    throw new ScheduleError("reg", `blocks of ${block} positions; ${LEAST_BLOCK} at least`);
   if (s.share === "workgroup") return;
   const [low, high] = [target.subgroupMinSize, target.subgroupMaxSize];
   if (low < 1 || low !== high || !target.features.includes("subgroups"))
     throw new ScheduleError("share", `subgroups of ${low} to ${high}`);
+  if (quad) {
+    if (tm !== low || low !== QUAD || tn !== 1)
+      throw new ScheduleError("threads", `a workgroup is one subgroup of ${QUAD}`);
+    return;
+  }
   if (tm !== 1 || tn !== low) throw new ScheduleError("threads", `a workgroup is one subgroup of ${low}`);
   if (rows % low !== 0) throw new ScheduleError("reg", `${rows} rows on a subgroup of ${low}`);
 }

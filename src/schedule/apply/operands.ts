@@ -1,5 +1,6 @@
 /** How operands lie in memory: along which axis neighbouring elements are neighbours. */
 import type { LinearForm } from "../../../ir/affine.ts";
+import type { DType } from "../../../ir/dtype.ts";
 import { type Extent, ONE, ZERO } from "../../../ir/extent.ts";
 import { type Axis, axisRef, childrenOf, shapeOf, type TensorExpr } from "../../../ir/tensor.ts";
 import { positionIn } from "../affine.ts";
@@ -76,6 +77,11 @@ export function sumOfProducts({ b, body, reduce }: ContractionRegion): boolean {
   const [combine] = monoid.combine;
   const [dtype] = monoid.slots;
   if (!b || values.length !== 1 || combine?.kind !== "apply" || combine.prim !== "add") return false;
+  return dtype !== undefined && isProduct(body, dtype);
+}
+
+/** Is it one operand times the other, both floats of the type? */
+export function isProduct(body: TensorExpr, dtype: DType): boolean {
   if (body.kind !== "apply" || body.prim !== "mul" || (dtype !== "f32" && dtype !== "f16")) return false;
   return body.args.every((a) => a.kind === "arg" && a.dtype === dtype) && body.args[0] !== body.args[1];
 }

@@ -65,14 +65,20 @@ describe("elements", () => {
   const dear = "export fn f(a: f32[N], b: f32[N]) { (tanh(a * b) + 1) * 2 }";
   const cheap = "export fn f(a: f32[N], b: f32[N]) { a * b + 1 }";
   test("four lanes do two vectors at a time where functions are dear, as their registers hold no more", () => {
-    expect(chosen(dear, { a: [N], b: [N] }, SOFT4)).toMatchObject({ kind: "elementwise", vector: 4, each: 2 });
-    expect(chosen(cheap, { a: [N], b: [N] }, SOFT4)).toMatchObject({ kind: "elementwise", vector: 4, each: 4 });
+    const few = { a: [N / 512], b: [N / 512] };
+    expect(chosen(dear, few, SOFT4)).toMatchObject({ kind: "elementwise", vector: 4, each: 2 });
+    expect(chosen(cheap, few, SOFT4)).toMatchObject({ kind: "elementwise", vector: 4, each: 4 });
     expect(chosen(dear, { a: [N], b: [N] }, SOFT8)).toMatchObject({ kind: "elementwise", vector: 4, each: 4 });
   });
   test("llvmpipe does one unit after the other in a loop, where there are enough for all cores", () => {
     expect(chosen(dear, { a: [N], b: [N] }, LLVMPIPE)).toMatchObject({ threads: 64, each: 1, repeat: 64 });
     expect(chosen(cheap, { a: [N / 16], b: [N / 16] }, LLVMPIPE)).toMatchObject({ threads: 8, each: 1, repeat: 64 });
     expect(chosen(cheap, { a: [N / 64], b: [N / 64] }, LLVMPIPE)).not.toHaveProperty("repeat");
+  });
+  test("four lanes do so too, unless positions have to be divided", () => {
+    expect(chosen(dear, { a: [N], b: [N] }, SOFT4)).toMatchObject({ threads: 8, each: 1, repeat: 512 });
+    const outer = "export fn f(a: f32[N], b: f32[M]) { a[:, None] * b }";
+    expect(chosen(outer, { a: [1024], b: [1024] }, SOFT4)).not.toHaveProperty("repeat");
   });
   test("scans do one element at a time", () => {
     const source = "export fn f(x: f32[R, D]) { cumsum(x, axis: 1) }";

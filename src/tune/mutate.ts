@@ -85,6 +85,7 @@ function stepsFrom(s: Schedule): readonly Schedule[] {
         columns: around(s.columns, 64),
         parts: around(s.parts, 4096),
         combine: others(["workgroup", "subgroup"] as const, s.combine),
+        ...(s.columns > 1 && !s.wide ? { down: around(s.down ?? 1, 8) } : {}),
       });
     case "scan":
       return changed<ScanSchedule>(s, {

@@ -20,7 +20,10 @@ interface Costs {
   readonly vector: number;
   readonly iteration: number;
   readonly group: number;
-  /** Scalars an invocation may keep; beyond, each costs `spill` an element of K where several are done together. */
+  /**
+   * Scalars an invocation may keep; beyond, each costs `spill` an element of K where several are done together. Not where rows come by
+   * broadcast: products are added row by row there.
+   */
   readonly registers: number;
   readonly spill: number;
   /** Multiply-adds that a loop's body may have; where there are more, each costs `crowded` more. */
@@ -237,7 +240,7 @@ export function softwarePrice(
       loads +
       (shared ? rows * c.broadcast : 0) +
       loop +
-      (together > 1 ? c.spill * Math.max(0, kept - c.registers) : 0) +
+      (together > 1 && !shared ? c.spill * Math.max(0, kept - c.registers) : 0) +
       (rows * columns * together > c.body ? c.crowded * rows * columns : 0);
   const groupRows = shared ? rows : tm * rows;
   const groups =

@@ -87,6 +87,15 @@ describe("elements", () => {
   });
 });
 
+describe("contractions", () => {
+  test("tiles of 32 rows on eight lanes where there is so much to do that they are worth compiling", () => {
+    const source = "export fn f(a: f32[N, K], b: f32[K, M]) { a @ b }";
+    const product = (n: number): Schedule => chosen(source, { a: [n, n], b: [n, n] }, LLVMPIPE);
+    expect(product(512)).toMatchObject({ kind: "contraction", subgroup: "broadcast", reg: [32, 4] });
+    expect(product(256)).toMatchObject({ kind: "contraction", subgroup: "broadcast", reg: [16, 4] });
+  });
+});
+
 describe("attention in one kernel, on four lanes", () => {
   const source = `import { attention } from "std/nn"
     export fn f(q: f32[B, H, Q, D], k: f32[B, H, K, D], v: f32[B, H, K, E]) { attention(q, k, v) }`;

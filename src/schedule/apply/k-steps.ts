@@ -11,6 +11,7 @@ import {
   kint,
   ksize,
   kvector,
+  type Lanes,
   shuffle,
   splat,
   subgroup,
@@ -230,7 +231,10 @@ function products(t: Tile, left: readonly KernelExpr[], right: readonly (readonl
         const ys = right.flatMap((r) => r[j] ?? []);
         const [y] = ys;
         if (!y) continue;
-        const sum = ys.length === 1 ? kapply("mul", x, y) : y.lanes === 1 ? dot(x, kvector(ys)) : matvec(ys, x);
+        // An operand that does not depend on K is a scalar in every lane.
+        const spread = splat(x, ys.length as Lanes);
+        const sum =
+          ys.length === 1 ? kapply("mul", x, y) : y.lanes === 1 ? dot(spread, kvector(ys)) : matvec(ys, spread);
         accumulate(b, t.acc, (g * QUAD + turn) * t.columns + j, [sum]);
       }
     }

@@ -117,8 +117,9 @@ function wideColumns(rows: number, length: number, target: Target): readonly Red
 }
 
 /**
- * Sums over small windows on subgroups of four: results over each other read most of the same rows, which an invocation loads once for all
- * of them (depthwise 3×3: two take 0.5 of the time of one; means of 3×3: four 0.47). Maxima of 3×3 had no gain.
+ * Sums over small windows on software: results over each other read most of the same rows, which an invocation loads once for all of them
+ * (on subgroups of four depthwise 3×3: two take 0.5 of the time of one; means of 3×3: four 0.47; on eight four take 0.51 and 0.88). Maxima of
+ * 3×3 had no gain.
  */
 function windowSchedules(
   region: RowRegion,
@@ -129,7 +130,8 @@ function windowSchedules(
 ): readonly ReductionSchedule[] {
   const of = region.axes.at(-2);
   const [first] = region.phases;
-  if (target.kind !== "software" || fixedSubgroup(target) !== 4) return [];
+  const sg = fixedSubgroup(target);
+  if (target.kind !== "software" || sg === 0) return [];
   if (!of || first?.kind !== "reduce" || length < 2 || length > 16) return [];
   const body = first.reduce.monoid.combine[0];
   if (body?.kind !== "apply" || body.prim !== "add") return [];
@@ -138,8 +140,8 @@ function windowSchedules(
     return stride(of) > 0 && first.reduce.axes.some((a) => stride(a) === stride(of));
   });
   if (!overlaps) return [];
-  // The code of more is larger than what processors decode at once.
-  return (reads.length > 1 ? [2, 4] : [4, 2]).map((down) => ({
+  // On SwiftShader the code of more is larger than what processors decode at once.
+  return (sg === 4 && reads.length > 1 ? [2, 4] : [4, 2]).map((down) => ({
     ...COMMON,
     vector: 4,
     kind: "reduction",

@@ -142,7 +142,8 @@ export function readThrough(
     if (t?.low && !implied.low) conditions.push(apply("ge", index, i32(0)));
     if (t?.high && !implied.high) conditions.push(apply("lt", index, sizeOf(a.extent)));
   });
-  const value = passes ? read(inner.tensor, inner.slot, inner.at, fill) : totalise(inner);
+  // Its indices are evaluated outside too: what they read in their turn needs a fill.
+  const value = passes ? read(inner.tensor, inner.slot, inner.at.map(totalise), fill) : totalise(inner);
   if (conditions.length === 0) return value;
   return apply(
     "select",

@@ -1,6 +1,6 @@
 /** Where an index lies: which ends of an axis it is proved not to leave, and its row-major position. */
 import { addForms, constantForm, type LinearForm, linearOf, scaleForm } from "../../ir/affine.ts";
-import { type Extent, mulExtent, ONE, ZERO } from "../../ir/extent.ts";
+import { type Extent, extentOf, mulExtent, ONE, ZERO } from "../../ir/extent.ts";
 import { assume, sidesInside } from "../../ir/interval.ts";
 import { apply, i32, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
 
@@ -9,12 +9,27 @@ export function formExpression(f: LinearForm, order: readonly TensorExpr[] = [..
   let sum: TensorExpr | undefined;
   for (const atom of order) {
     const c = f.terms.get(atom) ?? ONE;
-    const term = c === ONE ? atom : apply("mul", atom, sizeOf(c));
+    const term = c === ONE ? atom : apply("mul", atom, factorOf(c));
     sum = sum ? apply("add", sum, term) : term;
   }
-  if (f.constant !== ZERO) sum = sum ? apply("add", sum, sizeOf(f.constant)) : sizeOf(f.constant);
+  if (f.constant !== ZERO) sum = sum ? apply("add", sum, factorOf(f.constant)) : factorOf(f.constant);
   return sum ?? i32(0);
 }
+
+/**
+ * An extent in index arithmetic. Where it has coefficients that no index needs (of a position far outside, which a test keeps from being
+ * used), it may be too large for a size; multiplied here, it wraps as the rest of the arithmetic does.
+ */
+function factorOf(e: Extent): TensorExpr {
+  if (e.terms.every((t) => Math.abs(t.coefficient) <= MODEST)) return sizeOf(e);
+  return e.terms
+    .map((t) => {
+      const factor = i32(t.coefficient | 0);
+      return t.atoms.length === 0 ? factor : apply("mul", sizeOf(extentOf([{ ...t, coefficient: 1 }])), factor);
+    })
+    .reduce((x, y) => apply("add", x, y));
+}
+const MODEST = 2 ** 20;
 
 /** Every coefficient of `e` is a multiple of `by`. */
 export function divisible(e: Extent, by: number): boolean {

@@ -87,11 +87,16 @@ export function runsOn(w: Workload, { kind, features }: Pick<AdapterInfo, "kind"
   return !(w.gpuOnly && kind !== "gpu") && !(w.needs && !features.includes(w.needs));
 }
 
-/** The same program on halves, and ours alone: neither the peers nor the hand-written kernels have it. */
-export function onHalves(w: Workload): Workload {
+/** Ours alone. */
+export function alone(w: Workload): Workload {
   const { jax: _jax, tfjs: _tfjs, onnx: _onnx, lab: _lab, ...own } = w;
+  return own;
+}
+
+/** The same program on halves, which neither the peers nor the hand-written kernels have. */
+export function onHalves(w: Workload): Workload {
   return {
-    ...own,
+    ...alone(w),
     name: `${w.name} f16`,
     source: w.source.replaceAll("f32[", "f16["),
     inputs: Object.fromEntries(Object.entries(w.inputs).map(([name, spec]) => [name, { ...spec, half: true }])),

@@ -1,5 +1,5 @@
 /** Matrix products of every shape: square, odd, fused, batched, with one side short. */
-import type { Workload } from "../workload.ts";
+import { alone, type Workload } from "../workload.ts";
 
 const f32 = (...shape: number[]): { readonly shape: readonly number[] } => ({ shape });
 const gemm = (m: number, k: number, n: number): number => 2 * m * k * n;
@@ -132,6 +132,9 @@ export const CONTRACTIONS: readonly Workload[] = [
   matmul("matmul 640³", 640, 640, 640),
   matmul("matmul 1024³", 1024, 1024, 1024),
   matmul("matmul 1021³", 1021, 1021, 1021),
+  // A row beside a power of two: ours alone, for the time a product.
+  alone(matmul("matmul 4096·256·256", 4096, 256, 256)),
+  alone(matmul("matmul 4097·257·257", 4097, 257, 257)),
   matmul("matmul 4096³", 4096, 4096, 4096, { gpuOnly: true }),
   matmul("matmul 4097³", 4097, 4097, 4097, { gpuOnly: true }),
 ];

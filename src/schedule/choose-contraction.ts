@@ -186,7 +186,7 @@ const BESIDE = 8;
 
 const TALL = 32;
 /** Products from which a kernel that takes LLVM seconds to compile is worth them. */
-const MUCH = 2 ** 27;
+const MUCH = 2 ** 25;
 
 function onGpu(base: Base, z: ContractionSizes, target: Target): readonly ContractionSchedule[] {
   const out: ContractionSchedule[] = [];

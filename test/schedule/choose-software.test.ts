@@ -103,11 +103,12 @@ describe("attention in one kernel, on four lanes", () => {
     const shape = [1, heads, length, width];
     return chosen(source, { q: shape, k: shape, v: shape }, SOFT4);
   };
-  test("tiles that compile soon, tall ones where there is much to do", () => {
-    expect(tile(8, 256, 64)).toMatchObject({ kind: "online", reg: [8, 4], columns: 16 });
-    expect(tile(16, 512, 64)).toMatchObject({ kind: "online", reg: [16, 8], columns: 16 });
+  test("lanes with rows of their own, several of them where there is much to do", () => {
+    expect(tile(8, 64, 64)).toMatchObject({ kind: "online", share: "quad", reg: [2, 4], columns: 64 });
+    expect(tile(8, 256, 64)).toMatchObject({ kind: "online", share: "quad", reg: [4, 4], columns: 64 });
   });
-  test("a tile has a whole row of the sum, however tall it might be", () => {
-    expect(tile(16, 512, 128)).toMatchObject({ kind: "online", reg: [8, 4], columns: 32 });
+  test("a lane has whole rows of the sum; where these are too long, rows are handed around", () => {
+    expect(tile(16, 512, 128)).toMatchObject({ kind: "online", share: "quad", columns: 128 });
+    expect(tile(16, 512, 256)).toMatchObject({ kind: "online", share: "subgroup" });
   });
 });

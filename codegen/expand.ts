@@ -14,6 +14,7 @@ import type {
   Statement,
   Variable,
 } from "../ir/kernel.ts";
+import type { KProduct } from "../ir/products-kernel.ts";
 import type { VerifiedKernel } from "../ir/verify-kernel.ts";
 import { allStatements, exprChildren, launchOf } from "../ir/visit-kernel.ts";
 import { columnOf } from "../ir/wide-kernel.ts";
@@ -147,17 +148,21 @@ class Expander {
       case "vector":
         return s.vector(e.args.map((a) => this.value(a)));
       case "dot":
-        return s.dot(this.value(e.left), this.value(e.right));
       case "matvec":
-        return s.matvec(
-          e.columns.map((c) => this.value(c)),
-          this.value(e.vector),
-        );
+        return this.product(e);
       case "extract":
         return s.extract(this.value(e.value), e.lane);
       default:
         return e satisfies never;
     }
+  }
+
+  private product(e: KProduct): Value {
+    if (e.kind === "dot") return this.store.dot(this.value(e.left), this.value(e.right));
+    return this.store.matvec(
+      e.columns.map((c) => this.value(c)),
+      this.value(e.vector),
+    );
   }
 
   /** Everything that a block may change gets a new version: before a loop's body, and after any block. */

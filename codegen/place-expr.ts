@@ -178,21 +178,15 @@ export class ExprPlacer {
         if (v.dtype !== "bool") return loaded;
         return binary("!=", loaded, this.filled("u32", v.lanes, "0u"));
       }
-      case "column": {
-        const matrix = this.nameOf(v.of, scope) ?? this.place(v.of, scope);
-        return { kind: "index", base: matrix, index: atom(String(v.column)) };
-      }
+      case "column":
+        return this.column(v, scope);
       case "splat":
         return call(typeName(v.dtype, v.lanes), this.expr(v.value, scope));
       case "vector":
         return call(typeName(v.dtype, v.lanes), ...v.args.map((a) => this.expr(a, scope)));
       case "dot":
-        return call("dot", this.expr(v.left, scope), this.expr(v.right, scope));
-      case "matvec": {
-        const type = `mat${v.columns.length}x${v.lanes}${v.dtype === "f16" ? "h" : "f"}`;
-        const matrix = call(type, ...v.columns.map((c) => this.expr(c, scope)));
-        return binary("*", matrix, this.expr(v.vector, scope));
-      }
+      case "matvec":
+        return this.product(v, scope);
       case "extract": {
         const of = this.expr(v.value, scope);
         return member(of, LANES[v.lane] ?? "x");
@@ -225,6 +219,18 @@ export class ExprPlacer {
       default:
         return v satisfies never;
     }
+  }
+
+  private column(v: Extract<Value, { kind: "column" }>, scope: Scope): LegalExpr {
+    const matrix = this.nameOf(v.of, scope) ?? this.place(v.of, scope);
+    return { kind: "index", base: matrix, index: atom(String(v.column)) };
+  }
+
+  private product(v: Extract<Value, { kind: "dot" | "matvec" }>, scope: Scope): LegalExpr {
+    if (v.kind === "dot") return call("dot", this.expr(v.left, scope), this.expr(v.right, scope));
+    const type = `mat${v.columns.length}x${v.lanes}${v.dtype === "f16" ? "h" : "f"}`;
+    const matrix = call(type, ...v.columns.map((c) => this.expr(c, scope)));
+    return binary("*", matrix, this.expr(v.vector, scope));
   }
 
   private filled(dtype: DType, lanes: Lanes, text: string): LegalExpr {

@@ -12,9 +12,11 @@ const COMMON = { swizzle: 0, variants: "guarded", kind: "online" } as const;
 const KEPT = { four: 256, eight: 128, gpu: 64 } as const;
 
 export function onlineCandidates(region: OnlineRegion, target: Target): readonly Schedule[] {
-  const onSubgroup = [...quadCandidates(region, target), ...subgroupCandidates(region, target)];
+  const onSubgroup = subgroupCandidates(region, target);
   const onWorkgroup = workgroupCandidates(region, target);
-  return target.kind === "software" ? [...onSubgroup, ...onWorkgroup] : [...onWorkgroup, ...onSubgroup];
+  return target.kind === "software"
+    ? [...quadCandidates(region, target), ...onSubgroup, ...onWorkgroup]
+    : [...onWorkgroup, ...onSubgroup];
 }
 
 type Tile = readonly [rows: number, each: number];
@@ -70,7 +72,7 @@ const MORE = 2 ** 25;
 
 /** Four lanes with rows of their own, where they have whole rows of the sum: 8·256·64 takes 0.65 of a broadcast's time on SwiftShader. */
 function quadCandidates(region: OnlineRegion, target: Target): readonly OnlineSchedule[] {
-  if (target.kind !== "software" || fixedSubgroup(target) !== QUAD) return [];
+  if (fixedSubgroup(target) !== QUAD) return [];
   const rowsThere = guessAll(region.m);
   const much = region.scores.length === 1 && products(region) >= MORE;
   const tiles = much ? [...ON_QUADS].sort(([x], [y]) => y - x) : ON_QUADS;

@@ -275,13 +275,13 @@ function access(b: Builder, e: Read, form: LinearForm, lanes: 1 | 2 | 4, wide: 1
         : kapply("lt", kapplyTyped("bitcast", [v.expr], "u32"), kapplyTyped("bitcast", [limit], "u32"));
     guard = guard ? kand(guard, test) : test;
   });
-  const column = wide > 1 ? (((form.constant.value ?? 0) % wide) + wide) % wide : 0;
-  const index = indexValue(b, wide > 1 ? groupForm(form, column, wide) : form);
+  const together = wide > 1 ? loadTogether(b, ref, form, wide) : undefined;
+  const index = together?.index ?? indexValue(b, form);
   at = Math.max(at, index.level);
   // Only the axes being walked make an unproved index legal: it may not move to where they may be empty.
   if (!safe) for (let i = b.frames.length - 1; i > at; i--) if (b.frames[i]?.conditional) at = i;
-  const buffer = tensorBuffer(b, ref, "read", lanes, false, wide);
-  const loadAt = (x: KernelExpr): KernelExpr => (wide > 1 ? loadColumn(buffer, x, column) : load(buffer, x));
+  const buffer = together ? together.buffer : tensorBuffer(b, ref, "read", lanes);
+  const loadAt = (x: KernelExpr): KernelExpr => (together ? loadColumn(buffer, x, together.column) : load(buffer, x));
   if (!guard || !e.fill) {
     return { expr: name(b, e.tensor.name, loadAt(index.expr), at), level: at };
   }
@@ -292,6 +292,18 @@ function access(b: Builder, e: Read, form: LinearForm, lanes: 1 | 2 | 4, wide: 1
     expr: name(b, e.tensor.name, kapply("select", ok, loaded, splat(kconst(e.dtype, e.fill.value), lanes)), at),
     level: at,
   };
+}
+
+/** Where the vector at a position is among those loaded with it. */
+function loadTogether(
+  b: Builder,
+  ref: TensorRef,
+  form: LinearForm,
+  wide: 1 | 2 | 4,
+): { readonly buffer: Buffer; readonly index: Value; readonly column: number } {
+  const column = (((form.constant.value ?? 0) % wide) + wide) % wide;
+  const buffer = tensorBuffer(b, ref, "read", b.lanes, false, wide);
+  return { buffer, index: indexValue(b, groupForm(form, column, wide)), column };
 }
 
 // ---- Stores -------------------------------------------------------------------------------------------------------

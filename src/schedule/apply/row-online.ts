@@ -102,9 +102,6 @@ function combined(r: Rows, m: Monoid, values: readonly KernelExpr[]): KernelExpr
   if (!first) throw new Error("a block without elements");
   return first;
 }
-const SUM = addMonoid("f32");
-const MAX = maxMonoid("f32");
-const MIN = minMonoid("f32");
 
 const added = (x: KernelExpr, y: KernelExpr): KernelExpr => kapply("add", x, y);
 const times = (x: KernelExpr, y: KernelExpr): KernelExpr => kapply("mul", x, y);
@@ -197,7 +194,7 @@ function takePeaks(
   if (!peak) throw new Error("no maximum");
   const at = kint(e);
   const old = name(b, "old", load(peak, at));
-  const now = name(b, "now", kapply("max", old, combined(r, MAX, us)));
+  const now = name(b, "now", kapply("max", old, combined(r, maxMonoid("f32"), us)));
   emit(b, store(peak, at, now));
   const scaled = group.followers.some((f) => f.kind === "scaled");
   const ref = scaled ? name(b, "ref", kapply("select", unbounded(now), F(0), now)) : now;
@@ -207,7 +204,14 @@ function takePeaks(
     const slot = others[k];
     if (!slot) throw new Error(`no place for ${f.def.name}`);
     if (f.kind === "min" || f.kind === "max") {
-      emit(b, store(slot, at, kapply(f.kind, load(slot, at), combined(r, f.kind === "min" ? MIN : MAX, us))));
+      emit(
+        b,
+        store(
+          slot,
+          at,
+          kapply(f.kind, load(slot, at), combined(r, f.kind === "min" ? minMonoid("f32") : maxMonoid("f32"), us)),
+        ),
+      );
       return;
     }
     const terms = us.map((u, q) =>
@@ -217,7 +221,7 @@ function takePeaks(
         return name(b, "p", splat(lower(b, f.term), tile.vector));
       }),
     );
-    emit(b, store(slot, at, added(times(load(slot, at), factor), combined(r, SUM, terms))));
+    emit(b, store(slot, at, added(times(load(slot, at), factor), combined(r, addMonoid("f32"), terms))));
   });
 }
 
@@ -266,7 +270,7 @@ function momentPass(r: Rows, group: OnlineRows): void {
     for (const e of rows) {
       const us = all[e] ?? [];
       const at = kint(e);
-      const total = name(b, "total", combined(r, SUM, us));
+      const total = name(b, "total", combined(r, addMonoid("f32"), us));
       const mean = name(b, "mean", times(total, F(1 / taken)));
       const own = us.map((u) => {
         const d = name(b, "d", kapply("sub", u, mean));
@@ -274,7 +278,7 @@ function momentPass(r: Rows, group: OnlineRows): void {
       });
       const apart = name(b, "apart", kapply("sub", mean, times(load(sums, at), share)));
       const between = times(times(apart, apart), weight);
-      emit(b, store(squares, at, added(load(squares, at), added(combined(r, SUM, own), between))));
+      emit(b, store(squares, at, added(load(squares, at), added(combined(r, addMonoid("f32"), own), between))));
       emit(b, store(sums, at, added(load(sums, at), total)));
     }
   });

@@ -65,7 +65,7 @@ async function minified(code: string): Promise<string> {
   const { code: short } = await minify(code, {
     module: true,
     ecma: 2020,
-    compress: { passes: 2, sequences: false, pure_getters: true, keep_fargs: false },
+    compress: { passes: 3, sequences: false, pure_getters: true, keep_fargs: false, inline: 1 },
     format: { ecma: 2020 },
   });
   return short ?? "";

@@ -31,6 +31,13 @@ function product(a: Interval, b: Interval): Interval {
   return within(Math.min(...corners), Math.max(...corners));
 }
 
+/** Below the power of two that is above both, where neither is negative. */
+function exclusive(a: Interval, b: Interval): Interval {
+  if (a[0] < 0 || b[0] < 0) return UNKNOWN;
+  const most = Math.max(a[1], b[1]);
+  return [0, most > HIGH ? HIGH : 2 ** (32 - Math.clz32(most)) - 1];
+}
+
 /** Of an i32 apply from the ranges of its operands. */
 export function rangeOfApply(prim: Prim, ranges: readonly Interval[], args: readonly Value[]): Interval {
   const [a = UNKNOWN, b = UNKNOWN, c = UNKNOWN] = ranges;
@@ -55,9 +62,7 @@ export function rangeOfApply(prim: Prim, ranges: readonly Interval[], args: read
     case "rem":
       return a[0] >= 0 ? [0, a[1]] : UNKNOWN;
     case "bitxor":
-      // Below the power of two that is above both.
-      if (a[0] < 0 || b[0] < 0) return UNKNOWN;
-      return [0, Math.max(a[1], b[1]) > HIGH ? HIGH : 2 ** (32 - Math.clz32(Math.max(a[1], b[1]))) - 1];
+      return exclusive(a, b);
     case "min":
       return [Math.min(a[0], b[0]), Math.min(a[1], b[1])];
     case "max":

@@ -47,7 +47,11 @@ function gpuCandidates(region: ContractionRegion, target: Target): readonly Sche
     const sizes = sizesOf(region, along);
     const base = { ...PLAIN, vector, ...(along ? { along } : {}) };
     const tileK = vector > 1 ? 4 : 1;
-    out.push(...onGpu(base, sizes, target), ...plain(base, sizes), ...onSubgroup(base, sizes, sg, tileK));
+    out.push(
+      ...onGpu(base, sizes, target),
+      ...plain(base, sizes),
+      ...(sg > 0 ? onSubgroup(base, sizes, sg, tileK) : []),
+    );
   }
   const matrices = matrixCandidates(region, target);
   const first = matrices.pays ? 0 : BEFORE_MATRICES;

@@ -12,11 +12,12 @@ const COMMON = { swizzle: 0, variants: "guarded", kind: "online" } as const;
 const KEPT = { four: 256, eight: 128, gpu: 64 } as const;
 
 export function onlineCandidates(region: OnlineRegion, target: Target): readonly Schedule[] {
-  const onSubgroup = subgroupCandidates(region, target);
+  const sg = fixedSubgroup(target);
   const onWorkgroup = workgroupCandidates(region, target);
-  return target.kind === "software"
-    ? [...quadCandidates(region, target), ...onSubgroup, ...onWorkgroup]
-    : [...onWorkgroup, ...onSubgroup];
+  if (sg === 0) return onWorkgroup;
+  const onSubgroup = subgroupCandidates(region, target, sg);
+  if (target.kind !== "software") return [...onWorkgroup, ...onSubgroup];
+  return [...(sg === QUAD ? quadCandidates(region) : []), ...onSubgroup, ...onWorkgroup];
 }
 
 type Tile = readonly [rows: number, each: number];
@@ -71,8 +72,7 @@ const ON_QUADS: readonly Tile[] = [
 const MORE = 2 ** 25;
 
 /** Four lanes with rows of their own, where they have whole rows of the sum: 8·256·64 takes 0.65 of a broadcast's time on SwiftShader. */
-function quadCandidates(region: OnlineRegion, target: Target): readonly OnlineSchedule[] {
-  if (fixedSubgroup(target) !== QUAD) return [];
+function quadCandidates(region: OnlineRegion): readonly OnlineSchedule[] {
   const rowsThere = guessAll(region.m);
   const much = region.scores.length === 1 && products(region) >= MORE;
   const tiles = much ? [...ON_QUADS].sort(([x], [y]) => y - x) : ON_QUADS;
@@ -86,10 +86,8 @@ function quadCandidates(region: OnlineRegion, target: Target): readonly OnlineSc
   return out;
 }
 
-function subgroupCandidates(region: OnlineRegion, target: Target): readonly OnlineSchedule[] {
+function subgroupCandidates(region: OnlineRegion, target: Target, sg: number): readonly OnlineSchedule[] {
   const out: OnlineSchedule[] = [];
-  const sg = fixedSubgroup(target);
-  if (sg === 0) return out;
   const kept = sg === 4 ? KEPT.four : KEPT.eight;
   const rowsThere = guessAll(region.m);
   const tiles =

@@ -110,24 +110,25 @@ function check(region: OnlineRegion, s: OnlineSchedule, target: Target): void {
   const [rows, keys] = s.reg;
   whole("reg", rows, 32);
   whole("reg", keys, 16);
-  const quad = s.share === "quad";
-  whole("columns", s.columns, quad ? 128 : 64);
+  // Positions that a lane meets for each that it loads.
+  const met = s.share === "quad" ? QUAD : 1;
+  whole("columns", s.columns, met > 1 ? 128 : 64);
   whole("tileK", s.tileK, 64);
-  if (rows * ((quad ? QUAD : 1) * keys + s.columns) > 512)
+  if (rows * (met * keys + s.columns) > 512)
     throw new ScheduleError("reg", "an invocation would keep more than 512 numbers");
   for (const v of s.threads) whole("threads", v, 1024);
   const [tm, tn] = s.threads;
   checkGroup(target, tn, tm);
   // A block's rescaling costs at most 5 ULP (exp 3 beyond what the exponent's size costs anyhow, products and differences the rest). Bounds of
   // sums allow a whole ULP a term where an addition rounds by half of one: blocks of 16 stay within that.
-  const block = keys * (quad ? QUAD : tn);
+  const block = keys * tn * met;
   if (region.peak && block < LEAST_BLOCK)
     throw new ScheduleError("reg", `blocks of ${block} positions; ${LEAST_BLOCK} at least`);
   if (s.share === "workgroup") return;
   const [low, high] = [target.subgroupMinSize, target.subgroupMaxSize];
   if (low < 1 || low !== high || !target.features.includes("subgroups"))
     throw new ScheduleError("share", `subgroups of ${low} to ${high}`);
-  if (quad) {
+  if (met > 1) {
     if (tm !== low || low !== QUAD || tn !== 1)
       throw new ScheduleError("threads", `a workgroup is one subgroup of ${QUAD}`);
     return;

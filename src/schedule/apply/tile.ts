@@ -126,6 +126,28 @@ export interface Plan {
   readonly partials: readonly Definition[] | undefined;
 }
 
+/** What lanes that share rows are: which of its batch position's an invocation is, its place in the workgroup, and its rows. */
+interface Dealt {
+  readonly tx: KernelExpr;
+  readonly place: KernelExpr;
+  readonly row: (base: KernelExpr, i: number) => KernelExpr;
+}
+
+function dealtRows(b: Builder, deal: Deal, s: ContractionSchedule, target: Target, x: KernelExpr): Dealt {
+  const quad = deal === "quad";
+  const lanes = s.threads[1];
+  const lane = s.batches > 1 || quad ? name(b, "lane", subgroup("id")) : undefined;
+  const own = lane && target.subgroupMaxSize > lanes ? name(b, "tx", imod(lane, kint(lanes))) : lane;
+  const tx = own ?? x;
+  const turns = quad ? [tx, ...[1, 2, 3].map((t) => name(b, "turned", kapply("bitxor", tx, kint(t))))] : [];
+  return {
+    tx,
+    // More than one subgroup: which, says the place in the workgroup.
+    place: lane && lanes * s.batches <= target.subgroupMaxSize ? lane : x,
+    row: (base, i) => (quad ? iadd(iadd(base, kint(i - (i % QUAD))), turns[i % QUAD] ?? tx) : iadd(base, kint(i))),
+  };
+}
+
 /** Builds the kernel around `inner`, which fills the accumulators and stores them. */
 export function tileKernel(
   sides: Sides,
@@ -164,26 +186,23 @@ export function tileKernel(
   const { wrap, ids } = gridLoops(grid, s.splitK, target, s.swizzle);
   const body = inFrame(b, false, () => {
     const [gn, gm, gb, part] = ids(b);
-    const quad = plan.deal === "quad";
-    const lane = clustered || quad ? name(b, "lane", subgroup("id")) : undefined;
-    const own = lane && target.subgroupMaxSize > tn ? name(b, "tx", imod(lane, kint(tn))) : lane;
-    const tx: KernelExpr = own ?? (tn === 1 ? kint(0) : kvar(x));
-    const turns = quad ? [tx, ...[1, 2, 3].map((t) => name(b, "turned", kapply("bitxor", tx, kint(t))))] : [];
-    // More than one subgroup: which, says the place in the workgroup.
-    const place = lane && xs <= target.subgroupMaxSize ? lane : kvar(x);
+    const dealt = plan.deal === "together" ? undefined : dealtRows(b, plan.deal, s, target, kvar(x));
+    const tx: KernelExpr = dealt?.tx ?? (tn === 1 ? kint(0) : kvar(x));
     const ty: KernelExpr = tm === 1 ? kint(0) : kvar(y);
     const tz: KernelExpr =
       zs === 1 ? kint(0) : tk > 1 && s.batches > 1 ? imod(kvar(z), kint(tk)) : tk > 1 ? kvar(z) : kint(0);
     const tb: KernelExpr =
-      s.batches === 1 ? kint(0) : clustered ? idiv(place, kint(tn)) : tk > 1 ? idiv(kvar(z), kint(tk)) : kvar(z);
+      s.batches === 1
+        ? kint(0)
+        : clustered
+          ? idiv(dealt?.place ?? kvar(x), kint(tn))
+          : tk > 1
+            ? idiv(kvar(z), kint(tk))
+            : kvar(z);
     const rowBase = name(b, "row", imul(gm, kint(groupRows)));
     const columnBase = name(b, "col", imul(gn, kint(groupColumns)));
     const rowsAt = (i: number): KernelExpr =>
-      quad
-        ? iadd(iadd(rowBase, kint(i - (i % QUAD))), turns[i % QUAD] ?? tx)
-        : plan.deal === "subgroup"
-          ? iadd(rowBase, kint(i))
-          : iadd(rowBase, iadd(imul(ty, kint(rm)), kint(i)));
+      dealt ? dealt.row(rowBase, i) : iadd(rowBase, iadd(imul(ty, kint(rm)), kint(i)));
     const row = positions(b, "row", rm, rowCount, groupRows, rowsAt);
     const column = positions(b, "col", rn, columnCount, groupColumns, (j) => iadd(columnBase, iadd(kint(j * tn), tx)));
     const batch = positions(b, "batch", 1, batchCount, s.batches, () => iadd(imul(gb, kint(s.batches)), tb));

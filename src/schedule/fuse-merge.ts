@@ -28,6 +28,11 @@ export function mergeRows(g: Grouping, group: Group, h: Group, d: MapDef): void 
   const read = [...d.results.flatMap((e) => readsIn(e))].find((r) => isMember(g, r.tensor, h));
   const theirs = read && coordsOf(g, h, read);
   if (!own || !theirs) return;
+  // Where one reads the other's values it does so at other rows: at its own it would have joined it.
+  if ([...h.reads].some((r) => isMember(g, r, group)) || [...group.reads].some((r) => isMember(g, r, h))) {
+    decide(g, read.tensor, d, "row", "other-row", 0);
+    return;
+  }
   // Which of g's axes each of h's is.
   const match = h.axes.map((a, j) =>
     group.axes.findIndex((p, i) =>

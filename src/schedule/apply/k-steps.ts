@@ -1,6 +1,6 @@
 /** The loop over K of tiles that stay in registers: rows of an invocation's own, or handed around its subgroup. */
 import { addForms, constantForm, linearOf, scaleForm } from "../../../ir/affine.ts";
-import { ceilDivExtent, ONE, size, subExtent } from "../../../ir/extent.ts";
+import { ceilDivExtent, ONE, size } from "../../../ir/extent.ts";
 import {
   extract,
   iadd,
@@ -17,14 +17,14 @@ import {
   subgroup,
 } from "../../../ir/kernel.ts";
 import { dot, matvec } from "../../../ir/products-kernel.ts";
-import { type Axis, axis, axisRef, type TensorExpr } from "../../../ir/tensor.ts";
-import { divisible, formExpression } from "../affine.ts";
+import { type Axis, axisRef, type TensorExpr } from "../../../ir/tensor.ts";
+import { formExpression } from "../affine.ts";
 import { lower } from "../lower.ts";
 import { ScheduleError } from "../schedule.ts";
 import { accumulate } from "./accumulate.ts";
-import { bindAxis, inCopy, name } from "./builder.ts";
+import { inCopy, name } from "./builder.ts";
 import { contiguous, sumOfProducts } from "./operands.ts";
-import { atColumn, atRow, QUAD, slotValues, type Tile } from "./tile.ts";
+import { atColumn, atRow, QUAD, rowsOfLane, slotValues, type Tile } from "./tile.ts";
 import { collapse, unflattenAxes, unitsOf, walk } from "./walk.ts";
 
 /** Loops over K in units of `laneK`, several of them in a turn; `at` runs its body with the k axes at one element of the unit. */
@@ -87,22 +87,6 @@ export function registerLoop(t: Tile): void {
   );
 }
 
-/** The rows that a lane loads: every `lanes`-th, from its own on. Rows outside are those at the edge again. */
-function rowsOfLane(t: Tile, lanes: number, own: KernelExpr): readonly Axis[] {
-  const { b } = t;
-  const extent = t.rowCount;
-  return Array.from({ length: t.rows / lanes }, (_, g): Axis => {
-    const a = axis("row", extent);
-    const at = iadd(iadd(t.rowBase, kint(g * lanes)), own);
-    bindAxis(
-      b,
-      a,
-      divisible(extent, t.rows) ? at : name(b, "inside", kapply("min", at, ksize(subExtent(extent, ONE)))),
-    );
-    return a;
-  });
-}
-
 /**
  * Lane s of the subgroup loads rows s, s + size, …; each value reaches the others by a broadcast. Where several batch positions share a
  * subgroup each has neighbouring lanes of its own, which pass their values among themselves. Products are added row by row: more sums than
@@ -117,7 +101,7 @@ export function broadcastLoop(t: Tile): void {
   const own = shared ? t.tx : id;
   const first = shared ? name(b, "first", isub(id, own)) : undefined;
   const from = first && Array.from({ length: lanes }, (_, l) => name(b, "from", iadd(first, kint(l))));
-  const axes = rowsOfLane(t, lanes, own);
+  const axes = rowsOfLane(b, t, lanes, own);
   overK(t, (at) =>
     tileStep(
       t,
@@ -144,7 +128,7 @@ export function swapLoop(t: Tile): void {
   const { b } = t;
   if (!sumOfProducts(t.sides.region)) throw new ScheduleError("subgroup", "only sums of products are exchanged");
   b.subgroupSize = b.target.subgroupMaxSize;
-  const axes = rowsOfLane(t, QUAD, t.tx);
+  const axes = rowsOfLane(b, t, QUAD, t.tx);
   let waiting: Step[] = [];
   overK(t, (at, last) => {
     const left = axes.map((a) =>

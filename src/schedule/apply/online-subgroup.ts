@@ -1,8 +1,3 @@
-/**
- * A workgroup is one subgroup. For the scores lane s loads rows s, s + size, … and has reduced positions s, s + size, …; values of rows
- * come by broadcast. Maxima go over the subgroup; then each weight reaches all lanes by a broadcast, and each lane adds its own columns.
- */
-import { ONE, subExtent } from "../../../ir/extent.ts";
 import {
   extract,
   iadd,
@@ -21,16 +16,15 @@ import {
   subgroup,
   variable,
 } from "../../../ir/kernel.ts";
-import { type Axis, axis } from "../../../ir/tensor.ts";
-import { divisible } from "../affine.ts";
+import type { Axis } from "../../../ir/tensor.ts";
 import { lower } from "../lower.ts";
 import { lowerBody } from "../lower-body.ts";
 import type { OnlineScore } from "../region.ts";
-import { bindAxis, emit, inFrame, name, newPrivate } from "./builder.ts";
+import { emit, inFrame, name, newPrivate } from "./builder.ts";
 
 import { addWeighted, argumentsOf, type Keys, larger, takeBlock } from "./online-rows.ts";
 import { type OnlineTile, valuesAt } from "./online-tile.ts";
-import { atFlat, positions } from "./tile.ts";
+import { atFlat, positions, rowsOfLane } from "./tile.ts";
 import { collapse, laneable, neverEmpty, walk } from "./walk.ts";
 
 /** Fills the states of a workgroup's rows; gives the whole sums of each row. */
@@ -40,13 +34,7 @@ export function subgroupPass(t: OnlineTile): readonly (readonly KernelExpr[])[] 
   const each = s.reg[1];
   b.subgroupSize = size;
   const own = name(b, "own", subgroup("id"));
-  const ownRows = Array.from({ length: rows / size }, (_, g): Axis => {
-    const at = iadd(iadd(t.rowBase, kint(g * size)), own);
-    const a = axis("row", t.rowCount);
-    const last = ksize(subExtent(t.rowCount, ONE));
-    bindAxis(b, a, divisible(t.rowCount, rows) ? at : name(b, "inside", kapply("min", at, last)));
-    return a;
-  });
+  const ownRows = rowsOfLane(b, t, size, own);
   const scores = region.scores.map((x) => newPrivate(b, "score", x.reduce.dtype, rows * each, 1));
   const k = variable("k");
   const block = size * each;

@@ -268,6 +268,22 @@ export function positions(
   return { axes, valid };
 }
 
+/** The rows that a lane loads of a tile that lanes share: every `lanes`-th, from its own on. Rows outside are those at the edge again. */
+export function rowsOfLane(
+  b: Builder,
+  t: { readonly rows: number; readonly rowBase: KernelExpr; readonly rowCount: Extent },
+  lanes: number,
+  own: KernelExpr,
+): readonly Axis[] {
+  return Array.from({ length: t.rows / lanes }, (_, g): Axis => {
+    const a = axis("row", t.rowCount);
+    const at = iadd(iadd(t.rowBase, kint(g * lanes)), own);
+    const last = ksize(subExtent(t.rowCount, ONE));
+    bindAxis(b, a, divisible(t.rowCount, t.rows) ? at : name(b, "inside", kapply("min", at, last)));
+    return a;
+  });
+}
+
 // ---- Operands -----------------------------------------------------------------------------------------------------
 
 /** Runs with the m axes standing for one of the invocation's rows. */

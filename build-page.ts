@@ -28,7 +28,7 @@ export interface PageFile {
 /** All files of the compiler for pages. */
 export async function buildPage(): Promise<readonly PageFile[]> {
   const bundle = withoutDescriptions(await bundled());
-  const { main, rest } = split(bundle, await uncalled(bundle), "callOfRest");
+  const { main, rest } = split(bundle, await uncalled(bundle), "late");
   const first = await minified(main);
   // Both parts call what they share by its short name, which makes the cheapest list of exports.
   const names = new Map([...first.matchAll(/([\w$]+) as (\$\w+)/g)].map(([, name = "", key = ""]) => [key, name]));
@@ -57,13 +57,18 @@ function standardLibrary(): readonly string[] {
 function libraryModule(name: string): string {
   let source = readFileSync(at(`src/std/${name}.ein`), "utf8");
   for (const { start, end } of lex(source, name).comments.toReversed())
-    source = source.slice(0, start).trimEnd() + source.slice(start, end).replace(/[^\n]/g, "") + source.slice(end);
+    source =
+      source.slice(0, start).replace(/[ \t]+$/, "") +
+      source.slice(start, end).replace(/[^\n]/g, "") +
+      source.slice(end);
   return `export default ${JSON.stringify(source)};\n`;
 }
 
 async function minified(code: string): Promise<string> {
   const { code: short } = await minify(code, {
     module: true,
+    // One letter for it would no longer be free for what functions declare, whose names repeat.
+    nameCache: { vars: { props: { $late: "Vp" } } },
     ecma: 2020,
     compress: { passes: 3, sequences: false, pure_getters: true, keep_fargs: false, inline: 1 },
     format: { ecma: 2020 },

@@ -19,7 +19,7 @@ export type { CompileSourceOptions } from "../api/compile.ts";
 export type { EinValue } from "../api/ein-source.ts";
 export type { ConstValue, DerivativeOptions, FunctionOptions } from "../api/program.ts";
 export type { FunctionSignature } from "../elaborate/signature.ts";
-export { callOfRest, preload } from "./load.ts";
+export { late, preload } from "./load.ts";
 export { CompileError };
 
 /** What `device.load` gives a plan of, without the tuner. */

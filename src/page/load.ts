@@ -2,7 +2,8 @@
  * Loading the rest of the compiler when it is needed. The compiler is one synchronous, pure computation; where it meets a function that is
  * not there yet, it is given up, the rest is loaded, and it is begun anew. That happens once a page at most.
  */
-type Rest = readonly ((...args: readonly unknown[]) => unknown)[];
+type Late = (this: unknown, ...args: unknown[]) => unknown;
+type Rest = Readonly<Record<string, Late>>;
 
 let loaded: Rest | undefined;
 let wanted = false;
@@ -10,14 +11,20 @@ let wanted = false;
 /** Ends a computation that needs what is not loaded. */
 class NotLoaded extends Error {}
 
-/** The build for pages puts calls of this into the places of functions that it moved. */
-export function callOfRest(index: number, args: ArrayLike<unknown>, self?: unknown): unknown {
-  if (!loaded) {
-    wanted = true;
-    throw new NotLoaded("the rest of the compiler is not loaded");
-  }
-  return loaded[index]?.apply(self, Array.from(args));
-}
+/** The functions of the rest, by keys that the build for pages gives them; it puts calls of them into the places of what it moved. */
+export const late: Rest = new Proxy<Record<string, Late>>(
+  {},
+  {
+    get: (known, key: string) => {
+      known[key] ??= function (this: unknown, ...args) {
+        if (loaded) return loaded[key]?.apply(this, args);
+        wanted = true;
+        throw new NotLoaded("the rest of the compiler is not loaded");
+      };
+      return known[key];
+    },
+  },
+);
 
 /** Loads the rest of the compiler; a page that will need it may call this early. Rejects as `import` does. */
 export async function preload(): Promise<void> {

@@ -3,6 +3,7 @@
  * with its comments left out; run from its sources the compiler reads the `.ein` files.
  */
 import { registerStd, resolveStd } from "../std/index.ts";
+import { preload } from "./load.ts";
 
 export const MODULES: Readonly<Record<string, () => Promise<{ readonly default: string }>>> = {};
 
@@ -19,6 +20,8 @@ export async function loadAllStd(): Promise<void> {
 }
 
 async function loadModule(name: string): Promise<void> {
+  // Imports are for the rest to read, and this is no computation that could begin anew.
+  await preload();
   const load = Object.hasOwn(MODULES, name) ? MODULES[name] : undefined;
   if (!load || resolveStd(`std/${name}`) !== undefined) return;
   const text = (await load()).default;

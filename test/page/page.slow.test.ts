@@ -20,6 +20,7 @@ const OTHERS: readonly string[] = [
   "export fn f(x: f32[N]) { sort(x) }",
   "export fn f(x: f32[N], i: i32[K]) {\n  y[i[k]]: f32[N] += x[k]\n  y\n}",
   'import { softmax } from "std/nn"\nexport fn f(x: f32[N, K]) { softmax(x, axis: 1) }',
+  'import { layer_norm } from "std/nn"\nexport fn f(x: f32[N, K], w: f32[K, J], g: f32[K]) { layer_norm(x, g, g) @ w }',
   "export fn loss(w: f32[N]) -> f32 { sum(w * tanh(w)) }\nexport let g = value_and_grad(loss)",
   "export fn f(x: f32[H, W], w: f32[3, 3]) {\n  for[i in 0..H, j in 0..W] sum[a, b] (x[i + a - 1, j + b - 1] ?? 0) * w[a, b]\n}",
   "export fn f(x: f32[N]) { cumsum(x, axis: 0) }",
@@ -127,6 +128,12 @@ describe("the compiler for pages", () => {
     const poisoned = files.map((f) => (f.path === "index.js" ? f : { ...f, text: 'throw new Error("loaded")' }));
     const plans = await inPage(poisoned, USUAL, HARNESS.replace(/const x = [\s\S]*?(?=process\.stdout)/, ""));
     expect(plans).toEqual(USUAL.map(ordinary));
+  });
+
+  test("imports from the library before anything else is loaded", async () => {
+    const importing = OTHERS.filter((source) => source.startsWith("import"));
+    expect(importing.length).toBeGreaterThan(2);
+    for (const source of importing) expect((await inPage(files, [source]))[0]).toEqual(ordinary(source));
   });
 
   test("gives the ordinary compiler's plans and diagnostics for everything else", async () => {

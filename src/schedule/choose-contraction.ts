@@ -3,7 +3,6 @@ import { alongOf, sumOfProducts } from "./apply/operands.ts";
 import { QUAD } from "./apply/tile.ts";
 import { laneable } from "./apply/walk.ts";
 import { matrixCandidates } from "./choose-matrix.ts";
-import { costOf } from "./cost.ts";
 import { fixedSubgroup, guessAll, isLlvmpipe, powerAtMost } from "./measure.ts";
 import { type ContractionSizes, softwarePrice } from "./price.ts";
 import type { ContractionRegion } from "./region.ts";
@@ -93,7 +92,7 @@ function softwareCandidates(region: ContractionRegion, target: Target): readonly
     const others = best === "k" && region.n.length > 0 && laneable(region.n, vector) ? (["n"] as const) : [];
     for (const along of [best, ...others]) {
       const sizes = sizesOf(region, along);
-      const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(region, target) };
+      const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(target) };
       // Tall tiles on eight lanes: twice the code for LLVM, 0.85 of the time where there are no vectors (625³), 0.88 where there are (512³).
       const tall = sg === 8 && sizes.rows * sizes.columns * sizes.k * sizes.batch >= MUCH;
       for (const tileK of isLlvmpipe(target) ? [vector > 1 ? 4 : 1] : [1, 2, 4])
@@ -116,15 +115,10 @@ export function contractionPrice(
   return softwarePrice(region, s, sizesOf(region, s.along), target);
 }
 
-/** On llvmpipe an epilogue with dear functions stands once, in a loop over sums that were stored first. */
-function epilogueOn(region: ContractionRegion, target: Target): Pick<ContractionSchedule, "epilogue"> {
-  const [e, ...more] = region.epilogue;
-  if (!isLlvmpipe(target) || !e || more.length > 0 || region.stores.length !== 1 || e.results.length !== 1) return {};
-  if (region.reduce.monoid.slots.length !== 1 || e.results[0]?.dtype !== region.reduce.monoid.slots[0]) return {};
-  return costOf(e.results) >= DEAR_EPILOGUE ? { epilogue: "loop" } : {};
+/** On llvmpipe the code that stores results stands once, in a loop over rows: LLVM takes 40 ms for each store of a vector in the text. */
+function epilogueOn(target: Target): Pick<ContractionSchedule, "epilogue"> {
+  return isLlvmpipe(target) ? { epilogue: "loop" } : {};
 }
-/** Weighted operations (see cost.ts) from which it pays to store the sums and load them again. */
-const DEAR_EPILOGUE = 16;
 
 type Base = Omit<ContractionSchedule, "reg" | "threads">;
 

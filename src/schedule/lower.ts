@@ -356,10 +356,3 @@ export function storeAt(
     emit(b, store(place.buffer, index, extract(named, l)));
   });
 }
-
-/** What the invocation itself has stored at a point, read back. */
-export function loadBack(b: Builder, ref: TensorRef, point: readonly TensorExpr[]): KernelExpr {
-  const place = placeOf(b, ref, point, "readwrite");
-  const parts = place.indices.map((i) => name(b, ref.tensor.name, load(place.buffer, i)));
-  return parts.length === 1 && parts[0] ? parts[0] : name(b, "v", kvector(parts));
-}

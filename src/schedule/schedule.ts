@@ -39,7 +39,7 @@ export interface ContractionSchedule extends Common {
   readonly batches: number;
   /** What the lanes of a vector run along; without it N, then M, then K, the first that the accesses allow. */
   readonly along?: "n" | "m" | "k";
-  /** The epilogue's code once for each element of the tile (without it), or once in a loop over the invocation's own rows. */
+  /** The code that stores results once for each element of the tile (without it), or for a few rows in a loop over the invocation's own. */
   readonly epilogue?: "inline" | "loop";
 }
 /**

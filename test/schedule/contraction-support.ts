@@ -37,7 +37,7 @@ export interface Shape {
 
 export type Body = "product" | "difference" | "max";
 
-export function contraction(s: Shape, body: Body, epilogue: boolean | "one"): Omit<Case, "sizes"> {
+export function contraction(s: Shape, body: Body, epilogue: boolean): Omit<Case, "sizes"> {
   const [x, w] = [input("x", "f32", clone(s.a)), input("w", "f32", clone(s.b))];
   const bias = input("bias", "f32", clone(s.out.slice(-1)));
   const a = read(x, 0, refs(s.a));
@@ -61,12 +61,9 @@ export function contraction(s: Shape, body: Body, epilogue: boolean | "one"): Om
     const z = mapDef(turned, [t], { name: "z" });
     maps.push({ def: y, results: [e] });
     steps.push(y);
-    stores.push(refOf(y));
-    if (epilogue === true) {
-      maps.push({ def: z, results: [t], point: refs(turned) });
-      steps.push(z);
-      stores.push(refOf(z));
-    }
+    maps.push({ def: z, results: [t], point: refs(turned) });
+    steps.push(z);
+    stores.push(refOf(y), refOf(z));
   } else stores.push(refOf(def));
   const region: ContractionRegion = {
     kind: "contraction",
@@ -89,15 +86,7 @@ export function contraction(s: Shape, body: Body, epilogue: boolean | "one"): Om
 
 export type Form = "nn" | "nt" | "tn" | "out-nm";
 
-export function matmul(
-  sym: boolean,
-  m: number,
-  n: number,
-  k: number,
-  form: Form,
-  body: Body,
-  epilogue: boolean | "one",
-): Case {
+export function matmul(sym: boolean, m: number, n: number, k: number, form: Form, body: Body, epilogue: boolean): Case {
   const { of, sizes } = extents(sym);
   const [i, j, l] = [axis("m", of("M", m)), axis("n", of("N", n)), axis("k", of("K", k))];
   const s: Shape = {

@@ -211,6 +211,8 @@ describe("contractions", () => {
     ["broadcast along k", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 2], vector: 4, along: "k" }],
     ["swizzled", { swizzle: 1, reg: [1, 1], threads: [2, 2, 1] }],
     ["swizzled by four", { swizzle: 2, reg: [2, 1], threads: [2, 1, 1], splitK: 2 }],
+    ["results in a loop, split", { epilogue: "loop", reg: [4, 2], threads: [2, 2, 1], splitK: 2 }],
+    ["results in a loop, along k", { epilogue: "loop", reg: [4, 4], vector: 4, along: "k" }],
     ["looped epilogue", { epilogue: "loop", reg: [3, 2], threads: [2, 3, 1] }],
     [
       "looped epilogue of a broadcast",
@@ -248,7 +250,7 @@ describe("contractions", () => {
             [17, 33, 21],
           ] as const) {
             try {
-              check(matmul(sym, m, n, k, form, "product", f.epilogue ? "one" : form === "tn"), target, () => s);
+              check(matmul(sym, m, n, k, form, "product", form === "tn"), target, () => s);
               done++;
             } catch (e) {
               if (!(e instanceof ScheduleError)) throw e;
@@ -269,6 +271,7 @@ describe("contractions", () => {
       [{ stage: "both", tileK: 64, reg: [8, 8], threads: [8, 8, 1], buffers: 2 }, "threads"],
       [{ subgroup: "broadcast" }, "subgroup"],
       [{ subgroup: "swap" }, "subgroup"],
+      [{ epilogue: "loop", threads: [2, 2, 2] }, "epilogue"],
       [{ subgroup: "matrix" }, "config"],
       [{ rowFrom: "workgroup" }, "rowFrom"],
       [{ vector: 4, reg: [2, 2] }, "reg"],

@@ -1,6 +1,6 @@
 import type { DType } from "../../../ir/dtype.ts";
 import { productExtent, size } from "../../../ir/extent.ts";
-import { iadd, imul, kint, type Lanes } from "../../../ir/kernel.ts";
+import type { Lanes } from "../../../ir/kernel.ts";
 import { type Axis, axis, axisRef, type Definition, input, type Reduce, read, shapeOf } from "../../../ir/tensor.ts";
 import type { AppliedKernel, Temporary } from "../applied.ts";
 import type { ContractionRegion } from "../region.ts";
@@ -64,10 +64,8 @@ export function applyContraction(
     else if (s.subgroup === "broadcast") broadcastLoop(t);
     else if (s.subgroup === "swap") swapLoop(t);
     else registerLoop(t);
-    if (s.epilogue === "loop") {
-      if (region.epilogue.length === 0) throw new ScheduleError("epilogue", "there is none");
-      storeByLoop(t, shared ? t.rowBase : iadd(t.rowBase, imul(t.ty, kint(t.rows))));
-    } else storeTile(t, plan.partials);
+    if (s.epilogue === "loop") storeByLoop(t, plan.partials);
+    else storeTile(t, plan.partials);
   });
   const first = finish(b, body);
   return split ? [first, secondStage(region, split, target)] : [first];

@@ -12,7 +12,9 @@ import {
   ksize,
   kvar,
   type Lanes,
+  load,
   loop,
+  store,
   variable,
   when,
 } from "../../../ir/kernel.ts";
@@ -26,7 +28,7 @@ import {
   type TensorExpr,
   type TensorRef,
 } from "../../../ir/tensor.ts";
-import { loadBack, lower, resolve, storeAt } from "../lower.ts";
+import { lower, resolve, storeAt } from "../lower.ts";
 import type { ContractionRegion, ScanRegion } from "../region.ts";
 import { ScheduleError } from "../schedule.ts";
 import { current, gather, newTree, treeCombine } from "./accumulate.ts";
@@ -53,39 +55,49 @@ export function storeTile(t: Tile, partials: readonly Definition[] | undefined):
       sums.push(treeCombine(b, m, tree, own, t.tz, mine, !m.commutative, { row: 1, thread: plane }));
     }
   }
-  const sumOf = (e: number): readonly KernelExpr[] =>
-    sums[e] ?? (t.dot ? gather(b, t.acc, false, [e]) : current(t.acc, e).map((v) => name(b, "sum", v)));
   for (let i = 0; i < t.rows; i++) {
-    const put = (): void => {
-      for (let j = 0; j < t.columns; j++) {
-        const guard = t.columnValid[j];
-        const one = (): void => storeElement(t, i, j, sumOf(i * t.columns + j), partials);
-        if (guard) emit(b, ...when(guard, inFrame(b, true, one)));
-        else inCopy(b, one);
-      }
-    };
-    let guard = t.rowValid[i];
-    if (t.batchValid) guard = guard ? kand(guard, t.batchValid) : t.batchValid;
-    if (tk > 1) {
-      const first = kapply("eq", t.tz, kint(0));
-      guard = guard ? kand(guard, first) : first;
-    }
-    if (guard) emit(b, ...when(guard, inFrame(b, true, put)));
-    else put();
+    const row = t.rowAxes[i];
+    const first = tk > 1 ? kapply("eq", t.tz, kint(0)) : undefined;
+    if (row) guarded(b, [t.rowValid[i], t.batchValid, first], () => storeRow(t, i, row, partials, sums));
   }
+}
+
+/** Runs under all conditions that there are. */
+function guarded(b: Builder, conditions: readonly (KernelExpr | undefined)[], body: () => void): void {
+  const guard = conditions.reduce((all, x) => (all && x ? kand(all, x) : (all ?? x)), undefined);
+  if (guard) emit(b, ...when(guard, inFrame(b, true, body)));
+  else body();
+}
+
+/** Stores what stands in the tile's row `i` where `row` is, by `sums` if they are combined already. */
+function storeRow(
+  t: Tile,
+  i: number,
+  row: Axis,
+  partials: readonly Definition[] | undefined,
+  sums: readonly (readonly KernelExpr[])[] = [],
+): void {
+  const { b } = t;
+  t.columnAxes.forEach((column, j) => {
+    const e = i * t.columns + j;
+    const sum = (): readonly KernelExpr[] =>
+      sums[e] ?? (t.dot ? gather(b, t.acc, false, [e]) : current(t.acc, e).map((v) => name(b, "sum", v)));
+    const one = (): void => storeElement(t, row, column, sum(), partials);
+    const inside = t.columnValid[j];
+    if (inside) emit(b, ...when(inside, inFrame(b, true, one)));
+    else inCopy(b, one);
+  });
 }
 
 function storeElement(
   t: Tile,
-  i: number,
-  j: number,
+  row: Axis,
+  column: Axis,
   values: readonly KernelExpr[],
   partials: readonly Definition[] | undefined,
 ): void {
   const { b } = t;
   const { region } = t.sides;
-  const [row, column] = [t.rowAxes[i], t.columnAxes[j]];
-  if (!row || !column) throw new Error("no such element of the tile");
   const P = region.def.axes.map((a) => axisRef(a));
   atRow(t, row, () =>
     atColumn(t, column, () => {
@@ -125,57 +137,30 @@ export function storeResult(
   storeAt(b, ref, e.point, lower(b, result));
 }
 
-// ---- The epilogue as a loop ---------------------------------------------------------------------------------------
+// ---- Results in a loop --------------------------------------------------------------------------------------------
 
 /**
- * Stores the sums as they are where the result will be, then each invocation goes over its own rows again and applies the
- * epilogue: its code stands once, not once for each row.
+ * The same with the code for a few rows, in a loop over the invocation's rows, for compilers to which an access to memory is much code. The
+ * next rows' sums take the places of those that were stored: an array of them would cost more than the moves.
  */
-export function storeByLoop(t: Tile, firstRow: KernelExpr): void {
-  const { b, s } = t;
-  const { region } = t.sides;
-  const [ref, ...others] = region.stores;
-  const e = epilogueOf(region).find((x) => x.def === ref?.tensor);
-  const result = ref && e?.results[ref.slot];
-  const slots = region.reduce.monoid.slots;
-  if (!ref || !e || !result || others.length > 0)
-    throw new ScheduleError("epilogue", "a loop stores one result of the epilogue");
-  if (slots.length !== 1 || slots[0] !== result.dtype || t.dot || s.threads[2] > 1 || s.splitK > 1)
-    throw new ScheduleError("epilogue", "the sums cannot stand where the result will be");
-  const P = region.def.axes.map((a) => axisRef(a));
-  const each = (row: Axis, valid: KernelExpr | undefined, put: (j: number) => void): void => {
-    let guard = valid;
-    if (t.batchValid) guard = guard ? kand(guard, t.batchValid) : t.batchValid;
-    const columns = (): void => {
-      t.columnAxes.forEach((column, j) => {
-        const one = (): void => atRow(t, row, () => atColumn(t, column, () => put(j)));
-        const inside = t.columnValid[j];
-        if (inside) emit(b, ...when(inside, inFrame(b, true, one)));
-        else one();
-      });
-    };
-    if (guard) emit(b, ...when(guard, inFrame(b, true, columns)));
-    else columns();
-  };
-  t.rowAxes.forEach((row, i) => {
-    each(row, t.rowValid[i], (j) => {
-      const v = current(t.acc, i * t.columns + j)[0];
-      if (v) storeAt(b, ref, e.point, name(b, "sum", v), "readwrite");
-    });
-  });
+export function storeByLoop(t: Tile, partials: readonly Definition[] | undefined): void {
+  const { b, acc } = t;
+  if (t.s.threads[2] > 1) throw new ScheduleError("epilogue", "invocations share sums");
+  const most = t.sides.region.epilogue.length > 0 ? 2 : 4;
+  const together = t.rows % most === 0 ? most : 1;
   const v = variable("r");
   const statements = inFrame(b, false, () => {
-    const row = axis("row", t.rowCount);
-    const at = name(b, "row", iadd(firstRow, kvar(v)));
-    const whole = t.rowValid.every((x) => x === undefined);
-    bindAxis(b, row, whole ? at : name(b, "inside", kapply("min", at, ksize(subExtent(t.rowCount, ONE)))));
-    each(row, whole ? undefined : ilt(at, ksize(t.rowCount)), () => {
-      top(b).memo.set(resolve(b, read(region.def, 0, P)), {
-        expr: loadBack(b, ref, e.point),
-        level: b.frames.length - 1,
-      });
-      storeAt(b, ref, e.point, lower(b, result), "readwrite");
-    });
+    for (let i = 0; i < together; i++) {
+      const row = axis("row", t.rowCount);
+      const at = name(b, "row", t.rowAt(iadd(kvar(v), kint(i))));
+      const whole = t.rowValid.every((x) => x === undefined);
+      bindAxis(b, row, whole ? at : name(b, "inside", kapply("min", at, ksize(subExtent(t.rowCount, ONE)))));
+      const inside = whole ? undefined : ilt(at, ksize(t.rowCount));
+      guarded(b, [inside, t.batchValid], () => storeRow(t, i, row, partials));
+    }
+    const stored = together * t.columns;
+    for (const slot of acc.slots)
+      for (let e = 0; e + stored < acc.count; e++) emit(b, store(slot, kint(e), load(slot, kint(e + stored))));
   });
-  emit(b, loop(v, kint(t.rows), statements));
+  emit(b, loop(v, kint(t.rows), statements, "loop", kint(0), together));
 }

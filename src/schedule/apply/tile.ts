@@ -89,6 +89,8 @@ export interface Tile {
   /** Rows and columns (in vectors) of an invocation. */
   readonly rows: number;
   readonly columns: number;
+  /** Where the invocation's row of a number is. */
+  readonly rowAt: (i: KernelExpr) => KernelExpr;
   readonly rowAxes: readonly Axis[];
   readonly columnAxes: readonly Axis[];
   readonly batchAxis: Axis;
@@ -130,7 +132,7 @@ export interface Plan {
 interface Dealt {
   readonly tx: KernelExpr;
   readonly place: KernelExpr;
-  readonly row: (base: KernelExpr, i: number) => KernelExpr;
+  readonly row: (base: KernelExpr, i: KernelExpr) => KernelExpr;
 }
 
 function dealtRows(b: Builder, deal: Deal, s: ContractionSchedule, target: Target, x: KernelExpr): Dealt {
@@ -140,11 +142,15 @@ function dealtRows(b: Builder, deal: Deal, s: ContractionSchedule, target: Targe
   const own = lane && target.subgroupMaxSize > lanes ? name(b, "tx", imod(lane, kint(lanes))) : lane;
   const tx = own ?? x;
   const turns = quad ? [tx, ...[1, 2, 3].map((t) => name(b, "turned", kapply("bitxor", tx, kint(t))))] : [];
+  const turned = (base: KernelExpr, i: KernelExpr): KernelExpr =>
+    i.kind === "const"
+      ? iadd(iadd(base, kint(i.value - (i.value % QUAD))), turns[i.value % QUAD] ?? tx)
+      : iadd(base, kapply("bitxor", tx, i));
   return {
     tx,
     // More than one subgroup: which, says the place in the workgroup.
     place: lane && lanes * s.batches <= target.subgroupMaxSize ? lane : x,
-    row: (base, i) => (quad ? iadd(iadd(base, kint(i - (i % QUAD))), turns[i % QUAD] ?? tx) : iadd(base, kint(i))),
+    row: (base, i) => (quad ? turned(base, i) : iadd(base, i)),
   };
 }
 
@@ -201,9 +207,9 @@ export function tileKernel(
             : kvar(z);
     const rowBase = name(b, "row", imul(gm, kint(groupRows)));
     const columnBase = name(b, "col", imul(gn, kint(groupColumns)));
-    const rowsAt = (i: number): KernelExpr =>
-      dealt ? dealt.row(rowBase, i) : iadd(rowBase, iadd(imul(ty, kint(rm)), kint(i)));
-    const row = positions(b, "row", rm, rowCount, groupRows, rowsAt);
+    const rowAt = (i: KernelExpr): KernelExpr =>
+      dealt ? dealt.row(rowBase, i) : iadd(rowBase, iadd(imul(ty, kint(rm)), i));
+    const row = positions(b, "row", rm, rowCount, groupRows, (i) => rowAt(kint(i)));
     const column = positions(b, "col", rn, columnCount, groupColumns, (j) => iadd(columnBase, iadd(kint(j * tn), tx)));
     const batch = positions(b, "batch", 1, batchCount, s.batches, () => iadd(imul(gb, kint(s.batches)), tb));
     const acc = newAccumulator(b, sides.region.reduce.monoid, rm * rn, dot ? laneK : laneN);
@@ -216,6 +222,7 @@ export function tileKernel(
       dot,
       rows: rm,
       columns: rn,
+      rowAt,
       rowAxes: row.axes,
       columnAxes: column.axes,
       batchAxis: batch.axes[0] ?? axis("batch", ONE),

@@ -6,16 +6,13 @@
  *     let end = 16 + i32(group.x >> 31u);
  *     for (var k: i32 = 0; k < end; k++) { … }
  *
- * No workgroup's number has its highest bit set. Loops that are too long to be unrolled are left as they are.
+ * No workgroup's number has its highest bit set. Loops of more rounds are left as they are.
  */
 import { atom, binary, call, type LegalExpr, type LegalKernel, type LegalStatement, member, seal } from "./legal.ts";
 
 const MOST_ROUNDS = 32;
 /** Accesses in all rounds: fewer are as well unrolled. */
 const FEW_ACCESSES = 4;
-/** Parts of expressions in all rounds, each an instruction for up to four lanes and a call some: Mesa's limit is 832 instructions. */
-const MOST_PARTS = 300;
-const CALL_PARTS = 4;
 
 export function rolled(kernel: LegalKernel): LegalKernel {
   const group = kernel.builtins.find((b) => b.builtin === "workgroup_id")?.name;
@@ -57,10 +54,9 @@ function wouldUnroll(s: Loop, memory: ReadonlySet<string>): boolean {
   if (from === undefined || to === undefined) return false;
   const rounds = Math.ceil((to - from) / s.step);
   if (rounds < 2 || rounds > MOST_ROUNDS) return false;
-  let [parts, accesses] = [0, 0];
+  let accesses = 0;
   const expression = (e: LegalExpr): void => {
     if (e.kind === "atom") return;
-    parts += e.kind === "call" ? CALL_PARTS : 1;
     if (e.kind === "index") {
       if (memory.has(e.base)) accesses++;
       expression(e.index);
@@ -81,7 +77,7 @@ function wouldUnroll(s: Loop, memory: ReadonlySet<string>): boolean {
       if (x.kind !== "break" && x.value) expression(x.value);
       return true;
     });
-  return innermost(s.body) && accesses * rounds > FEW_ACCESSES && parts * rounds <= MOST_PARTS;
+  return innermost(s.body) && accesses * rounds > FEW_ACCESSES;
 }
 
 function literal(e: LegalExpr): number | undefined {

@@ -5,71 +5,44 @@
  */
 import {
   extract,
-  iadd,
-  imul,
   type KernelExpr,
   kapply,
-  kconst,
   kint,
-  ksize,
-  kvar,
   kvector,
   type Lanes,
   load,
-  loop,
   splat,
   store,
   subgroup,
-  variable,
 } from "../../../ir/kernel.ts";
 import { dot, matvec } from "../../../ir/products-kernel.ts";
 import { lower } from "../lower.ts";
 import { lowerBody } from "../lower-body.ts";
 import type { OnlineScore } from "../region.ts";
-import { emit, inFrame, name, newPrivate } from "./builder.ts";
-import { argumentsOf, atRow, type Keys, larger, takeBlock } from "./online-rows.ts";
+import { emit, name } from "./builder.ts";
+import { lanesPass } from "./online-lanes.ts";
+import { atRow, type Keys } from "./online-rows.ts";
 import { type OnlineTile, valuesAt } from "./online-tile.ts";
 import { isProduct } from "./operands.ts";
-import { atFlat, positions, QUAD } from "./tile.ts";
-import { collapse, laneable, neverEmpty, walk } from "./walk.ts";
+import { atFlat, positions, QUAD, quadLanes } from "./tile.ts";
 
 /** Fills the states of the invocation's rows, which are whole then; gives their sums. */
 export function quadPass(t: OnlineTile): readonly (readonly KernelExpr[])[] {
-  const { b, s, region, states, rows } = t;
-  const each = s.reg[1];
-  const block = QUAD * each;
+  const { b } = t;
+  const block = QUAD * t.s.reg[1];
   b.subgroupSize = b.target.subgroupMaxSize;
   const own = name(b, "own", subgroup("id"));
-  const met = [own, ...[1, 2, 3].map((turn) => name(b, "met", kapply("bitxor", own, kint(turn))))];
-  const scores = region.scores.map((x) => newPrivate(b, "score", x.reduce.dtype, rows * block, 1));
-  const k = variable("k");
-  const statements = inFrame(b, !neverEmpty(t.keyCount), () => {
-    const place = (q: number, of: KernelExpr): KernelExpr => iadd(iadd(kvar(k), kint(q * QUAD)), of);
-    const loaded: Keys = positions(b, "key", each, t.keyCount, block, (q) => place(q, own));
-    const keys: Keys = positions(b, "key", block, t.keyCount, block, (p) =>
-      place(Math.floor(p / QUAD), met[p % QUAD] ?? own),
-    );
-    region.scores.forEach((x, i) => {
-      const c = scores[i];
-      if (!c) return;
-      for (let e = 0; e < rows * block; e++) emit(b, store(c, kint(e), kconst(c.dtype, 0)));
-      const lanes: Lanes = s.vector > 1 && laneable(x.d, s.vector) ? s.vector : 1;
-      walk(b, collapse(x.d, [x.a, x.b], []), { start: kint(0), step: 1, unroll: 1, lanes }, () => {
-        scoreStep(t, x, lanes, loaded, (e, v) => {
-          emit(b, store(c, kint(e), kapply("add", load(c, kint(e)), v)));
-        });
-      });
-    });
-    const weights = Array.from({ length: rows }, (_, i) => {
-      if (!region.peak) return takeBlock(t, i, keys, scores, undefined);
-      const us = argumentsOf(t, i, keys, scores);
-      const most = us.reduce((x, y) => larger(states, x, y));
-      return takeBlock(t, i, keys, scores, { us, most: name(b, "most", most) });
-    });
-    addBlock(t, kvar(k), own, weights);
+  const met = quadLanes(b, "met", own);
+  return lanesPass(t, {
+    lanes: QUAD,
+    own,
+    met: QUAD,
+    scored: (_, place) =>
+      positions(b, "key", block, t.keyCount, block, (p) => place(Math.floor(p / QUAD), met[p % QUAD] ?? own)),
+    score: (x, lanes, keys, add) => scoreStep(t, x, lanes, keys, add),
+    add: (at, weight) => addTurn(t, at(own), block, weight),
+    whole: (_, v) => v,
   });
-  emit(b, loop(k, ksize(t.keyCount), statements, "loop", kint(0), block));
-  return Array.from({ length: rows }, (_, i) => states.sums.map((sum) => name(b, "all", load(sum, kint(i)))));
 }
 
 /** A value and those of the three other lanes. */
@@ -105,42 +78,16 @@ function scoreStep(
   });
 }
 
-/**
- * Adds a block's weights times its values, from position `start` on, in a loop over the positions that a lane loads. Private memory has
- * constant indices, so the weights of the next turn move up.
- */
-function addBlock(
-  t: OnlineTile,
-  start: KernelExpr,
-  own: KernelExpr,
-  weights: readonly (readonly KernelExpr[])[],
-): void {
+/** Adds the weights of the four lanes' positions times their values, of which the lane loads those at `at`. */
+function addTurn(t: OnlineTile, at: KernelExpr, block: number, weight: (row: number, met: number) => KernelExpr): void {
   const { b, rows, states } = t;
-  const each = t.s.reg[1];
-  const block = each * QUAD;
-  const held = newPrivate(b, "held", weights[0]?.[0]?.dtype ?? t.region.reduce.dtype, rows * block, 1);
-  weights.forEach((row, i) => {
-    row.forEach((w, p) => {
-      emit(b, store(held, kint(i * block + p), w));
+  const w = Array.from({ length: rows }, (_, i) => Array.from({ length: QUAD }, (_, p) => name(b, "w", weight(i, p))));
+  valuesAt(t, at, block).forEach((v, j) => {
+    const values = exchanged(t, v);
+    w.forEach((row, i) => {
+      const place = kint(i * t.columns + j);
+      const sum = t.laneN > 1 ? matvec(values, kvector(row)) : dot(kvector(values), kvector(row));
+      emit(b, store(states.total, place, kapply("add", load(states.total, place), sum)));
     });
   });
-  const turn = variable("turn");
-  const body = inFrame(b, false, () => {
-    const w = Array.from({ length: rows }, (_, i) =>
-      Array.from({ length: QUAD }, (_, p) => name(b, "w", load(held, kint(i * block + p)))),
-    );
-    const at = iadd(start, iadd(imul(kvar(turn), kint(QUAD)), own));
-    valuesAt(t, at, block).forEach((v, j) => {
-      const values = exchanged(t, v);
-      w.forEach((row, i) => {
-        const place = kint(i * t.columns + j);
-        const sum = t.laneN > 1 ? matvec(values, kvector(row)) : dot(kvector(values), kvector(row));
-        emit(b, store(states.total, place, kapply("add", load(states.total, place), sum)));
-      });
-    });
-    for (let i = 0; i < rows; i++)
-      for (let p = QUAD; p < block; p++)
-        emit(b, store(held, kint(i * block + p - QUAD), load(held, kint(i * block + p))));
-  });
-  emit(b, loop(turn, kint(each), body));
 }

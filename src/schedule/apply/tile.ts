@@ -141,7 +141,7 @@ function dealtRows(b: Builder, deal: Deal, s: ContractionSchedule, target: Targe
   const lane = s.batches > 1 || quad ? name(b, "lane", subgroup("id")) : undefined;
   const own = lane && target.subgroupMaxSize > lanes ? name(b, "tx", imod(lane, kint(lanes))) : lane;
   const tx = own ?? x;
-  const turns = quad ? [tx, ...[1, 2, 3].map((t) => name(b, "turned", kapply("bitxor", tx, kint(t))))] : [];
+  const turns = quad ? quadLanes(b, "turned", tx) : [];
   const turned = (base: KernelExpr, i: KernelExpr): KernelExpr =>
     i.kind === "const"
       ? iadd(iadd(base, kint(i.value - (i.value % QUAD))), turns[i.value % QUAD] ?? tx)
@@ -152,6 +152,11 @@ function dealtRows(b: Builder, deal: Deal, s: ContractionSchedule, target: Targe
     place: lane && lanes * s.batches <= target.subgroupMaxSize ? lane : x,
     row: (base, i) => (quad ? turned(base, i) : iadd(base, i)),
   };
+}
+
+/** The lanes of a quad in the order in which one of them meets what they exchange. */
+export function quadLanes(b: Builder, hint: string, own: KernelExpr): readonly KernelExpr[] {
+  return [own, ...[1, 2, 3].map((turn) => name(b, hint, kapply("bitxor", own, kint(turn))))];
 }
 
 /** Builds the kernel around `inner`, which fills the accumulators and stores them. */

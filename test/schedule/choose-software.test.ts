@@ -35,13 +35,22 @@ describe("rows", () => {
     expect(chosen(source, { z: [128, 32000], t: [128] }, SOFT8)).toMatchObject({
       threads: 8,
       pass: "online",
-      block: 4,
+      block: 1,
+      each: 2,
     });
   });
   test("what rows share is loaded once for several, on a subgroup", () => {
     const shapes = { x: [2048, 128], g: [128], b: [128] };
     expect(chosen(NORM, shapes, SOFT4)).toMatchObject({ threads: 4, each: 2, rows: 8, pass: "held" });
     expect(chosen(NORM, shapes, SOFT8)).toMatchObject({ threads: 8, each: 2, rows: 8, pass: "held" });
+    const long = { x: [2048, 768], g: [768], b: [768] };
+    for (const adapter of [SOFT4, SOFT8])
+      expect(chosen(NORM, long, adapter)).toMatchObject({ each: 4, rows: 8, pass: "online" });
+  });
+  test("rows of one load an invocation are held by four", () => {
+    const shapes = { x: [2048, 32], g: [32], b: [32] };
+    expect(chosen(NORM, shapes, SOFT8)).toMatchObject({ threads: 8, each: 4, hold: 1, pass: "held" });
+    expect(chosen(SOFTMAX, { x: [2048, 32] }, SOFT8)).toMatchObject({ threads: 8, each: 4, hold: 1, pass: "held" });
   });
   test("on llvmpipe columns of what no cache holds are summed in parts of few rows", () => {
     const source = "export fn f(x: f32[R, C]) { sum(x, axis: 0) }";

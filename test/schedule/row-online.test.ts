@@ -28,6 +28,14 @@ const FORMS: Readonly<Record<string, string>> = {
       { m: m, s: sum(e, axis: -1), t: sum(where(x > 0, 2 * e, 0), axis: -1),
         a: min(x - m, axis: -1), b: max(x - m, axis: -1) }
     }`,
+  "others are relative to the maximum, which is no result": `export fn f(x: f32[N, D]) {
+      let m = max(x, axis: -1, keepdims: true)
+      { s: sum(exp(x - m), axis: -1), y: x - m }
+    }`,
+  "others read the maximum itself": `export fn f(x: f32[N, D]) {
+      let m = max(x, axis: -1, keepdims: true)
+      { s: sum(exp(x - m), axis: -1), y: x * m }
+    }`,
   "two reduced axes, the squares about something else": `export fn f(x: f32[N, A, B]) {
       let g = 0.9 * sum(x, axis: [1, 2], keepdims: true) / (A * B) + 0.5
       sum((x - g) * (x - g), axis: [1, 2])

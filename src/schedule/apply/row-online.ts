@@ -6,10 +6,11 @@
  */
 import { type KernelExpr, kapply, kconst, kint, ksize, type Lanes, load, splat, store } from "../../../ir/kernel.ts";
 import { addMonoid, maxMonoid, minMonoid } from "../../../ir/monoid.ts";
-import { apply, arg, constant, type Monoid, type TensorExpr } from "../../../ir/tensor.ts";
+import type { Prim } from "../../../ir/prim.ts";
+import { apply, arg, childrenOf, constant, type Monoid, type TensorExpr } from "../../../ir/tensor.ts";
 import { lower } from "../lower.ts";
 import { type OnlineFollower, type OnlineRows, onlineRows } from "../online-rules.ts";
-import { type Accumulator, folded, newAccumulator } from "./accumulate.ts";
+import { type Accumulator, combine, folded, newAccumulator } from "./accumulate.ts";
 import { emit, inCopy, name, newPrivate } from "./builder.ts";
 import { hold, unbounded } from "./online-rows.ts";
 import {
@@ -151,11 +152,18 @@ function peakPass(r: Rows, group: OnlineRows): void {
   const { b, tile } = r;
   const rows = Array.from({ length: tile.each }, (_, e) => e);
   const acc = newAccumulator(b, peakMonoid(group.followers), tile.each, stateLanes(tile));
+  const teller = tellsNaN(r, group);
+  const larger = teller === undefined ? maxMonoid("f32") : plainMaximum();
   eachBlock(r, group, (block) => {
     const us = rows.map((e) => elements(r, group, block, e));
-    for (const e of rows) takePeaks(r, group, acc, block, e, us[e] ?? []);
+    for (const e of rows) takePeaks(r, group, larger, acc, block, e, us[e] ?? []);
   });
-  const results = rows.map((e) => resultOf(r, acc, e, 1, false));
+  const results = rows.map((e) => {
+    const values = resultOf(r, acc, e, 1, false);
+    const [peak, sum] = [values[0], values[teller ?? 0]];
+    if (teller === undefined || !peak || !sum) return values;
+    return [name(b, "peak", kapply("select", kapply("isnan", sum), sum, peak)), ...values.slice(1)];
+  });
   holdReduced(
     r,
     group.first,
@@ -180,10 +188,37 @@ function peakPass(r: Rows, group: OnlineRows): void {
   });
 }
 
+/** The larger of two, where the sum of exponentials tells what is NaN and zeros need no sign: two instructions instead of a dozen. */
+function plainMaximum(): Monoid {
+  const [x, y] = [arg(0, "f32"), arg(1, "f32")];
+  return { ...maxMonoid("f32"), name: "larger", combine: [apply("select", apply("lt", x, y), y, x)] };
+}
+
+/**
+ * The place of a follower whose sum is NaN where any u is, and nowhere else, if there is one; the maximum need not know of NaN then. It must
+ * also be no one's business which zero the maximum is: it is not stored, and only added, subtracted or tested.
+ */
+function tellsNaN(r: Rows, group: OnlineRows): number | undefined {
+  const { first } = group;
+  const carries = (e: TensorExpr): boolean =>
+    (e.kind === "read" && e.tensor === first) ||
+    (e.kind === "apply" && e.prim === "select" && e.args.slice(1).some(carries));
+  const signed = (e: TensorExpr): boolean =>
+    childrenOf(e).some(signed) ||
+    (e.kind === "apply" && !SHIFTS.has(e.prim) && e.args.some(carries)) ||
+    (e.kind !== "apply" && childrenOf(e).some(carries));
+  const exprs = r.job.phases.flatMap((p) => (p.kind === "reduce" ? p.reduce.values : p.results));
+  if (r.job.stores.some((s) => s.tensor === first) || exprs.some((e) => carries(e) || signed(e))) return undefined;
+  const k = group.followers.findIndex((f) => f.kind === "scaled" && f.term.kind === "apply" && f.term.prim === "exp");
+  return k < 0 ? undefined : k + 1;
+}
+const SHIFTS: ReadonlySet<string> = new Set<Prim>(["add", "sub", "select", "isinf", "isnan"]);
+
 /** Takes a block into the states of one row. */
 function takePeaks(
   r: Rows,
   group: OnlineRows,
+  larger: Monoid,
   acc: Accumulator,
   block: Block,
   e: number,
@@ -194,7 +229,8 @@ function takePeaks(
   if (!peak) throw new Error("no maximum");
   const at = kint(e);
   const old = name(b, "old", load(peak, at));
-  const now = name(b, "now", kapply("max", old, combined(r, maxMonoid("f32"), us)));
+  const [most = old] = combine(b, larger, [old], [combined(r, larger, us)]);
+  const now = name(b, "now", most);
   emit(b, store(peak, at, now));
   const scaled = group.followers.some((f) => f.kind === "scaled");
   const ref = scaled ? name(b, "ref", kapply("select", unbounded(now), F(0), now)) : now;

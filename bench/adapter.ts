@@ -28,6 +28,8 @@ function nameDriver(which: AdapterName): void {
   const icd = files.find((f) => /lvp_icd.*\.json$/.test(f));
   if (!icd) throw new Error(`lavapipe is not installed: no lvp_icd.json in ${ICD_FOLDERS.join(", ")}`);
   process.env["VK_DRIVER_FILES"] = icd;
+  // Mesa keeps compiled kernels in the user's folder: first calls would be those of an earlier run.
+  process.env["MESA_SHADER_CACHE_DISABLE"] = "true";
 }
 
 /** Throws DeviceError if there is no adapter of that sort. */

@@ -57,6 +57,15 @@ describe("rows", () => {
     expect(chosen(source, { x: [2048, 2048] }, LLVMPIPE)).toMatchObject({ kind: "reduction", parts: 64 });
     expect(chosen(source, { x: [256, 512] }, LLVMPIPE)).toMatchObject({ kind: "reduction", parts: 1 });
   });
+  test("gathered rows are copied by a lane each, unless they are few or long", () => {
+    const source = "export fn f(t: f32[V, D], i: i32[N]) { take(t, i, axis: 0) }";
+    const copies = (n: number, d: number, adapter: Target): Schedule =>
+      chosen(source, { t: [4096, d], i: [n] }, adapter);
+    for (const adapter of [SOFT4, SOFT8])
+      expect(copies(8192, 256, adapter)).toMatchObject({ kind: "row", threads: 1, rows: 64 });
+    expect(copies(8192, 4096, SOFT8)).toMatchObject({ kind: "row", threads: 8, each: 2 });
+    expect(copies(64, 256, SOFT8)).toMatchObject({ kind: "row", threads: 8, each: 2 });
+  });
   test("few rows leave no core without a workgroup", () => {
     const rows = (n: number, adapter: Target): number => {
       const s = chosen(SOFTMAX, { x: [n, 512] }, adapter);

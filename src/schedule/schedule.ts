@@ -140,3 +140,9 @@ export class ScheduleError extends Error {
     this.loop = loop;
   }
 }
+
+/** Throws ScheduleError if a field is no whole number, or outside. */
+export function inRange(field: string, value: number, low: number, high: number): void {
+  if (!Number.isInteger(value) || value < low || value > high)
+    throw new ScheduleError(field, `${value} is not in ${low}…${high}`);
+}

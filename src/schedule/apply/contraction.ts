@@ -4,7 +4,7 @@ import type { Lanes } from "../../../ir/kernel.ts";
 import { type Axis, axis, axisRef, type Definition, input, type Reduce, read, shapeOf } from "../../../ir/tensor.ts";
 import type { AppliedKernel, Temporary } from "../applied.ts";
 import type { ContractionRegion } from "../region.ts";
-import { type ContractionSchedule, ScheduleError } from "../schedule.ts";
+import { type ContractionSchedule, inRange, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { type Builder, finish } from "./builder.ts";
 import { broadcastLoop, registerLoop, swapLoop } from "./k-steps.ts";
@@ -73,17 +73,14 @@ export function applyContraction(
 
 function check(region: ContractionRegion, s: ContractionSchedule): void {
   const [m, n] = s.reg;
-  const whole = (field: string, v: number, high: number): void => {
-    if (!Number.isInteger(v) || v < 1 || v > high) throw new ScheduleError(field, `${v} is not in 1…${high}`);
-  };
-  whole("reg", m, 512);
-  whole("reg", n, 512);
+  inRange("reg", m, 1, 512);
+  inRange("reg", n, 1, 512);
   if (m * n > (s.subgroup === "none" ? 64 : 512))
     throw new ScheduleError("reg", `${m}×${n} elements an invocation are too many`);
-  for (const x of s.threads) whole("threads", x, 1024);
-  whole("tileK", s.tileK, 64);
-  whole("splitK", s.splitK, 64);
-  whole("batches", s.batches, 64);
+  for (const x of s.threads) inRange("threads", x, 1, 1024);
+  inRange("tileK", s.tileK, 1, 64);
+  inRange("splitK", s.splitK, 1, 64);
+  inRange("batches", s.batches, 1, 64);
   if (s.rowFrom === "workgroup" && s.threads[0] !== 1)
     throw new ScheduleError("rowFrom", "rows from the workgroup need one row of threads");
   if (s.stage === "none" && (s.buffers !== 1 || s.pad !== 0))

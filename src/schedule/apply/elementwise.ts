@@ -2,29 +2,17 @@
  * Elementwise regions: the domain flattened over invocations, which do `each` units of `vector` elements together, and that `repeat` times
  * over.
  */
-import { ceilDivExtent, divExtent, type Extent, size } from "../../../ir/extent.ts";
-import {
-  iadd,
-  ilt,
-  imul,
-  type KernelExpr,
-  kint,
-  ksize,
-  kvar,
-  loop,
-  type Statement,
-  variable,
-  when,
-} from "../../../ir/kernel.ts";
-import { axis, axisRef, type TensorExpr } from "../../../ir/tensor.ts";
-import { divisible } from "../affine.ts";
+import { divExtent, size } from "../../../ir/extent.ts";
+import { iadd, imul, type KernelExpr, kint, kvar, loop, variable } from "../../../ir/kernel.ts";
+import type { TensorExpr } from "../../../ir/tensor.ts";
 import type { AppliedKernel } from "../applied.ts";
 import { lower, storeAt } from "../lower.ts";
 import type { ElementwiseRegion } from "../region.ts";
-import { type ElementwiseSchedule, ScheduleError } from "../schedule.ts";
+import { type ElementwiseSchedule, inRange, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
-import { type Builder, bindAxis, checkGroup, emit, finish, inFrame, newBuilder, originOf } from "./builder.ts";
+import { type Builder, checkGroup, emit, finish, inFrame, newBuilder, originOf } from "./builder.ts";
 import { placedOn } from "./epilogue.ts";
+import { atUnit, inKernel } from "./units.ts";
 import { countOf, laneable, unflattenAxes } from "./walk.ts";
 
 export function applyElementwise(
@@ -38,11 +26,9 @@ export function applyElementwise(
       `the innermost extent is not a multiple of ${s.vector}`,
       region.axes.at(-1)?.name,
     );
-  if (!Number.isInteger(s.each) || s.each < 1 || s.each > 16)
-    throw new ScheduleError("each", `${s.each} is not in 1…16`);
+  inRange("each", s.each, 1, 16);
   const repeat = s.repeat ?? 1;
-  if (!Number.isInteger(repeat) || repeat < 1 || repeat > 4096)
-    throw new ScheduleError("repeat", `${repeat} is not in 1…4096`);
+  inRange("repeat", repeat, 1, 4096);
   checkGroup(target, s.threads);
   const b = newBuilder(region.name, target, s.vector);
   originOf(b, region);
@@ -54,12 +40,7 @@ export function applyElementwise(
     const some = (step: KernelExpr): void => {
       for (let e = 0; e < s.each; e++) {
         const id = iadd(iadd(first, step), iadd(kint(e * s.threads), thread));
-        const v = axis("e", units);
-        const statements = inFrame(b, !divisible(units, tile), () => {
-          bindAxis(b, v, id);
-          inDomain(b, region, axisRef(v));
-        });
-        emit(b, ...(divisible(units, tile) ? statements : when(ilt(id, ksize(units)), statements)));
+        atUnit(b, units, tile, id, (unit) => inDomain(b, region, unit));
       }
     };
     if (repeat === 1) {
@@ -71,19 +52,6 @@ export function applyElementwise(
     emit(b, loop(v, kint(repeat), statements));
   });
   return [finish(b, body)];
-}
-
-/** Grid and invocations along x: `tile` units a workgroup. */
-export function inKernel(
-  b: Builder,
-  units: Extent,
-  threads: number,
-  tile: number,
-  body: (group: ReturnType<typeof kvar>, thread: ReturnType<typeof kvar>) => void,
-): readonly Statement[] {
-  const [g, t] = [variable("g"), variable("t")];
-  const inner = inFrame(b, false, () => body(kvar(g), kvar(t)));
-  return [loop(g, ksize(ceilDivExtent(units, size(tile))), [loop(t, kint(threads), inner, "thread.x")], "grid.x")];
 }
 
 /** Computes and stores every map of the region at one unit of the flattened domain. */

@@ -1,7 +1,7 @@
 /**
  * Weighted sums in one pass over the reduced positions (schedule.md §1, online): the frame of the kernel, and what happens at its end.
  * A block of positions is scored, weighted and added at a time; a larger maximum rescales what was added before (online-rows.ts).
- * How invocations share a tile of scores is in online-subgroup.ts and online-workgroup.ts.
+ * How invocations share a tile of scores is in online-lanes.ts and online-workgroup.ts.
  */
 import { ceilDivExtent, divExtent, ONE, size } from "../../../ir/extent.ts";
 import {
@@ -21,7 +21,7 @@ import { axis, axisRef, read } from "../../../ir/tensor.ts";
 import type { AppliedKernel } from "../applied.ts";
 import { lower, storeAt } from "../lower.ts";
 import { type OnlineRegion, statesOf } from "../region.ts";
-import { type OnlineSchedule, ScheduleError } from "../schedule.ts";
+import { inRange, type OnlineSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { checkGroup, emit, finish, inCopy, inFrame, name, newBuilder, originOf } from "./builder.ts";
 import { gridLoops } from "./grid.ts";
@@ -104,19 +104,16 @@ const PASSES = { subgroup: subgroupPass, workgroup: workgroupPass, quad: quadPas
 const LEAST_BLOCK = 16;
 
 function check(region: OnlineRegion, s: OnlineSchedule, target: Target): void {
-  const whole = (field: string, v: number, high: number): void => {
-    if (!Number.isInteger(v) || v < 1 || v > high) throw new ScheduleError(field, `${v} is not in 1…${high}`);
-  };
   const [rows, keys] = s.reg;
-  whole("reg", rows, 32);
-  whole("reg", keys, 16);
+  inRange("reg", rows, 1, 32);
+  inRange("reg", keys, 1, 16);
   // Positions that a lane meets for each that it loads.
   const met = s.share === "quad" ? QUAD : 1;
-  whole("columns", s.columns, met > 1 ? 128 : 64);
-  whole("tileK", s.tileK, 64);
+  inRange("columns", s.columns, 1, met > 1 ? 128 : 64);
+  inRange("tileK", s.tileK, 1, 64);
   if (rows * (met * keys + s.columns) > 512)
     throw new ScheduleError("reg", "an invocation would keep more than 512 numbers");
-  for (const v of s.threads) whole("threads", v, 1024);
+  for (const v of s.threads) inRange("threads", v, 1, 1024);
   const [tm, tn] = s.threads;
   checkGroup(target, tn, tm);
   // A block's rescaling costs at most 5 ULP (exp 3 beyond what the exponent's size costs anyhow, products and differences the rest). Bounds of

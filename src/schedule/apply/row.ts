@@ -3,7 +3,7 @@ import type { AppliedKernel } from "../applied.ts";
 import { fixedSubgroup } from "../measure.ts";
 import { onlineRows } from "../online-rules.ts";
 import type { ContractionRegion, ElementwiseRegion, RowPhase, RowRegion } from "../region.ts";
-import { type ReductionSchedule, type RowSchedule, ScheduleError } from "../schedule.ts";
+import { inRange, type ReductionSchedule, type RowSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { originOf } from "./builder.ts";
 import { epilogueOf, placedOn } from "./epilogue.ts";
@@ -115,9 +115,4 @@ export function applyReduction(
  */
 function foldsFirst(target: Target): boolean {
   return target.kind === "software" && fixedSubgroup(target) > 0;
-}
-
-function inRange(field: string, value: number, low: number, high: number): void {
-  if (!Number.isInteger(value) || value < low || value > high)
-    throw new ScheduleError(field, `${value} is not in ${low}…${high}`);
 }

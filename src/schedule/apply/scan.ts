@@ -13,7 +13,6 @@ import {
 import {
   extract,
   iadd,
-  ilt,
   imul,
   type KernelExpr,
   kapply,
@@ -23,10 +22,8 @@ import {
   kvector,
   type Lanes,
   loop,
-  type Statement,
   splat,
   variable,
-  when,
 } from "../../../ir/kernel.ts";
 import {
   type Axis,
@@ -42,7 +39,7 @@ import { divisible } from "../affine.ts";
 import type { AppliedKernel, Temporary } from "../applied.ts";
 import { lower, resolve, storeAt } from "../lower.ts";
 import type { ScanRegion } from "../region.ts";
-import { type ScanSchedule, ScheduleError } from "../schedule.ts";
+import { inRange, type ScanSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { type Accumulator, accumulate, combine, current, newAccumulator } from "./accumulate.ts";
 import {
@@ -58,12 +55,12 @@ import {
   top,
 } from "./builder.ts";
 import { storeResult } from "./results.ts";
+import { perUnit } from "./units.ts";
 import { countOf, neverEmpty, unflattenAxes } from "./walk.ts";
 
 export function applyScan(region: ScanRegion, s: ScanSchedule, target: Target): readonly AppliedKernel[] {
   checkGroup(target, s.threads);
-  if (!Number.isInteger(s.each) || s.each < 1 || s.each > 16)
-    throw new ScheduleError("each", `${s.each} is not in 1…16`);
+  inRange("each", s.each, 1, 16);
   return s.form === "carry" ? [carry(region, s, target)] : blocks(region, s, target);
 }
 
@@ -88,19 +85,6 @@ function storeHere(b: Builder, region: ScanRegion, values: readonly KernelExpr[]
 function prepare(b: Builder, region: ScanRegion): void {
   originOf(b, region);
   b.onChip.add(region.def);
-}
-
-/** Grid and invocations along x over `units`; each unit runs `body` with `unit` bound, guarded. */
-function perUnit(b: Builder, units: Extent, threads: number, body: (unit: TensorExpr) => void): readonly Statement[] {
-  const [g, t] = [variable("g"), variable("t")];
-  const id = iadd(imul(kvar(g), kint(threads)), kvar(t));
-  const inner = inFrame(b, true, () => {
-    const a = axis("row", units);
-    bindAxis(b, a, id);
-    body(axisRef(a));
-  });
-  const guarded = divisible(units, threads) ? inner : when(ilt(id, ksize(units)), inner);
-  return [loop(g, ksize(ceilDivExtent(units, size(threads))), [loop(t, kint(threads), guarded, "thread.x")], "grid.x")];
 }
 
 function oneByOne(b: Builder, acc: Accumulator, region: ScanRegion): readonly KernelExpr[] {

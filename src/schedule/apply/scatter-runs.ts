@@ -13,6 +13,7 @@ import {
   kvar,
   load,
   loop,
+  splat,
   store,
   variable,
   when,
@@ -26,8 +27,9 @@ import { type ScatterSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { combine } from "./accumulate.ts";
 import { type Builder, bindAxis, emit, finish, inFrame, name, newBuilder, newPrivate, originOf } from "./builder.ts";
-import { fixedAxes, perUnit, startOf, widen, withinDomain } from "./scatter-common.ts";
+import { fixedAxes, startOf, withinDomain } from "./scatter-common.ts";
 import { bound, type SortPlan } from "./scatter-plan.ts";
+import { perUnit } from "./units.ts";
 import { laneable, unflattenAxes } from "./walk.ts";
 
 /** What the kernels that walk runs have in common. */
@@ -57,7 +59,7 @@ function sliceOf(b: Builder, run: readonly [KernelExpr, KernelExpr], part: Kerne
 function newTotals({ b, region }: Runs, initial: (slot: number) => TensorExpr): readonly Buffer[] {
   return region.def.types.map((d, i) => {
     const total = newPrivate(b, "acc", d, 1, b.lanes);
-    emit(b, store(total, kint(0), widen(lower(b, initial(i)), b.lanes)));
+    emit(b, store(total, kint(0), splat(lower(b, initial(i)), b.lanes)));
     return total;
   });
 }
@@ -68,7 +70,7 @@ function take({ b, region }: Runs, totals: readonly Buffer[], values: readonly K
   const made = monoid === "set" ? values : combine(b, monoid, old, values).map((x) => name(b, "n", x));
   totals.forEach((p, i) => {
     const x = made[i];
-    if (x) emit(b, store(p, kint(0), widen(x, b.lanes)));
+    if (x) emit(b, store(p, kint(0), splat(x, b.lanes)));
   });
 }
 
@@ -83,7 +85,7 @@ function walk(r: Runs, totals: readonly Buffer[], order: Buffer, [from, to]: rea
     take(
       r,
       totals,
-      region.def.values.map((x) => name(b, "v", widen(lower(b, x), b.lanes))),
+      region.def.values.map((x) => name(b, "v", splat(lower(b, x), b.lanes))),
     );
   });
   emit(b, loop(v, to, statements, "loop", from));

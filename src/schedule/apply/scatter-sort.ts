@@ -32,9 +32,10 @@ import { type ScatterSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { emit, finish, inFrame, name, newBuilder, newPrivate, originOf } from "./builder.ts";
 import { applyScan } from "./scan.ts";
-import { perUnit } from "./scatter-common.ts";
+
 import { bound, type SortPlan, sortPlan } from "./scatter-plan.ts";
 import { results } from "./scatter-runs.ts";
+import { perUnit } from "./units.ts";
 import { unflattenAxes } from "./walk.ts";
 
 /** Positions that one invocation counts and moves, in order. */

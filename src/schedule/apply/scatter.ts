@@ -13,6 +13,7 @@ import {
   kvar,
   load,
   loop,
+  splat,
   storageBuffer,
   store,
   variable,
@@ -40,8 +41,9 @@ import {
   newPrivate,
   originOf,
 } from "./builder.ts";
-import { fixedAxes, perUnit, startOf, widen, withinDomain } from "./scatter-common.ts";
+import { fixedAxes, startOf, withinDomain } from "./scatter-common.ts";
 import { sorted } from "./scatter-sort.ts";
+import { perUnit } from "./units.ts";
 import { countOf, laneable, neverEmpty, unflattenAxes } from "./walk.ts";
 
 export function applyScatter(region: ScatterRegion, s: ScatterSchedule, target: Target): readonly AppliedKernel[] {
@@ -80,7 +82,7 @@ function own(region: ScatterRegion, s: ScatterSchedule, target: Target): Applied
     const point = def.axes.map((a) => axisRef(a));
     const acc = def.types.map((d, _i) => newPrivate(b, "acc", d, 1, s.vector));
     acc.forEach((p, i) => {
-      emit(b, store(p, kint(0), widen(lower(b, startOf(region, point, i)), s.vector)));
+      emit(b, store(p, kint(0), splat(lower(b, startOf(region, point, i)), s.vector)));
     });
     const rest = def.domain.filter((a) => !fixed.has(a));
     const search = (): void =>
@@ -93,12 +95,12 @@ function own(region: ScatterRegion, s: ScatterSchedule, target: Target): Applied
           here = here ? kand(here, test) : test;
         });
         const add = (): void => {
-          const values = def.values.map((v) => name(b, "v", widen(lower(b, v), s.vector)));
+          const values = def.values.map((v) => name(b, "v", splat(lower(b, v), s.vector)));
           const old = acc.map((p) => load(p, kint(0)));
           const made = def.monoid === "set" ? values : combine(b, def.monoid, old, values).map((v) => name(b, "n", v));
           acc.forEach((p, i) => {
             const v = made[i];
-            if (v) emit(b, store(p, kint(0), widen(v, s.vector)));
+            if (v) emit(b, store(p, kint(0), splat(v, s.vector)));
           });
         };
         if (here) emit(b, ...when(here, inFrame(b, true, add)));

@@ -29,7 +29,7 @@ import { divisible, formExpression } from "../affine.ts";
 import type { AppliedKernel } from "../applied.ts";
 import { lower, resolve } from "../lower.ts";
 import type { ElementwiseRegion } from "../region.ts";
-import { ScheduleError, type TransposeSchedule } from "../schedule.ts";
+import { inRange, ScheduleError, type TransposeSchedule } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import {
   aliasAxis,
@@ -91,7 +91,7 @@ export function applyTranspose(
   const found = crossing(region);
   const last = region.axes[region.axes.length - 1];
   if (!found || !last) throw new ScheduleError("kind", "nothing is read across the stores");
-  if (!Number.isInteger(s.each) || s.each < 1 || s.each > 8) throw new ScheduleError("each", `${s.each} is not in 1…8`);
+  inRange("each", s.each, 1, 8);
   return [s.vector > 1 ? blocks(region, found, last, s, target) : tiles(region, found, last, s, target)];
 }
 

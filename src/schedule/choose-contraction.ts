@@ -82,7 +82,9 @@ function overK(z: ContractionSizes, sg: number, target: Target): readonly Reduct
 function softwareCandidates(region: ContractionRegion, target: Target): readonly Schedule[] {
   const sg = fixedSubgroup(target);
   const priced: { readonly s: ContractionSchedule; readonly price: number; readonly text: string }[] = [];
-  const consider = (s: ContractionSchedule, z: ContractionSizes): void => {
+  const looped = isLlvmpipe(target);
+  const consider = (made: ContractionSchedule, z: ContractionSizes): void => {
+    const s = looped && made.reg[0] >= LOOPED && made.threads[2] === 1 ? { ...made, epilogue: "loop" as const } : made;
     priced.push({ s, price: softwarePrice(region, s, z, target), text: JSON.stringify(s) });
   };
   for (const vector of [4, 2, 1] as const) {
@@ -92,7 +94,7 @@ function softwareCandidates(region: ContractionRegion, target: Target): readonly
     const others = best === "k" && region.n.length > 0 && laneable(region.n, vector) ? (["n"] as const) : [];
     for (const along of [best, ...others]) {
       const sizes = sizesOf(region, along);
-      const base = { ...PLAIN, vector, ...(along ? { along } : {}), ...epilogueOn(target) };
+      const base = { ...PLAIN, vector, ...(along ? { along } : {}) };
       // Tall tiles on eight lanes: twice the code for LLVM, 0.85 of the time where there are no vectors (625³), 0.88 where there are (512³).
       const tall = sg === 8 && sizes.rows * sizes.columns * sizes.k * sizes.batch >= MUCH;
       for (const tileK of isLlvmpipe(target) ? [vector > 1 ? 4 : 1] : [1, 2, 4])
@@ -115,10 +117,8 @@ export function contractionPrice(
   return softwarePrice(region, s, sizesOf(region, s.along), target);
 }
 
-/** On llvmpipe the code that stores results stands once, in a loop over rows: LLVM takes 40 ms for each store of a vector in the text. */
-function epilogueOn(target: Target): Pick<ContractionSchedule, "epilogue"> {
-  return isLlvmpipe(target) ? { epilogue: "loop" } : {};
-}
+/** From so many rows on their stores stand in a loop on llvmpipe: LLVM takes 40 ms for each vector's in the text. */
+const LOOPED = 4;
 
 type Base = Omit<ContractionSchedule, "reg" | "threads">;
 

@@ -57,6 +57,11 @@ describe("rows", () => {
     expect(chosen(source, { x: [2048, 2048] }, LLVMPIPE)).toMatchObject({ kind: "reduction", parts: 64 });
     expect(chosen(source, { x: [256, 512] }, LLVMPIPE)).toMatchObject({ kind: "reduction", parts: 1 });
   });
+  test("rows that lie across memory are taken in once, where there is a rule", () => {
+    const columns = 'import { softmax } from "std/nn"\nexport fn f(x: f32[R, D]) { softmax(x, axis: 0) }';
+    for (const adapter of [SOFT4, SOFT8])
+      expect(chosen(columns, { x: [512, 1024] }, adapter)).toMatchObject({ across: true, pass: "online", block: 2 });
+  });
   test("gathered rows are copied by a lane each, unless they are few or long", () => {
     const source = "export fn f(t: f32[V, D], i: i32[N]) { take(t, i, axis: 0) }";
     const copies = (n: number, d: number, adapter: Target): Schedule =>

@@ -355,8 +355,8 @@ export function storePhase(r: Rows, p: Extract<RowPhase, { kind: "store" }>): vo
     for (let e = 0; e < tile.each; e++) byFirst(r, e, () => inRow(r, e, () => put(e)));
     return;
   }
-  // Vectors that are loaded together have no gain from being stored together: softmax 1024² took 1.06 of the time on SwiftShader.
-  const block = (tile.wide ?? 1) > 1 && tile.vectorOn === "row" ? 1 : tile.unroll;
+  // What is loaded together has no gain from being stored together: softmax 1024² took 1.06 of the time on SwiftShader.
+  const block = tile.online || ((tile.wide ?? 1) > 1 && tile.vectorOn === "row") ? 1 : tile.unroll;
   walkPhase(r, p.axes, p.results, [{ at: p.point, shape: shapeOf(p.def) }], false, block, (_, unitValid) => {
     for (let e = 0; e < tile.each; e++) {
       const valid = r.rowValid[e];

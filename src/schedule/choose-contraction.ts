@@ -1,12 +1,13 @@
 /** Candidates for contractions, best guess first. */
+import { alignedRegion } from "./apply/aligned.ts";
 import { alongOf, sumOfProducts } from "./apply/operands.ts";
 import { QUAD } from "./apply/tile.ts";
 import { laneable } from "./apply/walk.ts";
 import { matrixCandidates } from "./choose-matrix.ts";
-import { fixedSubgroup, guessAll, isLlvmpipe, powerAtMost } from "./measure.ts";
+import { fixedSubgroup, guessAll, isLlvmpipe, powerAtMost, readsIn } from "./measure.ts";
 import { type ContractionSizes, softwarePrice } from "./price.ts";
 import type { ContractionRegion } from "./region.ts";
-import type { ContractionSchedule, ReductionSchedule, Schedule } from "./schedule.ts";
+import { type ContractionSchedule, type ReductionSchedule, type Schedule, ScheduleError } from "./schedule.ts";
 import type { Target } from "./target.ts";
 
 const COMMON = { vector: 1, swizzle: 0, variants: "guarded" } as const;
@@ -78,10 +79,40 @@ function overK(z: ContractionSizes, sg: number, target: Target): readonly Reduct
   );
 }
 
+interface Priced {
+  readonly s: ContractionSchedule;
+  readonly price: number;
+  readonly text: string;
+}
+
 /** Everything that could do, by its price. */
 function softwareCandidates(region: ContractionRegion, target: Target): readonly Schedule[] {
+  const priced = [...pricedOf(region, target), ...pricedAligned(region, target)];
+  return priced.sort((x, y) => x.price - y.price || (x.text < y.text ? -1 : 1)).map((p) => p.s);
+}
+
+/** Those of copies whose extents vectors divide, where the contraction itself takes long enough that the copies can pay. */
+function pricedAligned(region: ContractionRegion, target: Target): readonly Priced[] {
+  const { rows, columns, k, batch } = sizesOf(region, undefined);
+  const copies = rows * columns * k * batch >= COPYING ? alignedCopies(region) : undefined;
+  if (!copies) return [];
+  return pricedOf(copies.contraction, target)
+    .filter(({ s }) => s.vector === ALIGN)
+    .map(({ s, price, text }) => ({
+      s: { ...s, align: ALIGN },
+      price: price + copies.elements * COPIED,
+      text: `${text} aligned`,
+    }));
+}
+const ALIGN = 4;
+/** Products from which copies are thought of. */
+const COPYING = 2 ** 21;
+/** Nanoseconds of a core for an element that is copied, on both software adapters. */
+const COPIED = 6;
+
+function pricedOf(region: ContractionRegion, target: Target): readonly Priced[] {
   const sg = fixedSubgroup(target);
-  const priced: { readonly s: ContractionSchedule; readonly price: number; readonly text: string }[] = [];
+  const priced: Priced[] = [];
   const looped = isLlvmpipe(target);
   const consider = (made: ContractionSchedule, z: ContractionSizes): void => {
     const s = looped && made.reg[0] >= LOOPED && made.threads[2] === 1 ? { ...made, epilogue: "loop" as const } : made;
@@ -103,8 +134,23 @@ function softwareCandidates(region: ContractionRegion, target: Target): readonly
       for (const s of plain(base, sizes)) consider(s, sizes);
     }
   }
-  priced.sort((x, y) => x.price - y.price || (x.text < y.text ? -1 : 1));
-  return priced.map((p) => p.s);
+  return priced;
+}
+
+/** The contraction of copies, and how many elements are copied; undefined where that is no way to compute it, or copies repeat elements. */
+function alignedCopies(region: ContractionRegion): { contraction: ContractionRegion; elements: number } | undefined {
+  try {
+    const { before, contraction, after } = alignedRegion(region, ALIGN);
+    for (const copy of before) {
+      const sources = new Set(readsIn(copy.maps.flatMap((m) => m.results)).map((r) => r.tensor));
+      if (guessAll(copy.axes) > 2 * [...sources].reduce((sum, d) => sum + guessAll(d.axes), 0)) return undefined;
+    }
+    const copied = [...before, ...(after ? [after] : [])].map((r) => guessAll(r.axes));
+    return { contraction, elements: copied.reduce((x, y) => x + y, 0) };
+  } catch (e) {
+    if (e instanceof ScheduleError) return undefined;
+    throw e;
+  }
 }
 
 /** What the model says of any schedule, in nanoseconds of a core; undefined where it has no prices: for the tuner's order. */
@@ -114,7 +160,11 @@ export function contractionPrice(
   target: Target,
 ): number | undefined {
   if (target.kind !== "software") return undefined;
-  return softwarePrice(region, s, sizesOf(region, s.along), target);
+  if (!s.align) return softwarePrice(region, s, sizesOf(region, s.along), target);
+  const copies = alignedCopies(region);
+  if (!copies) return undefined;
+  const { contraction, elements } = copies;
+  return softwarePrice(contraction, s, sizesOf(contraction, s.along), target) + elements * COPIED;
 }
 
 /** From so many rows on their stores stand in a loop on llvmpipe: LLVM takes 40 ms for each vector's in the text. */

@@ -35,7 +35,7 @@ interface Costs {
 const EIGHT: Costs = {
   fma: 0.5,
   broadcast: 0.5,
-  scalar: 5,
+  scalar: 11,
   vector: 16,
   iteration: 2,
   group: 100,

@@ -39,6 +39,8 @@ export interface ContractionSchedule extends Common {
   readonly batches: number;
   /** What the lanes of a vector run along; without it N, then M, then K, the first that the accesses allow. */
   readonly along?: "n" | "m" | "k";
+  /** Operands are copied first, with N and K filled up by zeros to multiples of so many elements; without it they are read where they are. */
+  readonly align?: 2 | 4;
   /** The code that stores results once for each element of the tile (without it), or for a few rows in a loop over the invocation's own. */
   readonly epilogue?: "inline" | "loop";
 }

@@ -163,6 +163,7 @@ function contractions(s: ContractionSchedule): readonly ContractionSchedule[] {
     pad: staged ? others([0, 1, 4] as const, s.pad) : [],
     splitK: around(s.splitK, 64),
     along: others(["n", "m", "k"] as const, s.along ?? "n"),
+    align: others([undefined, 4] as const, s.align),
     epilogue: others(["inline", "loop"] as const, s.epilogue ?? "inline"),
     batches: staged ? [] : around(s.batches, 64),
   });

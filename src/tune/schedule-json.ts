@@ -60,6 +60,7 @@ const FIELDS = {
     config: whole(0, 1024),
     batches: count,
     along: oneOf("n", "m", "k"),
+    align: oneOf(2, 4),
     epilogue: oneOf("inline", "loop"),
   } satisfies Fields<ContractionSchedule>,
   online: {
@@ -105,7 +106,7 @@ const FIELDS = {
 /** Fields that a schedule may lack, by kind. */
 const OPTIONAL: Readonly<Partial<Record<Schedule["kind"], readonly string[]>>> = {
   elementwise: ["repeat"] satisfies readonly (keyof ElementwiseSchedule)[],
-  contraction: ["config", "along", "epilogue"] satisfies readonly (keyof ContractionSchedule)[],
+  contraction: ["config", "along", "align", "epilogue"] satisfies readonly (keyof ContractionSchedule)[],
   row: ["combine", "across", "each", "wide"] satisfies readonly (keyof RowSchedule)[],
   reduction: ["wide", "down"] satisfies readonly (keyof ReductionSchedule)[],
   scatter: ["parts"] satisfies readonly (keyof ScatterSchedule)[],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { size } from "../../ir/extent.ts";
 import { addMonoid } from "../../ir/monoid.ts";
 import { apply as applySchedule } from "../../src/schedule/apply/index.ts";
 import type { ContractionRegion } from "../../src/schedule/region.ts";
@@ -20,7 +21,7 @@ import {
   reduce,
   type TensorExpr,
 } from "./build.ts";
-import { clone, contraction, matmul, PLAIN, refs } from "./contraction-support.ts";
+import { clone, contraction, matmul, PLAIN, refs, type Shape } from "./contraction-support.ts";
 import { check, checkAll, extents, GPU, programOf, refOf, SOFT4, SOFT8, TARGETS } from "./support.ts";
 
 const SIZES: readonly (readonly [number, number, number])[] = [
@@ -234,7 +235,49 @@ describe("contractions", () => {
       SOFT4,
     ],
     ["broadcast, split", { subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 4], vector: 4, splitK: 4 }],
+    ["aligned", { align: 4, vector: 4, reg: [2, 8] }],
+    ["aligned to pairs", { align: 2, vector: 2 }],
+    ["aligned, broadcast", { align: 4, subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 4], vector: 4 }],
+    ["aligned, swapped", { align: 4, subgroup: "swap", threads: [1, 4, 1], reg: [8, 4], vector: 4 }, SOFT4],
+    ["aligned, staged, split", { align: 4, stage: "both", pad: 1, tileK: 8, vector: 4, reg: [4, 4], splitK: 2 }],
   ];
+  test("aligned: axes in groups, of which an operand may have some", () => {
+    const [b, i, j] = [axis("b", size(2)), axis("i", size(3)), axis("j", size(5))];
+    const [n1, n2, k1, k2] = [axis("n1", size(3)), axis("n2", size(5)), axis("k1", size(3)), axis("k2", size(7))];
+    const shapes: readonly Shape[] = [
+      {
+        batch: [b],
+        m: [i, j],
+        n: [n1, n2],
+        k: [k1, k2],
+        a: [b, k1, i, j, k2],
+        b: [b, n1, k2, k1, n2],
+        out: [b, i, n1, j, n2],
+      },
+      { batch: [], m: [i], n: [n1, n2], k: [k2], a: [k2, i], b: [n2, k2, n1], out: [n2, n1, i] },
+      { batch: [b], m: [j], n: [], k: [k1, k2], a: [b, j, k2, k1], b: [k1, b, k2], out: [j, b] },
+    ];
+    for (const shape of shapes)
+      for (const epilogue of [false, true])
+        for (const s of [
+          { ...PLAIN, align: 4, vector: 4, reg: [2, 4] } as const,
+          { ...PLAIN, align: 2, vector: 1 } as const,
+        ]) {
+          if (shape.n.length === 0 && s.vector > 1) continue;
+          check({ ...contraction(shape, "product", epilogue), sizes: new Map() }, SOFT8, () => s);
+        }
+  });
+  test("alignment is for sums of products, and of sizes that are known", () => {
+    const s: ContractionSchedule = { ...PLAIN, align: 4, vector: 4, reg: [2, 4] };
+    for (const c of [matmul(true, 5, 7, 9, "nn", "product", false), matmul(false, 8, 8, 8, "nn", "product", false)]) {
+      const [region] = c.regions;
+      expect(() => region && applySchedule(region, s, SOFT8)).toThrow(/align/);
+    }
+    expect(() => {
+      const [region] = matmul(false, 5, 7, 9, "nn", "max", false).regions;
+      if (region) applySchedule(region, s, SOFT8);
+    }).toThrow(/align/);
+  });
   for (const [name, f, target = SOFT8] of fields)
     test(`schedule: ${name}`, () => {
       const s: ContractionSchedule = { ...PLAIN, ...f };

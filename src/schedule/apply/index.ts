@@ -3,6 +3,7 @@ import type { AppliedKernel } from "../applied.ts";
 import type { Region } from "../region.ts";
 import { type Schedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
+import { applyAligned } from "./aligned.ts";
 import { applyContraction } from "./contraction.ts";
 import { applyElementwise } from "./elementwise.ts";
 import { applyMatrices } from "./matrix.ts";
@@ -52,6 +53,7 @@ function applied(region: Region, schedule: Schedule, target: Target): readonly A
         : refuse();
     case "contraction":
       if (region.kind !== "contraction") return refuse();
+      if (schedule.align) return applyAligned(region, schedule, target, applied);
       return schedule.subgroup === "matrix"
         ? applyMatrices(region, schedule, target)
         : applyContraction(region, schedule, target);

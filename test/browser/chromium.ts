@@ -207,9 +207,14 @@ async function openPage(send: Send, url: string): Promise<Page> {
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     return result?.value;
   };
-  // The target exists before its page does.
+  // The target exists before its page does, and between one page and the next there is none to ask.
   const loaded = `document.readyState === "complete" && location.href === ${JSON.stringify(url)}`;
-  while ((await evaluate(loaded)) !== true) await new Promise((done) => setTimeout(done, 50));
+  const ready = (): Promise<unknown> =>
+    evaluate(loaded).catch((e: unknown) => {
+      if (/execution context|context was destroyed|navigated/i.test(String(e))) return false;
+      throw e;
+    });
+  while ((await ready()) !== true) await new Promise((done) => setTimeout(done, 50));
   return {
     run: (body) => evaluate(`(async () => { ${body} })()`),
     close: async () => {

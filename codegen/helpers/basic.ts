@@ -27,22 +27,21 @@ export const BASIC: Readonly<Record<string, Helper>> = {
     result: "F",
     body: ({ F, U }) => `return bitcast<${F}>(bitcast<${U}>(a) | (bitcast<${U}>(b) & ${U}(${SIGN})));`,
   },
-  /** NaN propagates, and -0 is below +0: where a == b, the bits of the larger are those that both have. */
+  /**
+   * NaN propagates: a's is told by its bits, and with b's no comparison is true. -0 is below +0: where a == b, the bits of the larger are
+   * those that both have. Eight operations; with the builtin max they are twelve (maxima of rows take 0.77 of the time on SwiftShader).
+   */
   max_ieee: {
     params: ["F", "F"],
     result: "F",
-    body: ({ F, U, use }) => `let u = bitcast<${U}>(a);
-let v = bitcast<${U}>(b);
-let larger = select(max(a, b), bitcast<${F}>(u & v), a == b);
-return select(larger, a + b, ${use("is_nan")}(a) | ${use("is_nan")}(b));`,
+    body: ({ F, U, use }) => `let larger = select(b, a, (a > b) | ${use("is_nan")}(a));
+return select(larger, bitcast<${F}>(bitcast<${U}>(a) & bitcast<${U}>(b)), a == b);`,
   },
   min_ieee: {
     params: ["F", "F"],
     result: "F",
-    body: ({ F, U, use }) => `let u = bitcast<${U}>(a);
-let v = bitcast<${U}>(b);
-let smaller = select(min(a, b), bitcast<${F}>(u | v), a == b);
-return select(smaller, a + b, ${use("is_nan")}(a) | ${use("is_nan")}(b));`,
+    body: ({ F, U, use }) => `let smaller = select(b, a, (a < b) | ${use("is_nan")}(a));
+return select(smaller, bitcast<${F}>(bitcast<${U}>(a) | bitcast<${U}>(b)), a == b);`,
   },
   /** max(a, b) and min(a, b) for a constant b that is neither zero nor NaN. */
   max_constant: {

@@ -277,6 +277,9 @@ describe("contractions", () => {
       const [region] = matmul(false, 5, 7, 9, "nn", "max", false).regions;
       if (region) applySchedule(region, s, SOFT8);
     }).toThrow(/align/);
+    const [region] = matmul(false, 5, 7, 9, "nn", "product", false).regions;
+    const small = { ...SOFT8, limits: { ...SOFT8.limits, maxStorageBufferBindingSize: 5 * 12 * 4 - 1 } };
+    expect(() => region && applySchedule(region, s, small)).toThrow(/align: a copy of 60 elements/);
   });
   for (const [name, f, target = SOFT8] of fields)
     test(`schedule: ${name}`, () => {

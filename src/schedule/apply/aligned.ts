@@ -22,6 +22,7 @@ import {
 import { mapReads } from "../../passes/rewrite.ts";
 import type { AppliedKernel, BufferSource, Temporary } from "../applied.ts";
 import { elementwiseCandidates } from "../choose-others.ts";
+import { sizeOfType } from "../cost.ts";
 import type { ContractionRegion, ElementwiseRegion, PlacedMap, Region } from "../region.ts";
 import { type ContractionSchedule, type Schedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
@@ -148,8 +149,12 @@ export function applyAligned(
   if (to === undefined || ![2, 4].includes(to)) throw new ScheduleError("align", `${to} is not 2 or 4`);
   const { before, contraction, after } = alignedRegion(region, to);
   const temporaries = new Map<Definition, Temporary>();
-  for (const def of [...before.flatMap((r) => r.maps.map((m) => m.def)), ...(after ? [contraction.def] : [])])
-    temporaries.set(def, { kind: "temporary", name: def.name, dtype: def.types[0] ?? "f32", size: countOf(def.axes) });
+  for (const def of [...before.flatMap((r) => r.maps.map((m) => m.def)), ...(after ? [contraction.def] : [])]) {
+    const [dtype, count] = [def.types[0] ?? "f32", countOf(def.axes)];
+    if ((count.value ?? 0) * sizeOfType(dtype) > target.limits.maxStorageBufferBindingSize)
+      throw new ScheduleError("align", `a copy of ${count.text} elements is more than a buffer holds`);
+    temporaries.set(def, { kind: "temporary", name: def.name, dtype, size: count });
+  }
   const source = (x: BufferSource): BufferSource => (x.kind === "tensor" ? (temporaries.get(x.ref.tensor) ?? x) : x);
   const copy = (r: ElementwiseRegion): readonly AppliedKernel[] => {
     for (const c of elementwiseCandidates(r, target)) {

@@ -101,20 +101,23 @@ export function makeBuilder(strict: boolean): TensorBuilder {
     at: TensorValue["at"],
     span: Span,
     name: string | undefined,
-  ): TensorValue => ({
-    kind: "tensor",
-    dtype,
-    shape,
-    at,
-    span,
-    name,
-  });
+  ): TensorValue => ({ kind: "tensor", dtype, shape, at, span, name });
 
   const backed = (b: Backing, shape: readonly Extent[], span: Span, name: string): TensorValue => {
     const dtype = b.tensor.types[b.slot] ?? "f32";
     const value = tensor(dtype, shape, (index) => read(b.tensor, b.slot, [...b.prefix, ...index]), span, name);
     backings.set(value, b);
     return value;
+  };
+
+  /** What was made of a value by `make`, which its context may want in another type. */
+  const stillOpen = (made: TensorValue, from: TensorValue, make: (t: TensorValue) => TensorValue): TensorValue => {
+    const { open } = from;
+    if (!open) return made;
+    const kept = { ...made, open: { float: open.float, as: (d: DType) => make(open.as(d)) } };
+    const b = backings.get(made);
+    if (b) backings.set(kept, b);
+    return kept;
   };
 
   const axesOf = (shape: readonly Extent[], names: readonly string[] = AXIS_NAMES): readonly Axis[] =>
@@ -295,13 +298,14 @@ export function makeBuilder(strict: boolean): TensorBuilder {
       const axes = axesOf(value.shape);
       const e = value.at(axes.map(axisRef));
       if (isIndexView(e)) return value;
-      return close(name ?? value.name ?? "t", axes, [e], value.span)[0]!;
+      const made = close(name ?? value.name ?? "t", axes, [e], value.span)[0]!;
+      return stillOpen(made, value, (t) => this.settle(t, name));
     },
     relabel(value, span, name) {
       const made = tensor(value.dtype, value.shape, (index) => value.at(index), span, name ?? value.name);
       const b = backings.get(value);
       if (b) backings.set(made, b);
-      return made;
+      return stillOpen(made, value, (t) => this.relabel(t, span, name));
     },
     nameAxes(names) {
       reducedNames = names;

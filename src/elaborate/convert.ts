@@ -54,6 +54,31 @@ export function describe(v: Value | undefined): string {
   }
 }
 
+/** What takes the type of its context: whether it is made of float literals. Undefined for everything else. */
+export function openType(v: Value): { readonly float: boolean } | undefined {
+  if (v.kind === "tensor") return v.open;
+  return v.kind === "int" || v.kind === "float" ? { float: v.kind === "float" } : undefined;
+}
+
+/** The type of what is made of literals, where nothing else says one. */
+export function ownType(...parts: readonly { readonly float: boolean }[]): DType {
+  return parts.some((p) => p.float) ? "f32" : "i32";
+}
+
+/** A tensor in a type of its context, if it takes that. */
+export function retyped(t: TensorValue, dtype: DType): TensorValue {
+  const takes = t.open && t.dtype !== dtype && dtype !== "bool" && (!t.open.float || isFloat(dtype));
+  return takes && t.open ? t.open.as(dtype) : t;
+}
+
+/** Made of literals alone, so in any type by `as`. */
+export function openTensor(
+  parts: readonly { readonly float: boolean }[],
+  as: (dtype: DType) => TensorValue,
+): TensorValue {
+  return { ...as(ownType(...parts)), open: { float: parts.some((p) => p.float), as } };
+}
+
 /** Literals and extents become scalars of `hint` (default i32 for ints, f32 for floats); tensors pass. */
 export function toTensor(v: Value | undefined, span: Span, hint?: DType): TensorValue {
   const scalar = (dtype: DType, expr: TensorExpr): TensorValue => ({
@@ -66,7 +91,7 @@ export function toTensor(v: Value | undefined, span: Span, hint?: DType): Tensor
   });
   switch (v?.kind) {
     case "tensor":
-      return v;
+      return hint ? retyped(v, hint) : v;
     case "int": {
       const dtype = hint ?? "i32";
       const value = v.extent.value;

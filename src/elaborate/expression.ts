@@ -14,7 +14,7 @@ import { suggest } from "../../grammar/suggest.ts";
 import { productExtent, size } from "../../ir/extent.ts";
 import { apply, cast } from "../../ir/tensor.ts";
 import type { Context, Want } from "./context.ts";
-import { describe, fail, toTensor } from "./convert.ts";
+import { describe, fail, openTensor, openType, toTensor } from "./convert.ts";
 import { intOf } from "./fold.ts";
 import { lambda } from "./function.ts";
 import { forExpression, reduceExpression, scanExpression } from "./index-notation.ts";
@@ -186,21 +186,12 @@ function conditional(cx: Context, e: ConditionalExpr, scope: Scope, want: Want |
   const condition = toBoolTensor(c, e.condition.span, "a condition");
   const literalWant = want?.dtype ? { dtype: want.dtype, span: want.span } : undefined;
   const [then, otherwise] = [cx.evaluate(e.then, scope, literalWant), cx.evaluate(e.otherwise, scope, literalWant)];
-  const hinted = (v: Value): Value =>
-    v.kind === "int" &&
-    then.kind !== "tensor" &&
-    otherwise.kind !== "tensor" &&
-    (want?.dtype === "f32" || want?.dtype === "f16")
-      ? toTensor(v, v.span, want.dtype)
-      : v;
-  const [a, b] = unify(
-    cx,
-    hinted(then),
-    hinted(otherwise),
-    { left: e.then, right: e.otherwise, span: e.span },
-    "`? :`",
-  );
-  return mapped(cx, [condition, a, b], ([x, y, z]) => apply("select", x!, y!, z!), a.dtype, e.span, "`? :`");
+  const choice = (a: TensorValue, b: TensorValue): TensorValue =>
+    mapped(cx, [condition, a, b], ([x, y, z]) => apply("select", x!, y!, z!), a.dtype, e.span, "`? :`");
+  const [x, y] = [openType(then), openType(otherwise)];
+  if (x && y)
+    return openTensor([x, y], (d) => choice(toTensor(then, e.then.span, d), toTensor(otherwise, e.otherwise.span, d)));
+  return choice(...unify(cx, then, otherwise, { left: e.then, right: e.otherwise, span: e.span }, "`? :`"));
 }
 
 function castTo(cx: Context, e: CastExpr, scope: Scope): Value {

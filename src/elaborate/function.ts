@@ -9,7 +9,7 @@ import type { LoadedModule } from "../modules.ts";
 import { bindArguments, builtinArguments } from "./arguments.ts";
 import { ELEMENTWISE } from "./builtins/elementwise.ts";
 import type { Context, Want } from "./context.ts";
-import { describe, fail, failBoth } from "./convert.ts";
+import { describe, failBoth } from "./convert.ts";
 import { ruleOf, withRule } from "./custom.ts";
 import { givenHalf, narrowed, widened } from "./float.ts";
 import { declare, lookup, makeScope, type Scope } from "./scope.ts";
@@ -42,8 +42,8 @@ export function isConst(p: Param): boolean {
 
 /** Calls double with every function that calls another twice: this ends what would never end. */
 const MAX_INLINED = 10_000;
-/** Functions that passed the limit: what calls them need not find out again. */
-const tooLarge = new WeakSet<FnItem>();
+/** Functions that passed the limit, and what was said of them: what calls them need not find out again. */
+const tooLarge = new WeakMap<FnItem, DiagnosticError>();
 
 function inline(
   cx: Context,
@@ -63,10 +63,13 @@ function inline(
       { notes: [names.join(" → "), "functions are inlined, so they may not recurse"] },
     );
   }
-  if (++cx.inlined > MAX_INLINED || tooLarge.has(item)) {
+  const said = tooLarge.get(item);
+  if (said || ++cx.inlined > MAX_INLINED) {
+    const text = `more than ${MAX_INLINED} calls are inlined`;
+    const error = said ?? new DiagnosticError(diagnostic("EIN1003", "the program is too large", { span, text }));
     const root = cx.calls[0]?.item;
-    if (root) tooLarge.add(root);
-    return fail("EIN1003", "the program is too large", span, `more than ${MAX_INLINED} calls are inlined`);
+    if (root) tooLarge.set(root, error);
+    throw error;
   }
   const recovering = cx.recovering;
   cx.calls.push({ item, span });

@@ -20,7 +20,7 @@ import { widened } from "./builder.ts";
 import { REDUCERS, reduceIndexed } from "./builtins/index.ts";
 import { addIndex } from "./builtins/index-arithmetic.ts";
 import type { Context, Want } from "./context.ts";
-import { describe, fail, toTensor } from "./convert.ts";
+import { describe, fail, openType, toTensor } from "./convert.ts";
 import { extentAt } from "./operators.ts";
 import { type IndexRange, inferRanges } from "./ranges.ts";
 import { declare, makeScope, type Scope } from "./scope.ts";
@@ -117,7 +117,8 @@ function tabulate(
 
 /** A literal takes the wanted type where it can. */
 function fits(v: Value, dtype: DType): boolean {
-  return v.kind === "int" ? dtype !== "bool" : v.kind === "float" && isFloat(dtype);
+  const open = openType(v);
+  return open !== undefined && (open.float ? isFloat(dtype) : dtype !== "bool");
 }
 
 export function reduceExpression(cx: Context, e: ReduceExpr, scope: Scope, want: Want | undefined): Value {

@@ -12,7 +12,7 @@ import { apply, constant, type TensorExpr } from "../../ir/tensor.ts";
 import { broadcastIndex, broadcastShape } from "./builtins/common.ts";
 import { addIndex, mulIndex, subIndex } from "./builtins/index-arithmetic.ts";
 import type { Context } from "./context.ts";
-import { describe, fail, failBoth, toTensor } from "./convert.ts";
+import { describe, fail, failBoth, openTensor, openType, ownType, retyped, toTensor } from "./convert.ts";
 import {
   boolOf,
   compareExtents,
@@ -83,6 +83,12 @@ function arithmetic(cx: Context, e: BinaryExpr, prim: Prim, left: Value, right: 
   }
   const [l, r] = unify(cx, left, right, e, operatorText(e.op));
   if (prim === "div" && !isFloat(l.dtype)) return integerDivision(e, l.dtype);
+  const [lo, ro] = [openType(left), openType(right)];
+  if (lo && ro && (prim === "add" || prim === "sub" || prim === "mul"))
+    return openTensor([lo, ro], (d) => {
+      const operands = [toTensor(left, e.left.span, d), toTensor(right, e.right.span, d)];
+      return elementwise(cx, prim, operands, e.span, operatorText(e.op));
+    });
   return elementwise(cx, prim, [l, r], e.span, operatorText(e.op));
 }
 
@@ -122,12 +128,13 @@ export function castFix(span: Span, dtype: DType): Fix {
 /** Both operands as tensors of one element type; literals take that of the tensor beside them. */
 export function unify(
   _cx: Context,
-  left: Value,
-  right: Value,
+  first: Value,
+  second: Value,
   e: { readonly left: { readonly span: Span }; readonly right: { readonly span: Span }; readonly span: Span },
   what: string,
 ): readonly [TensorValue, TensorValue] {
   const [ls, rs] = [e.left.span, e.right.span];
+  const [left, right] = met(first, second);
   if (left.kind === "tensor" && right.kind === "tensor") {
     if (left.dtype === right.dtype) return [left, right];
     const [from, to, at] =
@@ -143,6 +150,21 @@ export function unify(
   const floating = left.kind === "float" || right.kind === "float";
   const hint = left.kind === "tensor" ? left.dtype : right.kind === "tensor" ? right.dtype : floating ? "f32" : "i32";
   return [literal(left, hint, ls, right, rs), literal(right, hint, rs, left, ls)];
+}
+
+/** What is made of literals takes the type of the other. */
+function met(left: Value, right: Value): readonly [Value, Value] {
+  const [l, r] = [openType(left), openType(right)];
+  const dtype =
+    l && r
+      ? ownType(l, r)
+      : !l && left.kind === "tensor"
+        ? left.dtype
+        : right.kind === "tensor"
+          ? right.dtype
+          : undefined;
+  const typed = (v: Value): Value => (v.kind === "tensor" && dtype ? retyped(v, dtype) : v);
+  return [typed(left), typed(right)];
 }
 
 function literal(v: Value, hint: DType, span: Span, other: Value, otherSpan: Span): TensorValue {
@@ -318,5 +340,7 @@ export function unary(cx: Context, e: UnaryExpr, v: Value): Value {
   }
   if (t.dtype === "bool")
     return fail("EIN1201", `${what} needs a number, not a bool`, e.operand.span, `this is ${describe(t)}`);
-  return e.op === "-" ? elementwise(cx, "neg", [t], e.span, what) : t;
+  if (e.op === "+") return t;
+  const negated = (x: TensorValue): TensorValue => elementwise(cx, "neg", [x], e.span, what);
+  return t.open ? openTensor([t.open], (d) => negated(retyped(t, d))) : negated(t);
 }

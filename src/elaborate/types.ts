@@ -5,7 +5,7 @@ import { suggest } from "../../grammar/suggest.ts";
 import { DTYPES, type DType } from "../../ir/dtype.ts";
 import type { Extent } from "../../ir/extent.ts";
 import type { Context, Want } from "./context.ts";
-import { describe, fail, failBoth, toTensor } from "./convert.ts";
+import { describe, fail, failBoth, retyped, toTensor } from "./convert.ts";
 import { FLOAT } from "./float.ts";
 import { castFix, extentAt } from "./operators.ts";
 import { declare, functionScope, lookup, type Scope } from "./scope.ts";
@@ -182,7 +182,8 @@ export function conform(cx: Context, type: TypeExpr, value: Value, scope: Scope,
 }
 
 /** A tensor of exactly the element type; literals adapt. */
-export function toDeclared(value: Value, dtype: DType, type: TypeExpr, source: Source): TensorValue {
+export function toDeclared(given: Value, dtype: DType, type: TypeExpr, source: Source): TensorValue {
+  const value = given.kind === "tensor" ? retyped(given, dtype) : given;
   const literal = value.kind === "int" || value.kind === "float" || value.kind === "bool";
   const clash =
     (value.kind === "tensor" && value.dtype !== dtype) ||

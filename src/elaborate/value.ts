@@ -19,6 +19,14 @@ export interface TensorValue {
   readonly span: Span;
   /** A short name for errors and printed definitions, if the source gives one. */
   readonly name: string | undefined;
+  /** Of what is made of literals alone, as a choice between two: like a literal it takes the type of its context. */
+  readonly open?: OpenType;
+}
+
+export interface OpenType {
+  /** Made of float literals too, so that it is no integer in any context. */
+  readonly float: boolean;
+  readonly as: (dtype: DType) => TensorValue;
 }
 
 /** An integer known as an extent polynomial: integer literals, extents, const ints. It takes the dtype of its context. */

@@ -41,6 +41,20 @@ describe("tensors", () => {
     expect(run("export fn f(x: f32[N]) { sum(x) / N }", { x: [1, 3] })).toBe(2);
     expect(run("export fn f(x: i32[N]) { x + N }", { x: [1, 3] })).toEqual([3, 5]);
   });
+  it("let what is chosen between literals take the type of its context", () => {
+    const x = { x: [2, -3] };
+    expect(run("export fn f(x: f32[N]) { (x > 0 ? 1 : -1) * x }", x)).toEqual([2, 3]);
+    expect(run("export fn f(x: f32[N]) { let s = x > 0 ? 1 : -1\n s * x }", x)).toEqual([2, 3]);
+    expect(run("export fn f(x: f32[N]) { x * where(x > 0, 1, -1) }", x)).toEqual([2, 3]);
+    expect(run("export fn f(x: f32[N]) { -(x > 0 ? 1 : (x < -5 ? 2 : 3)) * 0.5 + x }", x)).toEqual([1.5, -4.5]);
+    expect(run("export fn f(x: f32[N]) { maximum(x > 0 ? 1 : -1, x) }", x)).toEqual([2, -1]);
+    expect(run("export fn f(x: f32[N]) { x + (x > 0 ? N : 1) }", x)).toEqual([4, -2]);
+    expect(run("export fn f(x: f32[N]) -> f32[N] { where(x > 0, 1, 0) }", x)).toEqual([1, 0]);
+    expect(printed("export fn f(x: f16[N]) { x * (x > 0 ? 1.5 : 2) }")).not.toContain("f32");
+    expect(signatureOf("export fn f(x: f32[N]) { x > 0 ? 1 : -1 }").results[0]?.dtype).toBe("i32");
+    expect(signatureOf("export fn f(x: f32[N]) { x > 0 ? 1.5 : -1 }").results[0]?.dtype).toBe("f32");
+    expectError("export fn f(x: i32[N]) { x * (x > 0 ? 1.5 : 2) }", "EIN1201", ["x", "(x > 0 ? 1.5 : 2)"]);
+  });
   it("divide integers only with div", () => {
     const e = expectError("export fn f(x: i32[N]) { x / 2 }", "EIN1201", ["/"]);
     expect(e.fixed).toContain("x div 2");

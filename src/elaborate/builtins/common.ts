@@ -3,7 +3,7 @@ import type { Span } from "../../../grammar/span.ts";
 import { type DType, isFloat, isInteger } from "../../../ir/dtype.ts";
 import { type Extent, ONE, proveNonNegative } from "../../../ir/extent.ts";
 import { cast, i32, type TensorExpr } from "../../../ir/tensor.ts";
-import { describe, fail, failBoth, toExtent, toItems, toTensor, toText } from "../convert.ts";
+import { describe, fail, failBoth, openType, toExtent, toItems, toTensor, toText } from "../convert.ts";
 import type { Builder, Builtin, BuiltinParameter, IntValue, TensorValue, Value } from "../value.ts";
 
 export type Args = Readonly<Record<string, Value | undefined>>;
@@ -78,10 +78,10 @@ export function unify(
   what: string,
   need: Class = "any",
 ): readonly TensorValue[] {
-  const first = values.find((v) => v?.kind === "tensor");
+  const first = values.find((v) => v?.kind === "tensor" && !v.open);
   let hint: DType;
   if (first?.kind === "tensor") hint = first.dtype;
-  else if (need === "float" || values.some((v) => v?.kind === "float")) hint = "f32";
+  else if (need === "float" || values.some((v) => v && openType(v)?.float)) hint = "f32";
   else if (values.every((v) => v?.kind === "bool")) hint = "bool";
   else hint = "i32";
   const out = values.map((v) => toTensor(v, span, hint));

@@ -4,8 +4,8 @@ import { isFloat } from "../../../ir/dtype.ts";
 import { size } from "../../../ir/extent.ts";
 import type { Prim } from "../../../ir/prim.ts";
 import { apply, cast, constant, type TensorExpr } from "../../../ir/tensor.ts";
-import { fail, toInteger, toTensor } from "../convert.ts";
-import type { Builtin, FloatValue, IntValue, Value } from "../value.ts";
+import { fail, openTensor, openType, toInteger, toTensor } from "../convert.ts";
+import type { Builtin, FloatValue, IntValue, TensorValue, Value } from "../value.ts";
 import {
   type Args,
   builtin,
@@ -337,15 +337,20 @@ const OTHERS: readonly Builtin[] = [
   }),
   builtin("where", "condition, x, y", "x where the condition holds, else y", (b, a, span) => {
     const c = operand(a["condition"], span, "the condition of where", "bool");
-    const [x, y] = unify([a["x"], a["y"]], span, "where");
-    if (!x || !y) return fail("EIN1501", "where needs three arguments", span);
-    return elementwise(
-      b,
-      "where",
-      [c, x, y],
-      (p, u, v) => apply("select", p as TensorExpr, u as TensorExpr, v as TensorExpr),
-      span,
-    );
+    const chosen = (given: readonly (Value | undefined)[]): TensorValue => {
+      const [x, y] = unify(given, span, "where");
+      if (!x || !y) return fail("EIN1501", "where needs three arguments", span);
+      return elementwise(
+        b,
+        "where",
+        [c, x, y],
+        (p, u, v) => apply("select", p as TensorExpr, u as TensorExpr, v as TensorExpr),
+        span,
+      );
+    };
+    const given = [a["x"], a["y"]];
+    const open = given.flatMap((v) => (v && openType(v)) ?? []);
+    return open.length < 2 ? chosen(given) : openTensor(open, (d) => chosen(given.map((v) => toTensor(v, span, d))));
   }),
   builtin("bitcast", "x, dtype", 'the same 32 bits as another element type: bitcast(x, "i32")', (b, a, span) => {
     const x = operand(a["x"], span, "bitcast", "number");

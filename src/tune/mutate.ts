@@ -14,6 +14,7 @@ import type {
 } from "../schedule/schedule.ts";
 
 const VECTORS = [1, 2, 4] as const;
+const WIDE = [undefined, 2, 4] as const;
 
 /** Twice and half of it, within 1 … most. */
 function around(n: number, most: number): readonly number[] {
@@ -76,6 +77,7 @@ function stepsFrom(s: Schedule): readonly Schedule[] {
         combine: others(["workgroup", "subgroup"] as const, s.combine ?? "workgroup"),
         across: [!s.across],
         each: around(s.each ?? 1, 16),
+        wide: others(WIDE, s.wide),
       }).flatMap((r) => holds(s, r));
     case "reduction":
       return changed<ReductionSchedule>(s, {
@@ -86,6 +88,7 @@ function stepsFrom(s: Schedule): readonly Schedule[] {
         parts: around(s.parts, 4096),
         combine: others(["workgroup", "subgroup"] as const, s.combine),
         ...(s.columns > 1 && !s.wide ? { down: around(s.down ?? 1, 8) } : {}),
+        ...(s.down ? {} : { wide: others(WIDE, s.wide) }),
       });
     case "scan":
       return changed<ScanSchedule>(s, {

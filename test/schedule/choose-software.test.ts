@@ -103,6 +103,21 @@ describe("elements", () => {
     const outer = "export fn f(a: f32[N], b: f32[M]) { a[:, None] * b }";
     expect(chosen(outer, { a: [1024], b: [1024] }, SOFT4)).not.toHaveProperty("repeat");
   });
+  test("rows, where an element's place differs from tensor to tensor; several share what stands still", () => {
+    const outer = "export fn f(a: f32[N], b: f32[M]) { a[:, None] * b }";
+    const bias = "export fn f(x: f32[N, M], b: f32[M]) { x + b }";
+    const slice = "export fn f(x: f32[N, M]) { x[:, 3:] }";
+    for (const [adapter, threads] of [
+      [SOFT4, 4],
+      [SOFT8, 8],
+    ] as const) {
+      expect(chosen(outer, { a: [2048], b: [2048] }, adapter)).toMatchObject({ kind: "row", threads, each: 4 });
+      expect(chosen(bias, { x: [1000, 768], b: [768] }, adapter)).toMatchObject({ kind: "row", threads, each: 2 });
+      expect(chosen(slice, { x: [1021, 1024] }, adapter)).toMatchObject({ kind: "row", threads, vector: 1 });
+      expect(chosen(bias, { x: [1000, 64], b: [64] }, adapter)).toMatchObject({ kind: "elementwise" });
+      expect(chosen(cheap, { a: [N], b: [N] }, adapter)).toMatchObject({ kind: "elementwise" });
+    }
+  });
   test("scans do one element at a time", () => {
     const source = "export fn f(x: f32[R, D]) { cumsum(x, axis: 1) }";
     for (const adapter of [SOFT4, SOFT8])
@@ -116,6 +131,26 @@ describe("contractions", () => {
     const product = (n: number): Schedule => chosen(source, { a: [n, n], b: [n, n] }, LLVMPIPE);
     expect(product(512)).toMatchObject({ kind: "contraction", subgroup: "broadcast", reg: [32, 4] });
     expect(product(256)).toMatchObject({ kind: "contraction", subgroup: "broadcast", reg: [16, 4] });
+  });
+});
+
+describe("copies for whole vectors", () => {
+  const source = "export fn f(a: f32[N, K], b: f32[K, M]) { a @ b }";
+  test.each([
+    ["four lanes", SOFT4],
+    ["eight lanes", SOFT8],
+  ])("on %s where products are many and no vector divides N or K", (_, adapter) => {
+    const product = (n: number, k: number, m: number): Schedule => chosen(source, { a: [n, k], b: [k, m] }, adapter);
+    expect(product(625, 625, 625)).toMatchObject({ align: 4, vector: 4 });
+    expect(product(512, 512, 511)).toMatchObject({ align: 4, vector: 4 });
+    expect(product(511, 512, 512)).not.toHaveProperty("align");
+    expect(product(37, 37, 37)).not.toHaveProperty("align");
+    expect(product(4097, 4097, 1)).not.toHaveProperty("align");
+  });
+  test("not of windows, which they would repeat", () => {
+    const conv = `import { conv2d } from "std/nn"
+      export fn f(x: f32[1, 64, 57, 57], w: f32[64, 64, 3, 3]) { conv2d(x, w, padding: 1) }`;
+    expect(chosen(conv, { x: [1, 64, 57, 57], w: [64, 64, 3, 3] }, SOFT4)).not.toHaveProperty("align");
   });
 });
 

@@ -25,8 +25,9 @@ export function limitsOf(target: AdapterInfo): KernelLimits {
 
 /** Throws KernelError if the kernel breaks an invariant or a limit of the target. */
 export function emitKernel(kernel: Kernel, target: AdapterInfo, options: LegaliseOptions = {}): EmittedWgsl {
-  const made = declareLate(legalise(verifyKernel(kernel, limitsOf(target)), options));
-  const printed = printWgsl(isLlvmpipe(target) ? rolled(made) : made);
+  const llvmpipe = isLlvmpipe(target);
+  const made = declareLate(legalise(verifyKernel(kernel, limitsOf(target)), { ...options, halfByBits: llvmpipe }));
+  const printed = printWgsl(llvmpipe ? rolled(made) : made);
   const [x, y, z] = printed.groups;
   return { ...printed, groups: [planSize(x), planSize(y), planSize(z)] };
 }

@@ -23,7 +23,7 @@ import {
 } from "./legal.ts";
 import { Names } from "./names.ts";
 import { elementType, placeStatements } from "./place.ts";
-import type { Builtin } from "./place-expr.ts";
+import { type Builtin, wordsOf } from "./place-expr.ts";
 import { convert } from "./spell.ts";
 import type { NameValue } from "./value.ts";
 import { printable } from "./wgsl.ts";
@@ -31,6 +31,11 @@ import { printable } from "./wgsl.ts";
 export interface LegaliseOptions {
   /** Says where a definition was written, for the comment at the top: `conv.ein:12`. */
   readonly place?: (origin: Kernel["origin"][number]) => string | undefined;
+  /**
+   * Vectors of f16 lie in storage as words of two, are rounded by their bits, and are compared as f32: for llvmpipe, which goes to memory for
+   * each element of a vector, branches to round, and compares f16 lane by lane.
+   */
+  readonly halfByBits?: boolean;
 }
 
 /** Static sizes above this are left to run time: WGSL limits the bytes of an array type. */
@@ -90,6 +95,7 @@ export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}):
     helpers,
     bufferName: (b) => buffers.get(b) ?? b.name,
     arrayLength: lengthOf,
+    halfByBits: options.halfByBits ?? false,
     sizeField: (e) => sizes.field(e),
     builtin: (of) => (of === "workgroup_id" ? group() : builtin(of, BUILTIN_HINTS[of], "u32")),
     subgroups: () => {
@@ -106,7 +112,7 @@ export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}):
   const legal = (b: Buffer): LegalBuffer => ({
     buffer: b,
     name: buffers.get(b) ?? b.name,
-    element: elementType(b),
+    element: (options.halfByBits ? wordsOf(b) : undefined) ?? elementType(b),
     length: lengthOf(b),
     access: b.access === "read" && !b.atomic ? "read" : "read_write",
   });

@@ -2,6 +2,7 @@
 import type { DType } from "../ir/dtype.ts";
 import type { Extent } from "../ir/extent.ts";
 import { type Buffer, isPlace, type Lanes, type SubgroupPlace } from "../ir/kernel.ts";
+import type { Prim } from "../ir/prim.ts";
 import { isLeaf } from "./expand.ts";
 import { uniformConstant } from "./fold.ts";
 import type { HelperLibrary } from "./helpers/index.ts";
@@ -30,6 +31,7 @@ export interface PlaceContext {
   readonly helpers: HelperLibrary;
   readonly bufferName: (b: Buffer) => string;
   readonly arrayLength: (b: Buffer) => number | undefined;
+  readonly halfByBits: boolean;
   readonly sizeField: (e: Extent) => LegalExpr;
   readonly builtin: (name: Builtin) => string;
   readonly subgroups: () => void;
@@ -49,6 +51,9 @@ type Shuffle = keyof typeof SHUFFLES;
 const SWAPS = ["quadSwapX", "quadSwapY", "quadSwapDiagonal"] as const;
 
 const LANES = ["x", "y", "z", "w"] as const;
+
+/** Compilers that see f32 made of f16 on both sides compare the f16. */
+const COMPARING: ReadonlySet<Prim> = new Set(["lt", "le", "gt", "ge", "eq", "ne", "min", "max"]);
 
 export class ExprPlacer {
   protected readonly context: PlaceContext;
@@ -175,6 +180,7 @@ export class ExprPlacer {
       case "load": {
         const element = this.element(v.buffer, v.index, scope);
         const loaded = v.buffer.atomic ? call("atomicLoad", { kind: "unary", op: "&", value: element }) : element;
+        if (this.context.halfByBits && wordsOf(v.buffer)) return call(`bitcast<${typeName(v.dtype, v.lanes)}>`, loaded);
         if (v.dtype !== "bool") return loaded;
         return binary("!=", loaded, this.filled("u32", v.lanes, "0u"));
       }
@@ -200,19 +206,24 @@ export class ExprPlacer {
         const branch = prim === "select" ? 1 : 0;
         const from = args[branch]?.dtype ?? v.dtype;
         // `vector * scalar` needs no splat; two splats would lose the vector.
-        const mixed = MIXED.has(prim) && args.some((a) => a.kind !== "splat");
+        const { halfByBits } = this.context;
+        const mixed = MIXED.has(prim) && args.some((a) => a.kind !== "splat") && !(halfByBits && from === "f16");
         const written = args.map((a) =>
           mixed && a.kind === "splat" && this.nameOf(a, scope) === undefined
             ? this.expr(a.value, scope)
             : this.expr(a, scope),
         );
+        const seen = halfByBits && COMPARING.has(prim) && args.every(isOfHalf);
         return spell(prim, {
-          args: written,
+          args: seen
+            ? written.map((a, i) => (args[i]?.kind === "const" ? a : binary("*", a, this.opaqueOne())))
+            : written,
           values: args,
           from,
           to: v.dtype,
           lanes: v.lanes,
           helpers: this.context.helpers,
+          halfByBits,
           opaqueZero: () => this.opaqueZero(),
         });
       }
@@ -305,6 +316,10 @@ export class ExprPlacer {
     return this.hoisted(hint, () => call("bitcast<f32>", binary("^", hidden, atom(bits))));
   }
 
+  private opaqueOne(): LegalExpr {
+    return atom(this.opaque("one", "0x3f800000u"));
+  }
+
   private opaqueZero(): LegalExpr {
     return atom(this.opaque("zero", "0u"));
   }
@@ -327,6 +342,19 @@ export class ExprPlacer {
     this.head.push({ kind: "var", name, type: typeName(c.dtype, c.lanes), value: undefined });
     return name;
   }
+}
+
+/** Is the f32 made of an f16, or a constant? */
+function isOfHalf(v: Value): boolean {
+  if (v.kind === "splat" || v.kind === "extract") return isOfHalf(v.value);
+  if (v.kind === "const") return true;
+  return v.kind === "apply" && v.prim === "cast" && v.dtype === "f32" && v.args[0]?.dtype === "f16";
+}
+
+/** The type of the words that hold a vector of f16 in storage; undefined of other buffers. */
+export function wordsOf(b: Buffer): string | undefined {
+  if (b.space !== "storage" || b.dtype !== "f16" || b.lanes === 1 || b.wide) return undefined;
+  return b.lanes === 2 ? "u32" : "vec2u";
 }
 
 /** A literal, a name or a vector of literals: nothing is gained by a `let`. */

@@ -7,7 +7,7 @@ import type { AtomicStatement, Buffer, Matrices } from "../ir/kernel.ts";
 import type { Expanded } from "./expand.ts";
 import type { Flat, FlatMatrix, FlatPlace } from "./flat.ts";
 import { atom, call, type LegalExpr, type LegalStatement, storedType, typeName } from "./legal.ts";
-import { ExprPlacer, type PlaceContext } from "./place-expr.ts";
+import { ExprPlacer, type PlaceContext, wordsOf } from "./place-expr.ts";
 import { convert, literalText } from "./spell.ts";
 import { type Scope, Uses } from "./uses.ts";
 import type { NameValue } from "./value.ts";
@@ -81,7 +81,12 @@ class Placer extends ExprPlacer {
       }
       case "store": {
         const value = this.expr(s.value, scope);
-        const stored = s.buffer.dtype === "bool" ? convert("u32", s.buffer.lanes, value) : value;
+        const words = this.context.halfByBits ? wordsOf(s.buffer) : undefined;
+        const stored = words
+          ? call(`bitcast<${words}>`, value)
+          : s.buffer.dtype === "bool"
+            ? convert("u32", s.buffer.lanes, value)
+            : value;
         const target = this.element(s.buffer, s.index, scope);
         if (s.buffer.atomic)
           scope.out.push({

@@ -19,6 +19,8 @@ export interface SpellContext {
   readonly to: DType;
   readonly lanes: Lanes;
   readonly helpers: HelperLibrary;
+  /** f32 becomes f16 by a helper. */
+  readonly halfByBits: boolean;
   /** A zero that no compiler knows to be one, f32. */
   readonly opaqueZero: () => LegalExpr;
 }
@@ -54,6 +56,10 @@ export function convert(to: DType, lanes: Lanes, value: LegalExpr): LegalExpr {
   return call(typeName(to, lanes), value);
 }
 
+function toHalf(c: SpellContext, wide: LegalExpr): LegalExpr {
+  return c.halfByBits ? call(c.helpers.use("to_half", c.lanes), wide) : convert("f16", c.lanes, wide);
+}
+
 // ---- Ways to spell
 
 /** A helper of f32 operands and result; f16 is computed in f32 and rounded once. */
@@ -63,7 +69,7 @@ function float(name: string): Spelling {
 function throughF32(c: SpellContext, build: (args: readonly LegalExpr[]) => LegalExpr): LegalExpr {
   if (c.from !== "f16") return build(c.args);
   const wide = build(c.args.map((a) => convert("f32", c.lanes, a)));
-  return c.to === "f16" ? convert("f16", c.lanes, wide) : wide;
+  return c.to === "f16" ? toHalf(c, wide) : wide;
 }
 function infix(op: BinaryOp): Spelling {
   return (c) => binary(op, arg(c, 0), arg(c, 1));
@@ -91,8 +97,9 @@ function guardZero(c: SpellContext, which: readonly (0 | 1)[]): readonly LegalEx
 }
 function arithmetic(op: BinaryOp, which: readonly (0 | 1)[]): Spelling {
   return (c) => {
-    const [a = NAUGHT, b = NAUGHT] = guardZero(c, which);
-    return binary(op, a, b);
+    const of = ([a = NAUGHT, b = NAUGHT]: readonly LegalExpr[]): LegalExpr => binary(op, a, b);
+    const args = guardZero(c, which);
+    return c.halfByBits ? throughF32({ ...c, args }, of) : of(args);
   };
 }
 /** x - x is 0 only of finite x; compilers take it for 0. */
@@ -226,7 +233,7 @@ const cast: Spelling = (c) => {
   if (isFloat(from) && !isFloat(to)) return throughF32(c, (args) => call(c.helpers.use(`to_${to}`, lanes), ...args));
   // Large integers round to f32 first and become infinite in f16.
   if (to === "f16" && from !== "f32" && from !== "bool") return convert("f16", lanes, convert("f32", lanes, a));
-  return convert(to, lanes, a);
+  return to === "f16" && from === "f32" ? toHalf(c, a) : convert(to, lanes, a);
 };
 
 const SPELL = {

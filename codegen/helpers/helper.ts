@@ -7,6 +7,7 @@ export interface HelperTypes {
   readonly U: string;
   readonly I: string;
   readonly B: string;
+  readonly H: string;
   /** The name of another helper at the same lanes; it is emitted too. */
   readonly use: (name: string) => string;
 }
@@ -42,6 +43,6 @@ export const QUIET = "0x7fc00000u";
 
 export function typesFor(lanes: Lanes): Omit<HelperTypes, "use"> {
   return lanes === 1
-    ? { F: "f32", U: "u32", I: "i32", B: "bool" }
-    : { F: `vec${lanes}f`, U: `vec${lanes}u`, I: `vec${lanes}i`, B: `vec${lanes}<bool>` };
+    ? { F: "f32", U: "u32", I: "i32", B: "bool", H: "f16" }
+    : { F: `vec${lanes}f`, U: `vec${lanes}u`, I: `vec${lanes}i`, B: `vec${lanes}<bool>`, H: `vec${lanes}h` };
 }

@@ -2,10 +2,11 @@
 import type { Lanes } from "../../ir/kernel.ts";
 import { BASIC } from "./basic.ts";
 import { FLOAT } from "./float.ts";
+import { HALF } from "./half.ts";
 import { type Helper, PARAMETERS, typesFor } from "./helper.ts";
 import { REMAINDER } from "./remainder.ts";
 
-const HELPERS: Readonly<Record<string, Helper>> = { ...BASIC, ...FLOAT, ...REMAINDER };
+const HELPERS: Readonly<Record<string, Helper>> = { ...BASIC, ...FLOAT, ...HALF, ...REMAINDER };
 
 export class HelperLibrary {
   private readonly texts = new Map<string, string>();
@@ -22,7 +23,7 @@ export class HelperLibrary {
     if (this.texts.has(own)) return own;
     this.texts.set(own, "");
     const types = typesFor(lanes);
-    const letters: Readonly<Record<string, string>> = { F: types.F, U: types.U, I: types.I, B: types.B };
+    const letters: Readonly<Record<string, string>> = { F: types.F, U: types.U, I: types.I, B: types.B, H: types.H };
     const type = (t: string): string => letters[t] ?? t;
     const params = h.params.map((t, i) => `${PARAMETERS[i]}: ${type(t)}`).join(", ");
     let body: string;

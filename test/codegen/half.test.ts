@@ -1,5 +1,6 @@
 /** f16 on devices that have it; on the others, that the kernels say they need it. Operands and results are f16 in memory. */
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { HelperLibrary } from "../../codegen/helpers/index.ts";
 import { legalise } from "../../codegen/legalise.ts";
 import { printWgsl } from "../../codegen/wgsl.ts";
 import { compilePrim } from "../../ir/evaluate.ts";
@@ -76,11 +77,12 @@ const cases: Prim[] = PRIMS.filter((prim) => {
   return t.result === "same" && t.arity <= 2 && (t.operands === "float" || t.operands === "number");
 });
 
-function kernelFor(prim: Prim): Kernel {
+function kernelFor(prim: Prim, lanes: 1 | 2 | 4): Kernel {
+  const count = LENGTH / lanes;
   const inputs = OPERANDS.slice(0, PRIM_TYPES[prim].arity).map((_, i) =>
-    storageBuffer(`x${i}`, "read", "f16", size(LENGTH)),
+    storageBuffer(`x${i}`, "read", "f16", size(count), lanes),
   );
-  const output = storageBuffer("y", "write", "f16", size(LENGTH));
+  const output = storageBuffer("y", "write", "f16", size(count), lanes);
   const [g, t] = [variable("g"), variable("t")];
   const i = iadd(imul(kvar(g), kint(16)), kvar(t));
   const body = [
@@ -100,33 +102,78 @@ function kernelFor(prim: Prim): Kernel {
     facts: [],
     origin: [],
     subgroupSize: undefined,
-    body: [loop(g, kint(LENGTH / 16), [loop(t, kint(16), body, "thread.x")], "grid.x")],
+    body: [loop(g, kint(count / 16), [loop(t, kint(16), body, "thread.x")], "grid.x")],
   };
 }
 
-test.each(cases)("%s", async (prim) => {
-  const printed = printWgsl(legalise(verifyKernel(kernelFor(prim))));
-  expect(printed.features).toEqual(["shader-f16"]);
-  const dispatch = { ...printed, groups: [LENGTH / 16, 1, 1] as const };
-  await makePipeline(nothing.gpu, dispatch);
-  if (!device.info.features.includes("shader-f16")) return;
-  const inputs = OPERANDS.slice(0, PRIM_TYPES[prim].arity);
-  const packed = inputs.map((c) => new Uint16Array(c.map(halfBits)));
-  const data = packed.map((a) => bytesOf(new Uint32Array(a.buffer)));
-  const out = await runDispatch(device.gpu, dispatch, [...data, new Uint8Array(LENGTH * 2)]);
-  const bits = new Uint16Array(out[inputs.length]!.slice().buffer);
-  const types = inputs.map(() => "f16" as const);
-  const [exact, rounded] = [compilePrim(prim, types, "f16", "exact"), compilePrim(prim, types, "f16", "rounded")];
-  const wrong: string[] = [];
-  for (let i = 0; i < LENGTH; i++) {
-    const [a = 0, b = 0] = inputs.map((c) => c[i]!);
-    const [got, wanted, truth] = [halfValue(bits[i]!), rounded(a, b, 0, 0), exact(a, b, 0, 0)];
-    // Computed in f32 and rounded once, in either direction; what is exact stays so; subnormals may be flushed.
-    const near = Math.abs(got - truth) <= 2.1 * FORMATS.f16.unit * Math.abs(truth) + FORMATS.f16.normal;
-    const overflow =
-      Math.abs(truth) >= 65504 * (1 - 2 ** -10) && Math.abs(got) >= 65504 && Math.sign(got) === Math.sign(truth);
-    if (!Object.is(got, wanted) && !(near && got !== 0) && !(near && truth !== 0) && !overflow)
-      wrong.push(`${prim}(${a}, ${b}) = ${got}, not ${wanted}`);
-  }
+/** As llvmpipe gets them too: vectors in words, rounded by their bits. */
+const FORMS = [
+  [1, false],
+  [1, true],
+  [2, true],
+  [4, true],
+] as const;
+
+test.each(cases.flatMap((prim) => FORMS.map(([lanes, halfByBits]) => ({ prim, lanes, halfByBits }))))(
+  "$prim in $lanes lanes, by bits: $halfByBits",
+  async ({ prim, lanes, halfByBits }) => {
+    const printed = printWgsl(legalise(verifyKernel(kernelFor(prim, lanes)), { halfByBits }));
+    expect(printed.features).toEqual(["shader-f16"]);
+    const dispatch = { ...printed, groups: [LENGTH / lanes / 16, 1, 1] as const };
+    await makePipeline(nothing.gpu, dispatch);
+    if (!device.info.features.includes("shader-f16")) return;
+    const inputs = OPERANDS.slice(0, PRIM_TYPES[prim].arity);
+    const packed = inputs.map((c) => new Uint16Array(c.map(halfBits)));
+    const data = packed.map((a) => bytesOf(new Uint32Array(a.buffer)));
+    const out = await runDispatch(device.gpu, dispatch, [...data, new Uint8Array(LENGTH * 2)]);
+    const bits = new Uint16Array(out[inputs.length]!.slice().buffer);
+    const types = inputs.map(() => "f16" as const);
+    const [exact, rounded] = [compilePrim(prim, types, "f16", "exact"), compilePrim(prim, types, "f16", "rounded")];
+    const wrong: string[] = [];
+    for (let i = 0; i < LENGTH; i++) {
+      const [a = 0, b = 0] = inputs.map((c) => c[i]!);
+      const [got, wanted, truth] = [halfValue(bits[i]!), rounded(a, b, 0, 0), exact(a, b, 0, 0)];
+      // Computed in f32 and rounded once, in either direction; what is exact stays so; subnormals may be flushed.
+      const near = Math.abs(got - truth) <= 2.1 * FORMATS.f16.unit * Math.abs(truth) + FORMATS.f16.normal;
+      const overflow =
+        Math.abs(truth) >= 65504 * (1 - 2 ** -10) && Math.abs(got) >= 65504 && Math.sign(got) === Math.sign(truth);
+      if (!Object.is(got, wanted) && !(near && got !== 0) && !(near && truth !== 0) && !overflow)
+        wrong.push(`${prim}(${a}, ${b}) = ${got}, not ${wanted}`);
+    }
+    expect(wrong.slice(0, 5)).toEqual([]);
+  },
+);
+
+test("f32 are rounded to the bits of f16, to the nearest and ties to even", async () => {
+  // Every f16 that is not negative, the middle to the next, and what is just below and above it; then with the other sign.
+  const halves = Array.from({ length: 0x7c00 }, (_, i) => halfValue(i));
+  const next = (i: number): number => (i + 1 < halves.length ? halves[i + 1]! : 65536);
+  const positive = halves.flatMap((x, i) => {
+    const middle = (x + next(i)) / 2;
+    return [x, middle, middle * (1 - 2 ** -23), middle * (1 + 2 ** -23)];
+  });
+  const more = [70000, 2 ** 127, Number.POSITIVE_INFINITY, Number.NaN, 2 ** -30, 2 ** -126];
+  const values = new Float32Array([...positive, ...more, ...[...positive, ...more].map((x) => -x)]);
+  const library = new HelperLibrary();
+  const name = library.use("half_bits", 1);
+  const code = `@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+${library.emit().join("\n")}
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x < arrayLength(&x)) { y[id.x] = ${name}(x[id.x]); }
+}`;
+  const bindings = ["read", "readwrite"] as const;
+  const groups = [Math.ceil(values.length / 64), 1, 1] as const;
+  const room = new Uint32Array(values.length);
+  const out = await runDispatch(device.gpu, { code, entryPoint: "main", bindings, groups }, [
+    bytesOf(values),
+    bytesOf(room),
+  ]);
+  const got = new Uint32Array(out[1]!.slice().buffer);
+  const wrong = [...values].flatMap((x, i) =>
+    got[i] === halfBits(x) || (Number.isNaN(x) && (got[i]! & 0x7fff) === 0x7e00)
+      ? []
+      : [`${x}: ${got[i]!.toString(16)}`],
+  );
   expect(wrong.slice(0, 5)).toEqual([]);
 });

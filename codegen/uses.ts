@@ -44,7 +44,8 @@ export class Uses {
     const seen = new Set<Value>();
     const need = (v: Value): void => {
       addUse(scope, v, 1);
-      if (this.met.has(v)) return;
+      // A splat and a lane have no names: what they are made from is written, or named, wherever they stand.
+      if (this.met.has(v) && v.kind !== "splat" && v.kind !== "extract") return;
       this.met.add(v);
       seen.add(v);
       for (const c of valueChildren(v)) need(c);

@@ -128,7 +128,7 @@ function rowCopies(region: ElementwiseRegion, reads: readonly Read[], target: Ta
 
 /**
  * Rows, where an element's place differs from tensor to tensor: a row's is worked out once for it, not for each element, which takes
- * divisions. Reads that stand still from row to row are shared by several rows. Copies of 1021 elements of rows of 1024 take 0.55 of the
+ * divisions. Reads that stand still from row to row are shared by several rows. Copies of 1021 elements of rows of 1024 take 0.5 of the
  * time, a bias on rows of 768 0.72; outer products of 2048 0.62, as four rows share the loads.
  */
 function inRows(region: ElementwiseRegion, reads: readonly Read[], target: Target): readonly RowSchedule[] {
@@ -139,22 +139,27 @@ function inRows(region: ElementwiseRegion, reads: readonly Read[], target: Targe
   const results = region.maps.flatMap((m) => m.results);
   if (collapse(region.axes, results, points).length === 1) return [];
   const rows = guessAll(region.axes.slice(0, -1));
-  const length = guess(last.extent);
   const moving = reads.filter((r) => movement([r], last).still === 0);
   const { still } = movement(moving, row);
+  const beside = powerAtMost(rows / ROW_GROUPS, 16);
   const out: RowSchedule[] = [];
+  const length = guess(last.extent);
   for (const vector of VECTORS) {
     const units = length / vector;
-    if (!Number.isInteger(units) || units < ROW_UNITS) continue;
-    const base = { ...COMMON, vector, kind: "row", hold: 0, pass: "reread", threads: sg as Threads } as const;
-    if (still > 0 && rows >= 64) out.push({ ...base, rows: 1, block: 2, each: still === moving.length ? 4 : 2 });
-    const beside = powerAtMost(rows / ROW_GROUPS, 16);
-    out.push({ ...base, rows: sg === 4 ? beside : 1, block: sg === 4 ? 1 : 4 });
+    if (!Number.isInteger(units)) continue;
+    if (units < ROW_UNITS) break;
+    const base = { ...COMMON, vector, kind: "row", hold: 0, pass: "reread", block: 1 } as const;
+    const lanes = { threads: sg as Threads, rows: 1 } as const;
+    if (still > 0 && rows >= 64 && units >= SHARED_UNITS)
+      out.push({ ...base, ...lanes, block: 2, each: still === moving.length ? 4 : 2 });
+    // A row for each lane, 0.8 of the time of a row for all of them.
+    out.push(beside >= sg ? { ...base, threads: 1, rows: beside } : { ...base, ...lanes });
   }
   return out;
 }
-/** Units from which a row is worth a walk of its own, and workgroups that there should be at least. */
-const ROW_UNITS = 128;
+/** Units from which a row is worth a walk of its own, or of a subgroup's, and workgroups that there should be at least. */
+const ROW_UNITS = 64;
+const SHARED_UNITS = 128;
 const ROW_GROUPS = 16;
 
 export function scanCandidates(region: ScanRegion, target: Target): readonly Schedule[] {

@@ -113,7 +113,8 @@ describe("elements", () => {
     ] as const) {
       expect(chosen(outer, { a: [2048], b: [2048] }, adapter)).toMatchObject({ kind: "row", threads, each: 4 });
       expect(chosen(bias, { x: [1000, 768], b: [768] }, adapter)).toMatchObject({ kind: "row", threads, each: 2 });
-      expect(chosen(slice, { x: [1021, 1024] }, adapter)).toMatchObject({ kind: "row", threads, vector: 1 });
+      expect(chosen(slice, { x: [1021, 1024] }, adapter)).toMatchObject({ kind: "row", threads: 1, vector: 1 });
+      expect(chosen(slice, { x: [40, 1024] }, adapter)).toMatchObject({ kind: "row", threads, rows: 1 });
       expect(chosen(bias, { x: [1000, 64], b: [64] }, adapter)).toMatchObject({ kind: "elementwise" });
       expect(chosen(cheap, { a: [N], b: [N] }, adapter)).toMatchObject({ kind: "elementwise" });
     }

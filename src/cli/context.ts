@@ -6,6 +6,7 @@ import { suggest } from "../../grammar/suggest.ts";
 import { CompileError } from "../api/error.ts";
 import { diagnosticsToJson, renderDiagnostics } from "../diagnostics/render.ts";
 import type { FunctionSignature } from "../elaborate/signature.ts";
+import { reasonOf } from "../system-error.ts";
 
 export const EXIT = { fine: 0, diagnostics: 1, usage: 2, device: 3 } as const;
 
@@ -51,7 +52,7 @@ export function readSource(file: string): string {
     bytes = readFileSync(file);
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw usageError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code ?? "error"}`);
+    throw usageError(`cannot read ${file}: ${reasonOf(error)}`);
   }
   return decodeSource(bytes, file);
 }

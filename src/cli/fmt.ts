@@ -1,7 +1,8 @@
 /** `fusum fmt`: formats in place. A file with syntax errors is reported and left as it is. */
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { formatModule } from "../../grammar/format.ts";
 import { parseModule } from "../../grammar/parser.ts";
+import { writeOutput } from "../project/outputs.ts";
 import {
   CliError,
   decodeSource,
@@ -31,7 +32,7 @@ export async function format(paths: readonly string[], o: FormatOptions): Promis
     if (text === undefined) broken = true;
     else if (text !== source) {
       changed.push(shownPath(file));
-      if (!o.check) writeAtomically(file, text);
+      if (!o.check) writeOutput(file, text);
     }
   }
   if (o.json) process.stdout.write(`${JSON.stringify({ changed })}\n`);
@@ -45,11 +46,4 @@ function formatted(source: string, file: string, o: GlobalOptions): string | und
   if (errors.length === 0) return formatModule(source, file);
   printDiagnostics(errors, new Map([[file, source]]), o);
   return undefined;
-}
-
-/** A reader never sees a half-written file. */
-export function writeAtomically(file: string, text: string | Uint8Array): void {
-  const temporary = `${file}.${process.pid}.tmp`;
-  writeFileSync(temporary, text);
-  renameSync(temporary, file);
 }

@@ -3,11 +3,15 @@
  * The command `fusum`. Commands are loaded when they are asked for, so that `--help` and `fmt` start quickly.
  * Exit codes: 0 fine, 1 diagnostics, 2 usage, 3 no device or a device error.
  */
+import { existsSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { Command, CommanderError, Option } from "commander";
 import { findConfig } from "../project/find.ts";
+import { reasonOf } from "../system-error.ts";
 import { VERSION } from "../version.ts";
 import { CliError, EXIT, type GlobalOptions, reportFailure } from "./context.ts";
+
+const WHEN: readonly string[] = ["auto", "always", "never"];
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
@@ -31,10 +35,7 @@ export function makeCommand(): Command {
     .version(VERSION, "-v, --version")
     .option("--json", "machine-readable output")
     .addOption(
-      new Option("--pretty [when]", "carets and colours in diagnostics")
-        .choices(["auto", "always", "never"])
-        .preset("always")
-        .default("auto"),
+      new Option("--pretty [when]", "carets and colours in diagnostics").choices(WHEN).preset("always").default("auto"),
     )
     .option("--strict", "no reassociation of float sums and no distribution")
     .option("--fast-math", "cheaper and less accurate functions, without IEEE's NaN, infinities and -0")
@@ -117,7 +118,7 @@ export function makeCommand(): Command {
     .argument("[functions...]", "exported functions (default: all)", [])
     .option(
       "--sizes <NAME=N,…>",
-      "what free extents are tuned for where they stay free (default: 256 each)",
+      "what free extents are tuned for where they stay free (default: 256 each, less where arrays were large)",
       collect,
       [],
     )
@@ -172,21 +173,36 @@ export function makeCommand(): Command {
   return program;
 }
 
-/** `fusum`, `fusum -w` and `fusum model.ein` build, as with `tsc`; `fusum` where there is no project says what there is. */
-function withDefaultCommand(argv: readonly string[]): string[] {
-  const rest = argv.filter((a) => !/^--(json|strict|fast-math|pretty(=.*)?)$/.test(a));
+/** Commander would take the word after `--pretty` for its value, whatever it is. */
+function withPretty(argv: readonly string[]): string[] {
+  const out: string[] = [];
+  for (let i = 0; i < argv.length; i++) {
+    const [word = "", next = ""] = [argv[i], argv[i + 1]];
+    if (word !== "--pretty") out.push(word);
+    else if (WHEN.includes(next)) out.push(`--pretty=${argv[++i]}`);
+    else out.push("--pretty=always");
+  }
+  return out;
+}
+
+/** `fusum`, `fusum -w`, `fusum model.ein` and `fusum src` build, as with `tsc`; `fusum` where there is no project says what there is. */
+function withDefaultCommand(argv: readonly string[], commands: readonly string[]): string[] {
+  const rest = argv.filter((a) => !/^--(json|strict|fast-math|pretty=.*)$/.test(a));
   const first = rest[0];
   const builds =
     first === undefined
       ? findConfig(process.cwd()) !== undefined
-      : (first.startsWith("-") && !/^(-h|--help|-v|--version)$/.test(first)) || first.endsWith(".ein");
+      : first.startsWith("-")
+        ? !/^(-h|--help|-v|--version)$/.test(first)
+        : !commands.includes(first) && (/\.ein$|[\\/]|^\.+$/.test(first) || existsSync(first));
   return builds ? ["build", ...argv] : [...argv];
 }
 
 export async function main(argv: readonly string[]): Promise<number> {
   const command = makeCommand();
   try {
-    const args = withDefaultCommand(argv);
+    const commands = command.commands.map((c) => c.name());
+    const args = withDefaultCommand(withPretty(argv), [...commands, "help"]);
     if (args.length === 0) {
       command.outputHelp();
       return EXIT.usage;
@@ -201,8 +217,13 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 if (import.meta.main) {
-  // A closed pipe (`fusum explain … | head`) ends the program quietly.
-  process.stdout.on("error", (e: NodeJS.ErrnoException) => process.exit(e.code === "EPIPE" ? 0 : 1));
+  // A closed pipe (`fusum explain … | head`) ends the program quietly, a full disk does not.
+  process.stdout.on("error", (e: NodeJS.ErrnoException) => {
+    if (e.code === "EPIPE") process.exit(0);
+    process.stderr.write(`fusum: standard output cannot be written: ${reasonOf(e)}\n`);
+    process.exit(EXIT.diagnostics);
+  });
+  process.stderr.on("error", () => undefined);
   // The second start, and every other one, reads compiled code.
   enableCompileCache();
   process.exitCode = await main(process.argv.slice(2));

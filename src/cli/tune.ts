@@ -1,9 +1,12 @@
 /** `fusum tune`: searches the schedules of a file's functions on a device, prints what was found, and keeps it in a cache. */
-import { existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Device } from "../../runtime/device.ts";
 import { CompileError } from "../api/error.ts";
 import type { FunctionSignature } from "../elaborate/signature.ts";
 import { compileFile } from "../node/compile-file.ts";
+import { writeOutput } from "../project/outputs.ts";
+import { makeFolder, reasonOf } from "../system-error.ts";
 import { EMPTY_CACHE, mergeCaches, readCache, type ScheduleCache, writeCache } from "../tune/cache.ts";
 import { TuneError } from "../tune/error.ts";
 import { renderTuned, reportOf } from "../tune/report.ts";
@@ -18,7 +21,6 @@ import {
   printDiagnostics,
   usageError,
 } from "./context.ts";
-import { writeAtomically } from "./fmt.ts";
 
 interface TuneCommandOptions extends BindingOptions {
   readonly sizes: readonly string[];
@@ -76,7 +78,7 @@ export async function tune(file: string, names: readonly string[], o: TuneComman
         done.push(tuned);
         found = mergeCaches(found, tuned.cache);
         // What was found so far is kept whatever happens next.
-        if (o.out !== undefined) writeAtomically(o.out, writeCache(found));
+        if (o.out !== undefined) writeOutput(o.out, writeCache(found));
       } catch (error) {
         if (functions.length === 1 || !(error instanceof TuneError || error instanceof CompileError)) throw error;
         skipped.push({ function: f.name, reason: error.message });
@@ -136,6 +138,13 @@ function print(done: readonly Tuned[], skipped: readonly Skipped[], adapter: str
 /** What is wrong with an older cache is told, and it is written anew; a file that is something else is not touched. */
 function readExisting(file: string, o: GlobalOptions): ScheduleCache {
   if (!file.endsWith(".json")) throw usageError(`--out needs a .json file, not ${file}`);
+  // Not after a minute of measuring.
+  try {
+    makeFolder(dirname(file));
+    accessSync(existsSync(file) ? file : join(dirname(file), "/"), constants.W_OK);
+  } catch (error) {
+    throw usageError(`${file} cannot be written: ${reasonOf(error)}`);
+  }
   if (!existsSync(file)) return EMPTY_CACHE;
   if (isOtherJson(file)) throw usageError(`${file} is not a cache of schedules, and would be overwritten`);
   const { cache, warnings } = readSchedules(file);
@@ -159,7 +168,7 @@ export function readSchedules(file: string): ReturnType<typeof readCache> {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw usageError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code ?? "error"}`);
+    throw usageError(`cannot read ${file}: ${reasonOf(error)}`);
   }
   return readCache(text, file);
 }

@@ -2,6 +2,7 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { extname } from "node:path";
 import type { HostArray } from "../../runtime/plan.ts";
+import { reasonOf } from "../system-error.ts";
 import { failFile } from "./fail.ts";
 import { type DTypeHint, readJson, writeJson, writeJsonMap } from "./json.ts";
 import { readNpy, writeNpy } from "./npy.ts";
@@ -158,7 +159,6 @@ function decodeText(bytes: Uint8Array, file: string): string {
 
 /** Errors of the system become diagnostics; diagnostics pass. */
 function failSystem(error: unknown, code: "EIN2001" | "EIN2007", path: string, verb: string): never {
-  if (error instanceof Error && "code" in error)
-    failFile(code, path, `${path} cannot be ${verb}: ${String(error.code)}`);
+  if (error instanceof Error && "code" in error) failFile(code, path, `${path} cannot be ${verb}: ${reasonOf(error)}`);
   throw error;
 }

@@ -1,7 +1,8 @@
 /** `fusum build --init`: a configuration to begin with. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CONFIG_NAME } from "./find.ts";
+import { writeOutput } from "./outputs.ts";
 
 /** The text of a new configuration; `src` where there is such a folder. */
 export function initialConfig(hasSrc: boolean): string {
@@ -32,7 +33,6 @@ export function initialConfig(hasSrc: boolean): string {
 export function writeInitialConfig(folder: string): string | undefined {
   const path = join(folder, CONFIG_NAME);
   if (existsSync(path)) return undefined;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(path, initialConfig(existsSync(join(folder, "src"))), { flag: "wx" });
+  writeOutput(path, initialConfig(existsSync(join(folder, "src"))));
   return path;
 }

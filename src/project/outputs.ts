@@ -1,8 +1,9 @@
 /** Writing and removing outputs: a reader never sees half a file, and nothing is removed that Fusum did not write. */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DiagnosticError, diagnostic } from "../../grammar/diagnostic.ts";
 import { NO_SPAN } from "../../grammar/span.ts";
+import { makeFolder, reasonOf } from "../system-error.ts";
 import { hashOf } from "./hash.ts";
 import { MISSING } from "./sources.ts";
 
@@ -10,14 +11,13 @@ import { MISSING } from "./sources.ts";
 export function writeOutput(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     writeFileSync(temporary, text);
     renameSync(temporary, path);
   } catch (error) {
     discard(temporary);
-    const reason = (error as NodeJS.ErrnoException).code ?? "error";
     throw new DiagnosticError(
-      diagnostic("EIN2007", `${path} cannot be written: ${reason}`, { span: NO_SPAN, text: "" }),
+      diagnostic("EIN2007", `${path} cannot be written: ${reasonOf(error)}`, { span: NO_SPAN, text: "" }),
     );
   }
 }

@@ -9,6 +9,7 @@ import { decodeSource, MAX_SOURCE_BYTES } from "../cli/context.ts";
 import type { CompileOptions } from "../compile.ts";
 import type { OutputFile } from "../module/index.ts";
 import type { Resolve } from "../modules.ts";
+import { reasonOf } from "../system-error.ts";
 import { emitUnit } from "./emit-unit.ts";
 import { hashOf } from "./hash.ts";
 import type { UnitSettings } from "./project.ts";
@@ -82,7 +83,7 @@ function readText(root: string, path: string, reads: Record<string, string>): st
     bytes = readFileSync(at);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    return { error: code === "ENOENT" ? `there is no file ${path}` : `${path} cannot be read: ${code ?? "error"}` };
+    return { error: code === "ENOENT" ? `there is no file ${path}` : `${path} cannot be read: ${reasonOf(error)}` };
   }
   reads[path] = hashOf(bytes);
   return decodeSource(bytes, path);

@@ -2,7 +2,7 @@
 import type { DType } from "../../ir/dtype.ts";
 import { evaluateExtent } from "../../ir/extent.ts";
 import { bindSizes, InputError } from "../../ir/sizes.ts";
-import type { Input, Program, Read } from "../../ir/tensor.ts";
+import type { Definition, Input, Program, Read } from "../../ir/tensor.ts";
 import { eachNode, symbolsIn } from "../../ir/tensor-collect.ts";
 import type { HostArray } from "../../runtime/plan.ts";
 import { randomArray } from "../io/random.ts";
@@ -11,10 +11,12 @@ import { readsIn } from "../passes/rewrite.ts";
 /** What a size counts as that nobody gives: as for the model. */
 const USUAL = 256;
 const ATTEMPTS = 400;
+/** Of arguments and results together, where sizes may be chosen. */
+const MOST_BYTES = 2 ** 27;
 
 /**
- * Values of the program's size symbols: those given, 256 for the others, and where the program's facts refuse that, equal smaller ones, then random
- * ones. Undefined if none are found.
+ * Values of the program's size symbols: those given, 256 for the others, and where the program's facts refuse that or its arrays were larger than
+ * 128 MiB, equal smaller ones, then random ones. Undefined if none are found.
  */
 export function sizesFor(
   program: Program,
@@ -26,13 +28,14 @@ export function sizesFor(
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return Math.floor((state / 2 ** 32) * n);
   };
+  const isFree = symbols.some((s) => !Object.hasOwn(given, s));
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const all = attempt < 9 ? USUAL >> attempt : 1 + draw(USUAL);
     const sizes = new Map(
       symbols.map((s) => [s, Object.hasOwn(given, s) ? given[s]! : attempt < 20 ? all : 1 + draw(USUAL)]),
     );
     const shapes = shapesFor(program, sizes);
-    if (!shapes) continue;
+    if (!shapes || (isFree && bytesFor(program, sizes) > MOST_BYTES)) continue;
     try {
       return bindSizes(program, shapes, sizes);
     } catch (error) {
@@ -50,6 +53,18 @@ function shapesFor(program: Program, sizes: ReadonlyMap<string, number>): Map<st
     shapes.set(d.name, shape);
   }
   return shapes;
+}
+
+/** Of the program's arguments and results. */
+function bytesFor(program: Program, sizes: ReadonlyMap<string, number>): number {
+  const all = new Set<Definition>([...program.inputs, ...program.results.map((r) => r.tensor)]);
+  return [...all].reduce((sum, d) => sum + bytesOf(d, sizes), 0);
+}
+
+/** Of all results of a definition. */
+export function bytesOf(d: Definition, sizes: ReadonlyMap<string, number>): number {
+  const count = d.axes.reduce((n, a) => n * evaluateExtent(a.extent, sizes), 1);
+  return d.types.reduce((sum, dtype) => sum + count * (dtype === "f16" ? 2 : 4), 0);
 }
 
 /** A prime: what is a tile off reads other numbers. */

@@ -11,13 +11,13 @@ import { allocate, type Failure, RegionBench } from "./bench.ts";
 import { EMPTY_CACHE, keyOf, lookupAll, type ScheduleCache, type ScheduleEntry } from "./cache.ts";
 import type { TuneArray, TuneDevice } from "./device.ts";
 import { TuneError } from "./error.ts";
-import { inputsFor, sizesFor } from "./inputs.ts";
+import { bytesOf, inputsFor, sizesFor } from "./inputs.ts";
 import { type SearchResult, type Started, search, start } from "./search.ts";
 
 export interface TuneOptions {
   /** Seconds for all of it; 60 if left out. At least the default schedules are run, whatever it is. */
   readonly budget?: number;
-  /** Values of size symbols that stay symbolic in the kernels: what they are tuned for; 256 for those left out. */
+  /** Values of size symbols that stay symbolic in the kernels: what they are tuned for; for those left out 256, or less where arrays were larger than 128 MiB. */
   readonly sizes?: Readonly<Record<string, number>>;
   /** Schedules of regions like these: tried first. */
   readonly seeds?: ScheduleCache;
@@ -88,6 +88,14 @@ export async function tuneFused(device: TuneDevice, fused: FusedProgram, o: Tune
   const end = begin + (o.budget ?? BUDGET) * 1000;
   const sizes = sizesFor(fused.program, o.sizes ?? {});
   if (!sizes) throw new TuneError(`no sizes were found that ${fused.program.name} allows; give them`);
+  const { maxBufferSize } = device.info.limits;
+  for (const input of fused.program.inputs) {
+    const bytes = bytesOf(input, sizes);
+    if (bytes > maxBufferSize)
+      throw new TuneError(
+        `\`${input.name}\` of ${fused.program.name} takes ${bytes} bytes, a buffer of the device has ${maxBufferSize} at most; give smaller sizes`,
+      );
+  }
   const arrays = new Arrays(device);
   const failures: Failure[] = [];
   const ready = new Map<string, Ready>();

@@ -61,6 +61,15 @@ function made(source: string, target: Target): Made {
   };
 }
 
+test("sizes that nobody gives are 256, or less where arrays were large", () => {
+  const sizes = (source: string, given: Record<string, number> = {}): object =>
+    Object.fromEntries(sizesFor(compile(source).tensorProgram("f"), given) ?? []);
+  expect(sizes("export fn f(x: f32[A, B]) { x + 1 }")).toEqual({ A: 256, B: 256 });
+  expect(sizes("export fn f(x: f32[A, B, C, D]) { x + 1 }")).toEqual({ A: 64, B: 64, C: 64, D: 64 });
+  expect(sizes("export fn f(x: f32[A, B, C, D]) { x + 1 }", { A: 1, B: 1 })).toEqual({ A: 1, B: 1, C: 256, D: 256 });
+  expect(sizes("export fn f(x: f32[A]) { x + 1 }", { A: 1e9 })).toEqual({ A: 1e9 });
+});
+
 describe("what is tried", () => {
   for (const [name, source] of Object.entries(PROGRAMS))
     test(`${name}: legal, each once, and right`, () => {

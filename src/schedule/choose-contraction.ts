@@ -131,7 +131,7 @@ function pricedOf(region: ContractionRegion, target: Target): readonly Priced[] 
       for (const tileK of isLlvmpipe(target) ? [vector > 1 ? 4 : 1] : [1, 2, 4])
         for (const s of onSubgroup(base, sizes, sg, tileK, tall)) consider(s, sizes);
       if (sg === QUAD && sumOfProducts(region)) for (const s of onQuads(base, sizes)) consider(s, sizes);
-      for (const s of plain(base, sizes)) consider(s, sizes);
+      for (const s of [...ownMatrices(base, sizes, sg), ...plain(base, sizes)]) consider(s, sizes);
     }
   }
   return priced;
@@ -266,6 +266,18 @@ function onGpu(base: Base, z: ContractionSizes, target: Target): readonly Contra
   if (z.rows >= 16 && z.columns >= 16 && z.k >= 8) tile(4, 4, 8, 8, 16, 1);
   return out;
 }
+
+/**
+ * Many matrices of one vector of columns and few rows, an invocation each: it loads nothing that another loads too (16,384 of 4³ take 0.75 of
+ * the time of a subgroup for four on llvmpipe, 0.7 on SwiftShader; of 16 rows 1.3 and 1.2).
+ */
+function ownMatrices(base: Base, z: ContractionSizes, sg: number): readonly ContractionSchedule[] {
+  const lanes = base.along === "k" ? 1 : base.vector;
+  if (!z.known || z.rows > sg || z.columns > 4 || z.batch < OWN * 16 || z.batch % OWN > 0) return [];
+  const reg = [z.rows, lanes > 1 ? lanes : z.columns] as const;
+  return [{ ...base, reg, threads: [1, 1, 1], batches: OWN, tileK: base.vector > 1 ? base.vector : 4 }];
+}
+const OWN = 64;
 
 /** Register tiles without memory shared by the workgroup: right for every size. */
 function plain(base: Base, z: ContractionSizes): readonly ContractionSchedule[] {

@@ -60,3 +60,26 @@ test("several small matrices a subgroup", () => {
   expect(more && choose(more, SOFT8)).toMatchObject({ subgroup: "broadcast", threads: [1, 4, 1], batches: 16 });
   expect(more && choose(more, SOFT4)).toMatchObject({ subgroup: "swap", threads: [1, 4, 1], batches: 8 });
 });
+
+test("many small matrices are an invocation's each, where they have no more rows than a subgroup has lanes", () => {
+  for (const [rows, columns, form] of [
+    [4, 4, { threads: [1, 1, 1], batches: 64, subgroup: "none", reg: [4, 4] }],
+    [3, 3, { threads: [1, 1, 1], batches: 64, subgroup: "none", reg: [3, 3] }],
+    [16, 4, { subgroup: "broadcast" }],
+  ] as const) {
+    const [h, q, t, d] = [axis("h", size(1024)), axis("q", size(rows)), axis("t", size(columns)), axis("d", size(3))];
+    const shape: Shape = { batch: [h], m: [q], n: [t], k: [d], a: [h, q, d], b: [h, d, t], out: [h, q, t] };
+    const [region] = contraction(shape, "product", true).regions;
+    const s = region && choose(region, SOFT8);
+    expect(s).toMatchObject(form);
+    // Fewer of them, by the same schedule.
+    const few = { ...shape, batch: [axis("h", size(70))] };
+    const [h2] = few.batch;
+    if (!h2 || s?.kind !== "contraction") throw new Error("no contraction");
+    const c: Case = {
+      ...contraction({ ...few, a: [h2, q, d], b: [h2, d, t], out: [h2, q, t] }, "product", true),
+      sizes: new Map(),
+    };
+    for (const target of [SOFT4, SOFT8]) if (s.subgroup === "none") check(c, target, () => s);
+  }
+});

@@ -13,7 +13,9 @@ import {
   kint,
   kvar,
   type Lanes,
+  load,
   loop,
+  store,
   variable,
   when,
 } from "../../../ir/kernel.ts";
@@ -23,7 +25,7 @@ import { lower, storeAt } from "../lower.ts";
 import { type OnlineRegion, statesOf } from "../region.ts";
 import { inRange, type OnlineSchedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
-import { checkGroup, emit, finish, inCopy, inFrame, name, newBuilder, originOf } from "./builder.ts";
+import { checkGroup, emit, finish, inCopy, inFrame, name, newBuilder, newPrivate, originOf } from "./builder.ts";
 import { gridLoops } from "./grid.ts";
 import { quadPass } from "./online-quad.ts";
 import { atRow, type DoneRows, finalRows, hold, newRows } from "./online-rows.ts";
@@ -73,23 +75,33 @@ export function applyOnline(region: OnlineRegion, s: OnlineSchedule, target: Tar
       keyCount: countOf(region.k), tx, ty, states,
     }; // biome-ignore format: one record
     const total = PASSES[s.share](t);
-    const done = finalRows(t, total);
     // Values a row are stored by the first invocation that has the row.
     const first = kand(kapply("eq", tx, kint(0)), kapply("eq", gn, kint(0)));
-    row.axes.forEach((_, i) => {
+    const storeRow = (of: OnlineTile, i: number, done: DoneRows, guard: KernelExpr | undefined): void => {
       const put = (): void => {
-        storeStates(t, i, done, grid[0] === ONE && tn === 1 ? undefined : first);
+        storeStates(of, i, done, grid[0] === ONE && tn === 1 ? undefined : first);
         for (let j = 0; j < columns; j++) {
-          const one = (): void => storeElement(t, i, j, done);
-          const guard = column.valid[j];
-          if (guard) emit(b, ...when(guard, inFrame(b, true, one)));
+          const one = (): void => storeElement(of, i, j, done);
+          const inside = column.valid[j];
+          if (inside) emit(b, ...when(inside, inFrame(b, true, one)));
           else inCopy(b, one);
         }
       };
-      const guard = row.valid[i];
       if (guard) emit(b, ...when(guard, inFrame(b, true, put)));
       else put();
-    });
+    };
+    if (target.kind === "software" && s.reg[0] > 1) {
+      byLoop(t, total, (r) => {
+        const { axes, valid } = positions(b, "row", 1, rowCount, groupRows, () => iadd(rowBase, r));
+        const one = { ...t, rowAxes: axes };
+        return (sums) => storeRow(one, 0, finalRows(one, [sums]), valid[0]);
+      });
+    } else {
+      const done = finalRows(t, total);
+      row.axes.forEach((_, i) => {
+        storeRow(t, i, done, row.valid[i]);
+      });
+    }
   });
   const inside = tm > 1 ? [loop(y, kint(tm), body, "thread.y")] : body;
   return [finish(b, wrap([loop(x, kint(tn), inside, "thread.x")]))];
@@ -135,6 +147,37 @@ function check(region: OnlineRegion, s: OnlineSchedule, target: Target): void {
 }
 
 // ---- Results --------------------------------------------------------------------------------------------------------
+
+/**
+ * The rows one after the other by the same code, in a loop: each next row takes the place of the first. Drivers of software adapters take
+ * long for each store in the text (8·256·64, four rows of 16 vectors: SwiftShader compiles in 0.3 of the time).
+ */
+function byLoop(
+  t: OnlineTile,
+  total: readonly (readonly KernelExpr[])[],
+  row: (r: KernelExpr) => (sums: readonly KernelExpr[]) => void,
+): void {
+  const { b, states, rows } = t;
+  const sums = states.sums.map((like, k) => {
+    const whole = newPrivate(b, "whole", like.dtype, rows, 1);
+    total.forEach((own, i) => {
+      const v = own[k];
+      if (v) emit(b, store(whole, kint(i), v));
+    });
+    return whole;
+  });
+  const v = variable("r");
+  const body = inFrame(b, false, () => {
+    const put = row(kvar(v));
+    inCopy(b, () => put(sums.map((x) => load(x, kint(0)))));
+    const moved = [...(states.peak ? [states.peak] : []), ...sums, states.total];
+    for (const x of moved) {
+      const [each, count] = x === states.total ? [t.columns, rows * t.columns] : [1, rows];
+      for (let e = 0; e + each < count; e++) emit(b, store(x, kint(e), load(x, kint(e + each))));
+    }
+  });
+  emit(b, loop(v, kint(rows), body));
+}
 
 function holdStates(t: OnlineTile, i: number, done: DoneRows): void {
   const { b, region } = t;

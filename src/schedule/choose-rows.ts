@@ -350,15 +350,24 @@ function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
           }),
         );
       }
-      // Four rows in one pass, an element's vector at a time: layer_norm 256×8192 and 2048×768 take 0.83 of the time on subgroups of four,
-      // 0.77 on eight.
-      if (software && z.held && loads.own === 1 && loads.shared > 0 && rows >= 64)
+      // Rows in one pass, an element's vector at a time: layer_norm 256×8192 and 2048×768 take 0.83 of the time on subgroups of four, 0.77 on
+      // eight; 32×4096 by two 0.5 and 0.8.
+      const some = rows >= 64 ? 4 : rows >= 16 ? 2 : 1;
+      if (software && z.held && loads.own === 1 && loads.shared > 0)
         out.push(
-          row({ vector, rows: beside(4, 8), threads: sg as Threads, each: 4, pass: "online", combine: "subgroup" }),
+          row({
+            vector,
+            rows: beside(some, 8),
+            threads: sg as Threads,
+            each: some,
+            pass: "online",
+            combine: "subgroup",
+          }),
         );
-      // Several rows share what does not depend on the row.
+      // Several rows share what does not depend on the row, few too (rms_norm 32×4096 0.77 of the time on subgroups of four).
       const four = loads.own + loads.shared > 1 && !z.held ? 8 : 4;
-      const each = software && rows >= 64 ? (sg === 4 ? four : z.held ? 2 : 4) : 1;
+      const sharing = rows >= 64 ? (sg === 4 ? four : z.held ? 2 : 4) : loads.shared > 0 ? some : 1;
+      const each = software ? sharing : 1;
       // On llvmpipe blocks are slower (rms_norm 768: 1.7 times) and take LLVM 9 seconds instead of 0.2.
       const block = isLlvmpipe(target) ? 1 : 4;
       for (const e of new Set([each, 1]))

@@ -46,6 +46,12 @@ describe("rows", () => {
     const long = { x: [2048, 768], g: [768], b: [768] };
     for (const adapter of [SOFT4, SOFT8])
       expect(chosen(NORM, long, adapter)).toMatchObject({ each: 4, rows: 8, pass: "online" });
+    for (const [n, each] of [
+      [40, 2],
+      [8, 1],
+    ] as const)
+      for (const adapter of [SOFT4, SOFT8])
+        expect(chosen(NORM, { ...long, x: [n, 768] }, adapter)).toMatchObject({ each, rows: 1, pass: "online" });
   });
   test("rows of one load an invocation are held by four", () => {
     const shapes = { x: [2048, 32], g: [32], b: [32] };

@@ -10,7 +10,7 @@ export function commandTables(): ReadonlyMap<string, string> {
     ["global", optionTable(program)],
     ...program.commands.map((c): [string, string] => [
       c.name(),
-      `\`fusum ${c.name()} ${c.registeredArguments.map((a) => argumentText(a.name(), a.required, a.variadic)).join(" ")}\`: ${c.description()}.\n\n${optionTable(c)}`,
+      `\`${["fusum", c.name(), ...c.registeredArguments.map((a) => argumentText(a.name(), a.required, a.variadic))].join(" ")}\`: ${c.description()}.\n\n${optionTable(c)}`,
     ]),
   ]);
 }

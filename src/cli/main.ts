@@ -5,7 +5,7 @@
  */
 import { existsSync } from "node:fs";
 import { enableCompileCache } from "node:module";
-import { Command, CommanderError, Option } from "commander";
+import { Command, CommanderError, Help, Option } from "commander";
 import { findConfig } from "../project/find.ts";
 import { reasonOf } from "../system-error.ts";
 import { VERSION } from "../version.ts";
@@ -14,6 +14,20 @@ import { CliError, EXIT, type GlobalOptions, reportFailure } from "./context.ts"
 const WHEN: readonly string[] = ["auto", "always", "never"];
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+
+const help = new Help();
+
+/** A list that begins empty is no default to speak of. */
+function withoutEmptyDefault(description: string): string {
+  return description.replace(/ ?\(default: \[\]\)$/, "");
+}
+
+const AFTER_HELP = `
+Without a command it builds: "fusum" the project of this folder, "fusum model.ein" a file, "fusum src" a folder.
+"fusum COMMAND --help" lists a command's options.
+
+Exit codes: 0 fine, 1 diagnostics, 2 usage, 3 no device or an error of the device.
+`;
 
 /** Options that choose sizes and constants, common to run, check, explain and build. */
 function withBindings(command: Command): Command {
@@ -39,6 +53,12 @@ export function makeCommand(): Command {
     )
     .option("--strict", "no reassociation of float sums and no distribution")
     .option("--fast-math", "cheaper and less accurate functions, without IEEE's NaN, infinities and -0")
+    .configureHelp({
+      showGlobalOptions: true,
+      optionDescription: (option) => withoutEmptyDefault(help.optionDescription(option)),
+      argumentDescription: (argument) => withoutEmptyDefault(help.argumentDescription(argument)),
+    })
+    .addHelpText("after", AFTER_HELP)
     .showSuggestionAfterError()
     .showHelpAfterError("(fusum --help lists commands and options)")
     .exitOverride()
@@ -118,7 +138,7 @@ export function makeCommand(): Command {
     .argument("[functions...]", "exported functions (default: all)", [])
     .option(
       "--sizes <NAME=N,…>",
-      "what free extents are tuned for where they stay free (default: 256 each, less where arrays were large)",
+      "what free extents are tuned for where they stay free (default: 256 each, less where arrays would be larger than 128 MiB)",
       collect,
       [],
     )

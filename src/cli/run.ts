@@ -67,8 +67,9 @@ async function onDevice(
     const results = await kernel.run(inputs);
     if (o.time) {
       const times = await kernel.time(inputs);
+      const kernels = kernel.plan.kernels.length;
       process.stderr.write(
-        `${kernel.plan.kernels.length} kernels, ${(median(times.total) / 1e6).toFixed(3)} ms on ${device.info.name}\n`,
+        `${kernels} ${kernels === 1 ? "kernel" : "kernels"}, ${(median(times.total) / 1e6).toFixed(3)} ms on ${device.info.name}\n`,
       );
     }
     return results;

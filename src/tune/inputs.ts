@@ -15,7 +15,7 @@ const ATTEMPTS = 400;
 const MOST_BYTES = 2 ** 27;
 
 /**
- * Values of the program's size symbols: those given, 256 for the others, and where the program's facts refuse that or its arrays were larger than
+ * Values of the program's size symbols: those given, 256 for the others, and where the program's facts refuse that or its arrays would be larger than
  * 128 MiB, equal smaller ones, then random ones. Undefined if none are found.
  */
 export function sizesFor(

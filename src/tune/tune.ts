@@ -17,7 +17,7 @@ import { type SearchResult, type Started, search, start } from "./search.ts";
 export interface TuneOptions {
   /** Seconds for all of it; 60 if left out. At least the default schedules are run, whatever it is. */
   readonly budget?: number;
-  /** Values of size symbols that stay symbolic in the kernels: what they are tuned for; for those left out 256, or less where arrays were larger than 128 MiB. */
+  /** Values of size symbols that stay symbolic in the kernels: what they are tuned for; for those left out 256, or less where arrays would be larger than 128 MiB. */
   readonly sizes?: Readonly<Record<string, number>>;
   /** Schedules of regions like these: tried first. */
   readonly seeds?: ScheduleCache;

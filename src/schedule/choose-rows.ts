@@ -309,10 +309,11 @@ function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
     if (shortRows) alone(vector);
     // One read less of each row (64×32768: variance 0.6 and softmax 0.9 of the time on subgroups of four, 0.8 of both on eight).
     // On eight lanes rows that are too long to be held gain too: softmax 1024² takes 0.88 of the time of reading them again.
-    const once = software && z.held && (length >= LONG || sg > 4) && loads.own + loads.shared === 1;
+    // So do few rows on four (softmax 32×1024 takes 0.68 of the time, 16×4096 0.85).
+    const once = software && z.held && (length >= LONG || sg > 4 || rows < 64) && loads.own + loads.shared === 1;
     // Four lanes share nothing of a row that one has not: softmax 1024² takes 0.72 of the time of a subgroup a row, 8192×128 0.71, squared
     // differences 0.4, sums 0.66 to 0.9.
-    if (software && sg === 4 && loads.shared === 0 && rows >= 2 * GROUPS) {
+    if (software && sg === 4 && loads.shared === 0 && rows >= 4 * GROUPS) {
       const side = { vector, rows: beside(1, 32), threads: 1 } as const;
       // In one pass, where there is a rule: cross-entropy of 128×32000 takes 0.8 of the time, softmax 1024² 0.9.
       if (vector === 4 && loads.own === 1)

@@ -77,6 +77,10 @@ describe("rows", () => {
     expect(copies(8192, 4096, SOFT8)).toMatchObject({ kind: "row", threads: 8, each: 2 });
     expect(copies(64, 256, SOFT8)).toMatchObject({ kind: "row", threads: 8, each: 2 });
   });
+  test("few rows that share nothing are a subgroup's each, in one pass", () => {
+    expect(chosen(SOFTMAX, { x: [40, 1024] }, SOFT4)).toMatchObject({ threads: 4, rows: 2, pass: "online" });
+    expect(chosen(SOFTMAX, { x: [64, 1024] }, SOFT4)).toMatchObject({ threads: 1, rows: 4, pass: "online" });
+  });
   test("few rows leave no core without a workgroup", () => {
     const rows = (n: number, adapter: Target): number => {
       const s = chosen(SOFTMAX, { x: [n, 512] }, adapter);

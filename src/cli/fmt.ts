@@ -21,7 +21,10 @@ interface FormatOptions extends GlobalOptions {
 export async function format(paths: readonly string[], o: FormatOptions): Promise<void> {
   if (paths.length === 1 && paths[0] === "-") {
     const source = decodeSource(readFileSync(0), "<stdin>");
-    process.stdout.write(formatted(source, "<stdin>", o) ?? source);
+    const text = formatted(source, "<stdin>", o);
+    // Whoever puts the output in the place of the input loses nothing.
+    if (!o.check) process.stdout.write(text ?? source);
+    if (text === undefined || (o.check && text !== source)) throw new CliError(EXIT.diagnostics, "", true);
     return;
   }
   const changed: string[] = [];

@@ -79,6 +79,17 @@ test.each([
   expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
 });
 
+test.each([
+  [["-"], "fn f(x:f32) {x}", 0, "fn f(x: f32) { x }\n"],
+  [["-"], "fn f(x:f32) {", 1, "fn f(x:f32) {"],
+  [["--check", "-"], "fn f(x:f32) {x}", 1, ""],
+  [["--check", "-"], "fn f(x: f32) { x }\n", 0, ""],
+])("fmt %s of %j ends with %i", (args, input, code, out) => {
+  const command = [join(home, "src/cli/main.ts"), "fmt", ...args];
+  const { status, stdout } = spawnSync(process.execPath, command, { input, encoding: "utf8" });
+  expect([status, stdout]).toEqual([code, out]);
+});
+
 test.skipIf(!existsSync("/dev/full"))("a standard output that is full is said to be so", () => {
   const { status, stderr } = spawnSync(
     process.execPath,

@@ -213,11 +213,10 @@ export class ExprPlacer {
             ? this.expr(a.value, scope)
             : this.expr(a, scope),
         );
-        const seen = halfByBits && COMPARING.has(prim) && args.every(isOfHalf);
+        const born = halfByBits && COMPARING.has(prim) && args.every(isOfHalf);
+        const hidden = born ? args.findIndex((a) => uniformConstant(a) === undefined) : -1;
         return spell(prim, {
-          args: seen
-            ? written.map((a, i) => (args[i]?.kind === "const" ? a : binary("*", a, this.opaqueOne())))
-            : written,
+          args: written.map((a, i) => (i === hidden ? binary("*", a, this.opaqueOne()) : a)),
           values: args,
           from,
           to: v.dtype,

@@ -10,6 +10,8 @@ import {
   iadd,
   imul,
   type Kernel,
+  type KernelExpr,
+  kapply,
   kapplyTyped,
   kint,
   kvar,
@@ -143,6 +145,25 @@ test.each(cases.flatMap((prim) => FORMS.map(([lanes, halfByBits]) => ({ prim, la
     expect(wrong.slice(0, 5)).toEqual([]);
   },
 );
+
+test.each([true, false])("f32 made of f16 are compared so that compilers do not see it, by bits: %s", (halfByBits) => {
+  const x = storageBuffer("x", "read", "f16", size(16), 4);
+  const y = storageBuffer("y", "write", "f32", size(16), 4);
+  const g = variable("g");
+  const wide = (at: number): KernelExpr => kapplyTyped("cast", [load(x, iadd(kvar(g), kint(at)))], "f32");
+  const body = [store(y, kvar(g), kapply("select", kapply("lt", wide(0), wide(1)), wide(0), wide(1)))];
+  const kernel: Kernel = {
+    name: "k",
+    buffers: [x, y],
+    facts: [],
+    origin: [],
+    subgroupSize: undefined,
+    body: [loop(g, kint(15), body, "grid.x")],
+  };
+  const { code } = printWgsl(legalise(verifyKernel(kernel), { halfByBits }));
+  expect(code).toContain(halfByBits ? "x: array<vec2u, 16>" : "x: array<vec4h, 16>");
+  expect(/ \* one < /.test(code)).toBe(halfByBits);
+});
 
 test("f32 are rounded to the bits of f16, to the nearest and ties to even", async () => {
   // Every f16 that is not negative, the middle to the next, and what is just below and above it; then with the other sign.

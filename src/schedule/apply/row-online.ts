@@ -13,18 +13,8 @@ import { type OnlineFollower, type OnlineRows, onlineRows } from "../online-rule
 import { type Accumulator, combine, folded, newAccumulator } from "./accumulate.ts";
 import { emit, inCopy, name, newPrivate } from "./builder.ts";
 import { hold, unbounded } from "./online-rows.ts";
-import {
-  holdReduced,
-  inGroups,
-  inRow,
-  type Rows,
-  type RowTile,
-  reducePhase,
-  resultOf,
-  rowLanes,
-  storePhase,
-  unrollOf,
-} from "./phases.ts";
+import { holdReduced, reducePhase, resultOf, storePhase } from "./phases.ts";
+import { inGroups, inRow, type Rows, type RowTile, rowLanes, unrollOf } from "./row-walk.ts";
 import { countOf, neverEmpty, unflattenAxes, unitsOf, walk } from "./walk.ts";
 
 export function runPhases(r: Rows): void {

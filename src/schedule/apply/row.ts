@@ -7,7 +7,7 @@ import { inRange, type ReductionSchedule, type RowSchedule, ScheduleError } from
 import type { Target } from "../target.ts";
 import { originOf } from "./builder.ts";
 import { epilogueOf, placedOn } from "./epilogue.ts";
-import type { RowJob, RowTile } from "./phases.ts";
+import type { RowJob, RowTile } from "./row-walk.ts";
 import { rowKernel, twoStages } from "./rows.ts";
 
 /** A contraction seen as rows: its reduction, then each stored epilogue map at the point. */

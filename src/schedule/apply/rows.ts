@@ -48,8 +48,9 @@ import {
   name,
   newBuilder,
 } from "./builder.ts";
-import { partialOf, type RowJob, type Rows, type RowTile, rowLanes } from "./phases.ts";
+import { partialOf } from "./phases.ts";
 import { runPhases } from "./row-online.ts";
+import { type RowJob, type Rows, type RowTile, rowLanes } from "./row-walk.ts";
 import { unitsOf } from "./walk.ts";
 export function rowKernel(job: RowJob, tile: RowTile, target: Target, prepare: (b: Builder) => void): AppliedKernel {
   const b = newBuilder(job.name, target, tile.vector);

@@ -213,18 +213,23 @@ export class ExprPlacer {
             ? this.expr(a.value, scope)
             : this.expr(a, scope),
         );
-        const born = halfByBits && COMPARING.has(prim) && args.every(isOfHalf);
-        const hidden = born ? args.findIndex((a) => uniformConstant(a) === undefined) : -1;
-        return spell(prim, {
-          args: written.map((a, i) => (i === hidden ? binary("*", a, this.opaqueOne()) : a)),
+        const compares = halfByBits && COMPARING.has(prim);
+        const narrow = compares && from === "f16";
+        const hidden =
+          narrow || (compares && args.every(isOfHalf)) ? args.findIndex((a) => uniformConstant(a) === undefined) : -1;
+        const wide = narrow ? written.map((a) => convert("f32", v.lanes, a)) : written;
+        const rounded = narrow && v.dtype === "f16";
+        const spelled = spell(prim, {
+          args: wide.map((a, i) => (i === hidden ? binary("*", a, this.opaqueOne()) : a)),
           values: args,
-          from,
-          to: v.dtype,
+          from: narrow ? "f32" : from,
+          to: rounded ? "f32" : v.dtype,
           lanes: v.lanes,
           helpers: this.context.helpers,
           halfByBits,
           opaqueZero: () => this.opaqueZero(),
         });
+        return rounded ? call(this.context.helpers.use("to_half", v.lanes), spelled) : spelled;
       }
       default:
         return v satisfies never;

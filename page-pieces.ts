@@ -113,7 +113,7 @@ function methodPiece(
 ): Piece | undefined {
   const value = node.value as Placed;
   const isMethod = node.type === "MethodDefinition" || node.method || node.kind !== "init";
-  if (!isMethod || !isFunction(value) || node.kind === "constructor") return undefined;
+  if (!isMethod || !isFunction(value) || node.kind === "constructor" || node.kind === "set") return undefined;
   if (!isMovable(m, value, locals) || needsItsFunction(value)) return undefined;
   const text = `function${m.source.slice(value.start, value.end)}`;
   if (node.type === "Property" && node.method)
@@ -158,7 +158,7 @@ function outlined(m: Module, nodes: readonly Placed[], locals: Locals): Outlined
 }
 
 function expressionPiece(m: Module, node: Placed, locals: Locals): Piece | undefined {
-  if (isFunction(node) || node.type === "ClassExpression" || !m.isCold(node)) return undefined;
+  if (isFunction(node) || /^(?:ClassExpression|SpreadElement)$/.test(node.type) || !m.isCold(node)) return undefined;
   if (shortened(m, node) < LEAST.expression) return undefined;
   const made = outlined(m, [node], locals);
   const text = m.source.slice(node.start, node.end);
@@ -214,8 +214,7 @@ function casesPiece(m: Module, node: Placed & { readonly type: "SwitchStatement"
   const leaves = statements.some(returns);
   if (leaves && !cold.every((group) => ends(group.at(-1)?.consequent.at(-1) as Placed | undefined))) return undefined;
   if (statements.some((s) => escapes(s, false, true))) return undefined;
-  const declared = declaredIn(statements);
-  const { names } = freeOf(statements, new Set(declared.keys()));
+  const { names } = freeOf(statements, new Set(declaredIn(statements).keys()));
   const shared = declaredIn(
     node.cases.flatMap((c) =>
       moved.includes(c as SwitchCase & Range) ? [] : c.consequent,

@@ -2,7 +2,7 @@
 import type { Node } from "estree";
 import { children, isFunction, type Placed, parts, patternNames } from "./page-syntax.ts";
 
-export interface Free {
+interface Free {
   /** Names that stand for values, those that are assigned to included. */
   readonly names: ReadonlySet<string>;
   readonly assigned: ReadonlySet<string>;
@@ -62,7 +62,7 @@ function targetNames(node: Placed): string[] {
 }
 
 /** The names that a node declares for what is in it, and from where on they have values. */
-export function bindings(node: Placed): ReadonlyMap<string, number> {
+function bindings(node: Placed): ReadonlyMap<string, number> {
   if (isFunction(node))
     return new Map([
       ...(node.type === "FunctionExpression" && node.id ? [node.id.name] : []).map((name) => [name, 0] as const),

@@ -65,7 +65,7 @@ export function children(node: Node): readonly Placed[] {
   return Object.values(node).flatMap((value: unknown) => (Array.isArray(value) ? value : [value]).filter(isNode));
 }
 
-export function isNode(value: unknown): value is Placed {
+function isNode(value: unknown): value is Placed {
   return typeof value === "object" && value !== null && "type" in value && "start" in value;
 }
 

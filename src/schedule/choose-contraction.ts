@@ -100,15 +100,17 @@ function pricedAligned(region: ContractionRegion, target: Target): readonly Pric
     .filter(({ s }) => s.vector === ALIGN)
     .map(({ s, price, text }) => ({
       s: { ...s, align: ALIGN },
-      price: price + copies.elements * COPIED,
+      price: price + copies.elements * copied(target),
       text: `${text} aligned`,
     }));
 }
 const ALIGN = 4;
 /** Products from which copies are thought of. */
 const COPYING = 2 ** 21;
-/** Nanoseconds of a core for an element that is copied, on both software adapters. */
-const COPIED = 6;
+/** Nanoseconds of a core for an element that is copied. */
+function copied(target: Target): number {
+  return fixedSubgroup(target) === QUAD ? 8 : 3;
+}
 
 function pricedOf(region: ContractionRegion, target: Target): readonly Priced[] {
   const sg = fixedSubgroup(target);
@@ -164,7 +166,7 @@ export function contractionPrice(
   const copies = alignedCopies(region);
   if (!copies) return undefined;
   const { contraction, elements } = copies;
-  return softwarePrice(contraction, s, sizesOf(contraction, s.along), target) + elements * COPIED;
+  return softwarePrice(contraction, s, sizesOf(contraction, s.along), target) + elements * copied(target);
 }
 
 /** From so many rows on their stores stand in a loop on llvmpipe: LLVM takes 40 ms for each vector's in the text. */

@@ -8,6 +8,7 @@ import type { AdapterCosts } from "../../runtime/plan.ts";
 import { divisible, positionIn, provedInside } from "./affine.ts";
 import { contiguous, strideAlong } from "./apply/operands.ts";
 import { collapse, countOf, laneable } from "./apply/walk.ts";
+import { sizeOfType } from "./cost.ts";
 import { fixedSubgroup } from "./measure.ts";
 import type { ContractionRegion } from "./region.ts";
 import type { ContractionSchedule } from "./schedule.ts";
@@ -17,6 +18,8 @@ interface Costs {
   readonly fma: number;
   readonly broadcast: number;
   readonly scalar: number;
+  /** A scalar load whose lanes have rows of their own, `FAR` bytes apart and more: what they share of caches is little. */
+  readonly far: number;
   readonly vector: number;
   readonly iteration: number;
   readonly group: number;
@@ -35,7 +38,8 @@ interface Costs {
 const EIGHT: Costs = {
   fma: 0.5,
   broadcast: 0.5,
-  scalar: 11,
+  scalar: 5,
+  far: 11,
   vector: 16,
   iteration: 2,
   group: 100,
@@ -49,6 +53,7 @@ const FOUR: Costs = {
   fma: 2,
   broadcast: 2.6,
   scalar: 12,
+  far: 12,
   vector: 31,
   iteration: 6,
   group: 270,
@@ -60,6 +65,9 @@ const FOUR: Costs = {
   // A 3×3 convolution whose three taps of a row are a loop of their own takes 1.8 to 4.4 times as long as one where they are not.
   enter: 20,
 };
+
+/** 16×16×4 by the thousand take 1.24 times as long if scalar loads are said to cost as much as where rows lie kilobytes apart. */
+const FAR = 1024;
 
 const measured = new WeakMap<AdapterCosts, Costs>();
 
@@ -75,6 +83,7 @@ function costsOf(target: Target, subgroup: number): Costs {
     fma: m.fma,
     broadcast: m.broadcast > 0 ? m.broadcast : table.broadcast * unit,
     scalar: m.scalar,
+    far: (m.scalar * table.far) / table.scalar,
     vector: m.vector,
     iteration: m.iteration,
     group: m.group,
@@ -105,9 +114,15 @@ interface Taps {
 
 /**
  * Loads of a unit of `lanes` elements along the last of `axes`, for an element of K: one, if every read there is whole and begins on a
- * multiple. A window that slides over neighbours loads what its taps share once.
+ * multiple. A window that slides over neighbours loads what its taps share once. Lanes have neighbours along `across`, where that is said.
  */
-function loadsOf(e: TensorExpr, axes: readonly Axis[], lanes: number, c: Costs, taps?: Taps): number {
+function loadsOf(
+  e: TensorExpr,
+  axes: readonly Axis[],
+  lanes: number,
+  c: Costs,
+  { taps, across }: { readonly taps?: Taps; readonly across?: Axis | undefined } = {},
+): number {
   const last = axes[axes.length - 1];
   let cost = 0;
   const seen = new Set<TensorExpr>();
@@ -129,7 +144,8 @@ function loadsOf(e: TensorExpr, axes: readonly Axis[], lanes: number, c: Costs, 
         taps?.along !== undefined && moves?.value !== 0 && moves === strideAlong(x.at, shape, taps.along)
           ? (lanes + taps.count - 1) / taps.count
           : lanes;
-      if (lanes === 1 || moves?.value === 0) cost += c.scalar;
+      const apart = across ? (strideAlong(x.at, shape, across)?.value ?? 0) : 0;
+      if (lanes === 1 || moves?.value === 0) cost += apart * sizeOfType(x.dtype) >= FAR ? c.far : c.scalar;
       else cost += whole && !masked ? c.vector : slides * c.scalar;
       if (masked) cost += 2 * lanes * c.fma * 2;
     }
@@ -179,14 +195,14 @@ function operandsOf(region: ContractionRegion, s: ContractionSchedule, c: Costs)
   const made: Operands = {
     together,
     entered,
-    loadA: loadsOf(a, region.k, laneK, c) / laneK,
+    loadA: loadsOf(a, region.k, laneK, c, { across: (flip ? region.n : region.m).at(-1) }) / laneK,
     loadB: !b
       ? 0
       : along === "k"
         ? loadsOf(b, region.k, v, c) / v
         : turned
           ? loadsOf(b, region.k, v, c)
-          : loadsOf(b, n, laneN, c, taps),
+          : loadsOf(b, n, laneN, c, { taps }),
   };
   memo.set(key, made);
   return made;

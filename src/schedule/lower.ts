@@ -315,19 +315,19 @@ interface Place {
   readonly lanes: Lanes;
 }
 
-function placeOf(b: Builder, ref: TensorRef, point: readonly TensorExpr[], access: "write" | "readwrite"): Place {
+function placeOf(b: Builder, ref: TensorRef, point: readonly TensorExpr[]): Place {
   const at = point.map((p) => resolve(b, p));
   const shape = shapeOf(ref.tensor);
   const form = positionOf(b, at, shape);
   if (b.lanes === 1 || !at.some((p) => dependsOnLane(b, p)))
-    return { buffer: tensorBuffer(b, ref, access, 1), indices: [indexValue(b, form).expr], lanes: 1 };
+    return { buffer: tensorBuffer(b, ref, "write", 1), indices: [indexValue(b, form).expr], lanes: 1 };
   if (aligned(b, form, productExtent(shape)))
     return {
-      buffer: tensorBuffer(b, ref, access, b.lanes),
+      buffer: tensorBuffer(b, ref, "write", b.lanes),
       indices: [indexValue(b, vectorForm(b, form)).expr],
       lanes: b.lanes,
     };
-  const buffer = tensorBuffer(b, ref, access, 1);
+  const buffer = tensorBuffer(b, ref, "write", 1);
   const indices = Array.from(
     { length: b.lanes },
     (_, l) => indexValue(b, linearOf(simplifyIndex(atLane(b, formExpression(form), l)))).expr,
@@ -336,14 +336,8 @@ function placeOf(b: Builder, ref: TensorRef, point: readonly TensorExpr[], acces
 }
 
 /** Stores a value (a scalar, or one a lane where the point depends on the lane) at a point of a definition. */
-export function storeAt(
-  b: Builder,
-  ref: TensorRef,
-  point: readonly TensorExpr[],
-  value: KernelExpr,
-  access: "write" | "readwrite" = "write",
-): void {
-  const place = placeOf(b, ref, point, access);
+export function storeAt(b: Builder, ref: TensorRef, point: readonly TensorExpr[], value: KernelExpr): void {
+  const place = placeOf(b, ref, point);
   if (place.lanes < value.lanes) throw new ScheduleError("vector", `lanes of ${ref.tensor.name} meet in one element`);
   const wide = splat(value, place.lanes);
   const [first] = place.indices;

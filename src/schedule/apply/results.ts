@@ -140,8 +140,8 @@ export function storeResult(
 // ---- Results in a loop --------------------------------------------------------------------------------------------
 
 /**
- * The same with the code for a few rows, in a loop over the invocation's rows, for compilers to which an access to memory is much code. The
- * next rows' sums take the places of those that were stored: an array of them would cost more than the moves.
+ * Stores a filled tile too, by code for a few rows in a loop over all of the invocation's, for compilers to which an access to memory is much
+ * code. The next rows' sums take the places of those that were stored: an array of them would cost more than the moves.
  */
 export function storeByLoop(t: Tile, partials: readonly Definition[] | undefined): void {
   const { b, acc } = t;

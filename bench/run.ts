@@ -50,7 +50,7 @@ export async function openHere(o: HereOptions): Promise<Run> {
     wait: arena.wait,
     source: o.source,
   };
-  const lab = o.lab ? await (await import("./peers/lab.ts")).openLab(o.lab, clock) : undefined;
+  const lab = o.lab ? await (await import("./peers/lab.ts")).openLab(o.lab, clock, arena.device.gpu) : undefined;
   const tuner = o.tune && openTuner(o.tune.seconds, o.tune.file, clock);
   const field: Field = { arena, peers, ...(lab ? { lab } : {}), ...(tuner ? { tuner } : {}), clock };
   const rows = selected(o.only).filter((w) => runsOn(w, info));

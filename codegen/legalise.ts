@@ -108,6 +108,7 @@ export function legalise(kernel: VerifiedKernel, options: LegaliseOptions = {}):
   const half =
     kernel.buffers.some((b) => b.dtype === "f16") ||
     kernel.matrices?.some((m) => m.dtype === "f16") === true ||
+    helpers.half ||
     usesHalf(guarded);
   const legal = (b: Buffer): LegalBuffer => ({
     buffer: b,

@@ -10,6 +10,8 @@ const HELPERS: Readonly<Record<string, Helper>> = { ...BASIC, ...FLOAT, ...HALF,
 
 export class HelperLibrary {
   private readonly texts = new Map<string, string>();
+  /** A helper in use gives f16. */
+  half = false;
 
   /** The WGSL name of a helper for vectors of so many lanes; it and what it calls will be emitted. */
   use(name: string, lanes: Lanes): string {
@@ -22,6 +24,7 @@ export class HelperLibrary {
     const own = lanes === 1 ? name : `${name}${lanes}`;
     if (this.texts.has(own)) return own;
     this.texts.set(own, "");
+    if (h.result === "H") this.half = true;
     const types = typesFor(lanes);
     const letters: Readonly<Record<string, string>> = { F: types.F, U: types.U, I: types.I, B: types.B, H: types.H };
     const type = (t: string): string => letters[t] ?? t;

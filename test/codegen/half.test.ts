@@ -198,3 +198,21 @@ ${library.emit().join("\n")}
   );
   expect(wrong.slice(0, 5)).toEqual([]);
 });
+
+test.each([true, false])("f32 that are f16 on the way need f16 too, by bits: %s", async (halfByBits) => {
+  const x = storageBuffer("x", "read", "f32", size(16), 1);
+  const y = storageBuffer("y", "write", "f32", size(16), 1);
+  const g = variable("g");
+  const body = [store(y, kvar(g), kapplyTyped("cast", [kapplyTyped("cast", [load(x, kvar(g))], "f16")], "f32"))];
+  const kernel: Kernel = {
+    name: "through",
+    buffers: [x, y],
+    facts: [],
+    origin: [],
+    subgroupSize: undefined,
+    body: [loop(g, kint(16), body, "grid.x")],
+  };
+  const printed = printWgsl(legalise(verifyKernel(kernel), { halfByBits }));
+  expect(printed.features).toEqual(["shader-f16"]);
+  await makePipeline(nothing.gpu, { ...printed, groups: [16, 1, 1] });
+});

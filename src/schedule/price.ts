@@ -67,7 +67,7 @@ const FOUR: Costs = {
 };
 
 /** 16×16×4 by the thousand take 1.24 times as long if scalar loads are said to cost as much as where rows lie kilobytes apart. */
-const FAR = 1024;
+const FAR = 512;
 
 const measured = new WeakMap<AdapterCosts, Costs>();
 

@@ -15,14 +15,15 @@ median over the rounds (and the quartiles).
 Everybody's waiting leaves the processor to a software adapter. The share of the roofline is the time that the row's arithmetic or
 its traffic would take at the ceilings, over ours; a row that stays in caches can exceed it. "Times of the processor" (\`--clock cpu\`)
 stands where the machine had other work: what the kernels cost all threads of the process, which the clock on the wall does not tell
-there. The rows are those of the last run of the adapter with \`--write\`, which need not be all of them.
+there. First calls compile everything anew: Mesa's cache of compiled kernels is off. The rows are those of the last run of the adapter
+with \`--write\`, which need not be all of them.
 
 \`npm run bench -- --adapter software --write\` writes the section of its adapter below; \`npm run bench -- --help\` lists the options.
 
 \`--tune 20 --schedules FILE\` tunes each row for 20 seconds and runs the tuner's schedules beside the default ones ("tuned ×": how many
 times as long as the default they take, so that 0.7 means that tuning saves three tenths); the file keeps them, so that a later run
-measures another default against the same schedules. \`--lab FOLDER\` does the same with hand-written kernels. Rows in f16 run where the
-adapter has it.
+measures another default against the same schedules. \`--lab FOLDER\` does the same with hand-written kernels, on our
+own device. Rows in f16 run where the adapter has it.
 
 \`node bench/gradients.ts --adapter software --write\` writes what gradients cost: peak memory over what must be there (arguments,
 results, and the activations that the backward pass reads), and the time of the backward pass over the forward pass's, with jax-js's

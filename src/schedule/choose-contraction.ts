@@ -147,8 +147,8 @@ function alignedCopies(region: ContractionRegion): { contraction: ContractionReg
       const sources = new Set(readsIn(copy.maps.flatMap((m) => m.results)).map((r) => r.tensor));
       if (guessAll(copy.axes) > 2 * [...sources].reduce((sum, d) => sum + guessAll(d.axes), 0)) return undefined;
     }
-    const copied = [...before, ...(after ? [after] : [])].map((r) => guessAll(r.axes));
-    return { contraction, elements: copied.reduce((x, y) => x + y, 0) };
+    const elements = [...before, ...(after ? [after] : [])].reduce((sum, r) => sum + guessAll(r.axes), 0);
+    return { contraction, elements };
   } catch (e) {
     if (e instanceof ScheduleError) return undefined;
     throw e;

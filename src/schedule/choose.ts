@@ -8,7 +8,7 @@ import { onlineCandidates } from "./choose-online.ts";
 import { elementwiseCandidates, scanCandidates, scatterCandidates } from "./choose-others.ts";
 import { rowCandidates } from "./choose-rows.ts";
 import type { Region } from "./region.ts";
-import { type Schedule, ScheduleError } from "./schedule.ts";
+import { firstLegal, type Schedule, ScheduleError } from "./schedule.ts";
 import type { Target } from "./target.ts";
 
 /** At most so many candidates are considered. */
@@ -61,17 +61,10 @@ export function candidates(region: Region, target: Target): readonly Schedule[] 
 
 /** The schedule of a region on a target; always legal. Throws ScheduleError if the region has none there (too many buffers). */
 export function choose(region: Region, target: Target): Schedule {
-  let last: ScheduleError | undefined;
-  for (const s of considered(region, target)) {
-    try {
-      apply(region, s, target);
-      return s;
-    } catch (e) {
-      if (!(e instanceof ScheduleError)) throw e;
-      last = e;
-    }
-  }
-  throw last ?? new ScheduleError("kind", `no schedule for ${region.name}`);
+  return firstLegal(considered(region, target), region.name, (s) => {
+    apply(region, s, target);
+    return s;
+  });
 }
 
 /** One line, the same for equal schedules: fields in alphabetical order after the kind. */

@@ -148,3 +148,17 @@ export function inRange(field: string, value: number, low: number, high: number)
   if (!Number.isInteger(value) || value < low || value > high)
     throw new ScheduleError(field, `${value} is not in ${low}…${high}`);
 }
+
+/** What `make` gives for the first schedule that it does not refuse; throws the last refusal where it refuses all. */
+export function firstLegal<T>(schedules: readonly Schedule[], name: string, make: (s: Schedule) => T): T {
+  let last: ScheduleError | undefined;
+  for (const s of schedules) {
+    try {
+      return make(s);
+    } catch (e) {
+      if (!(e instanceof ScheduleError)) throw e;
+      last = e;
+    }
+  }
+  throw last ?? new ScheduleError("kind", `no schedule for ${name}`);
+}

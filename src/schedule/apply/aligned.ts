@@ -24,7 +24,7 @@ import type { AppliedKernel, BufferSource, Temporary } from "../applied.ts";
 import { elementwiseCandidates } from "../choose-others.ts";
 import { sizeOfType } from "../cost.ts";
 import type { ContractionRegion, ElementwiseRegion, PlacedMap, Region } from "../region.ts";
-import { type ContractionSchedule, type Schedule, ScheduleError } from "../schedule.ts";
+import { type ContractionSchedule, firstLegal, type Schedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { sumOfProducts } from "./operands.ts";
 import { countOf } from "./walk.ts";
@@ -156,16 +156,8 @@ export function applyAligned(
     temporaries.set(def, { kind: "temporary", name: def.name, dtype, size: count });
   }
   const source = (x: BufferSource): BufferSource => (x.kind === "tensor" ? (temporaries.get(x.ref.tensor) ?? x) : x);
-  const copy = (r: ElementwiseRegion): readonly AppliedKernel[] => {
-    for (const c of elementwiseCandidates(r, target)) {
-      try {
-        return apply(r, c, target);
-      } catch (e) {
-        if (!(e instanceof ScheduleError)) throw e;
-      }
-    }
-    throw new ScheduleError("align", `no schedule copies ${r.name}`);
-  };
+  const copy = (r: ElementwiseRegion): readonly AppliedKernel[] =>
+    firstLegal(elementwiseCandidates(r, target), r.name, (c) => apply(r, c, target));
   return [...before.flatMap(copy), ...apply(contraction, rest, target), ...(after ? copy(after) : [])].map((k) => ({
     ...k,
     bindings: k.bindings.map(source),

@@ -142,13 +142,12 @@ function pricedOf(region: ContractionRegion, target: Target): readonly Priced[] 
 /** The contraction of copies, and how many elements are copied; undefined where that is no way to compute it, or copies repeat elements. */
 function alignedCopies(region: ContractionRegion): { contraction: ContractionRegion; elements: number } | undefined {
   try {
-    const { before, contraction, after } = alignedRegion(region, ALIGN);
-    for (const copy of before) {
+    const { copies, contraction } = alignedRegion(region, ALIGN);
+    for (const copy of copies) {
       const sources = new Set(readsIn(copy.maps.flatMap((m) => m.results)).map((r) => r.tensor));
       if (guessAll(copy.axes) > 2 * [...sources].reduce((sum, d) => sum + guessAll(d.axes), 0)) return undefined;
     }
-    const elements = [...before, ...(after ? [after] : [])].reduce((sum, r) => sum + guessAll(r.axes), 0);
-    return { contraction, elements };
+    return { contraction, elements: copies.reduce((sum, r) => sum + guessAll(r.axes), 0) };
   } catch (e) {
     if (e instanceof ScheduleError) return undefined;
     throw e;

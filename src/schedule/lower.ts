@@ -19,6 +19,7 @@ import {
   load,
   splat,
   store,
+  when,
 } from "../../ir/kernel.ts";
 import {
   axisRef,
@@ -335,18 +336,32 @@ function placeOf(b: Builder, ref: TensorRef, point: readonly TensorExpr[]): Plac
   return { buffer, indices, lanes: b.lanes };
 }
 
-/** Stores a value (a scalar, or one a lane where the point depends on the lane) at a point of a definition. */
-export function storeAt(b: Builder, ref: TensorRef, point: readonly TensorExpr[], value: KernelExpr): void {
+/**
+ * Stores a value (a scalar, or one a lane where the point depends on the lane) at a point of a definition. Only some lanes of it, if `tests`
+ * says for each on what condition.
+ */
+export function storeAt(
+  b: Builder,
+  ref: TensorRef,
+  point: readonly TensorExpr[],
+  value: KernelExpr,
+  tests?: readonly (KernelExpr | undefined)[],
+): void {
   const place = placeOf(b, ref, point);
   if (place.lanes < value.lanes) throw new ScheduleError("vector", `lanes of ${ref.tensor.name} meet in one element`);
   const wide = splat(value, place.lanes);
   const [first] = place.indices;
   if (place.indices.length === 1 && first) {
-    emit(b, store(place.buffer, first, wide));
+    const [test, ...others] = new Set(tests ?? [undefined]);
+    if (others.length > 0) throw new ScheduleError("align", `lanes of ${ref.tensor.name} are stored together`);
+    const one = store(place.buffer, first, wide);
+    emit(b, ...(test ? when(test, [one]) : [one]));
     return;
   }
   const named = name(b, "v", wide);
-  place.indices.forEach((index, l) => {
-    emit(b, store(place.buffer, index, extract(named, l)));
-  });
+  const stores = place.indices.map((index, l) => store(place.buffer, index, extract(named, l)));
+  for (const test of new Set(tests ?? [undefined])) {
+    const these = stores.filter((_, l) => tests?.[l] === test);
+    emit(b, ...(test ? when(test, these) : these));
+  }
 }

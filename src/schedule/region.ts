@@ -2,6 +2,7 @@
  * Fusion's result and the schedules' input: a region is one kernel (or, split, a few) that computes some definitions.
  * `normalise → fuse → choose → apply`; see ../../docs/architecture.md.
  */
+import type { Extent } from "../../ir/extent.ts";
 import type {
   Axis,
   Definition,
@@ -118,6 +119,8 @@ export interface ContractionRegion extends RegionBase {
   readonly body: TensorExpr;
   /** Elementwise maps on the point P = `def.axes`, each stored, reading `def` at P. */
   readonly epilogue: readonly PlacedMap[];
+  /** Where `n` is an axis filled up to whole vectors: what the axes of `def` that it stands for are, and how many of its positions are theirs. */
+  readonly filled?: { readonly digits: ReadonlyMap<Axis, TensorExpr>; readonly count: Extent };
 }
 
 /** A contraction that the weights read at one point, computed tile by tile: rows (batch, m) × reduced positions (batch, k). */

@@ -239,6 +239,12 @@ describe("contractions", () => {
     ["aligned to pairs", { align: 2, vector: 2 }],
     ["aligned, broadcast", { align: 4, subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 4], vector: 4 }],
     ["aligned, swapped", { align: 4, subgroup: "swap", threads: [1, 4, 1], reg: [8, 4], vector: 4 }, SOFT4],
+    [
+      "aligned, broadcast, in a loop",
+      { align: 4, subgroup: "broadcast", threads: [1, 8, 1], reg: [8, 4], vector: 4, epilogue: "loop" },
+    ],
+    ["aligned beyond the vectors", { align: 4, vector: 2, reg: [2, 4] }],
+    ["aligned along k", { align: 4, vector: 4, along: "k", reg: [2, 2] }],
     ["aligned, staged, split", { align: 4, stage: "both", pad: 1, tileK: 8, vector: 4, reg: [4, 4], splitK: 2 }],
   ];
   test("aligned: axes in groups, of which an operand may have some", () => {
@@ -280,6 +286,10 @@ describe("contractions", () => {
     const [region] = matmul(false, 5, 7, 9, "nn", "product", false).regions;
     const small = { ...SOFT8, limits: { ...SOFT8.limits, maxStorageBufferBindingSize: 5 * 12 * 4 - 1 } };
     expect(() => region && applySchedule(region, s, small)).toThrow(/align: a copy of 60 elements/);
+    const along = { ...s, along: "m" } as const;
+    const [flat] = matmul(false, 8, 7, 9, "tn", "product", false).regions;
+    expect(() => flat && applySchedule(flat, along, SOFT8)).toThrow(/along: N is what/);
+    expect(() => region && applySchedule(region, { ...s, subgroup: "matrix" }, SOFT8)).toThrow(/align: matrices/);
   });
   for (const [name, f, target = SOFT8] of fields)
     test(`schedule: ${name}`, () => {

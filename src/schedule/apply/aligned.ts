@@ -1,6 +1,6 @@
 /**
- * Contractions whose innermost extents no vector divides: operands are copied first, with N and K filled up by zeros to whole vectors,
- * and sums are copied into the results. What is loaded once for every row or column of a tile is then loaded whole.
+ * Contractions whose innermost extents no vector divides: operands are copied first, with N and K filled up by zeros to whole vectors.
+ * What is loaded once for every row or column of a tile is then loaded whole; results are stored by elements.
  */
 import { size } from "../../../ir/extent.ts";
 import {
@@ -19,21 +19,19 @@ import {
   substituteAxes,
   type TensorExpr,
 } from "../../../ir/tensor.ts";
-import { mapReads } from "../../passes/rewrite.ts";
 import type { AppliedKernel, BufferSource, Temporary } from "../applied.ts";
 import { elementwiseCandidates } from "../choose-others.ts";
 import { sizeOfType } from "../cost.ts";
-import type { ContractionRegion, ElementwiseRegion, PlacedMap, Region } from "../region.ts";
+import type { ContractionRegion, ElementwiseRegion, Region } from "../region.ts";
 import { type ContractionSchedule, firstLegal, type Schedule, ScheduleError } from "../schedule.ts";
 import type { Target } from "../target.ts";
 import { sumOfProducts } from "./operands.ts";
 import { countOf } from "./walk.ts";
 
-/** A contraction of copies: what is computed before it, it, and what is computed after it. */
+/** A contraction of copies, and what makes them. */
 export interface Aligned {
-  readonly before: readonly ElementwiseRegion[];
+  readonly copies: readonly ElementwiseRegion[];
   readonly contraction: ContractionRegion;
-  readonly after: ElementwiseRegion | undefined;
 }
 
 /** The axes as one, whose extent is filled up to a multiple of `to`; none if they are whole already. */
@@ -56,13 +54,6 @@ function digitsOf(axes: readonly Axis[], one: Axis): ReadonlyMap<Axis, TensorExp
     rest = applied("floordiv", rest, extent);
   }
   return digits;
-}
-
-/** The position of a point among all of the axes. */
-function placeOf(axes: readonly Axis[]): TensorExpr {
-  return axes
-    .map((a): TensorExpr => axisRef(a))
-    .reduce((at, x, d) => applied("add", applied("mul", at, i32(axes[d]?.extent.value ?? 0)), x));
 }
 
 /**
@@ -90,7 +81,7 @@ function align(region: ContractionRegion, to: number): Aligned {
   const ks = kf ? [kf] : region.k;
   const digits = new Map([...(nf ? digitsOf(n, nf) : []), ...(kf ? digitsOf(region.k, kf) : [])]);
   const ends = [...(nf ? [[nf, countOf(n)] as const] : []), ...(kf ? [[kf, countOf(region.k)] as const] : [])];
-  const before: ElementwiseRegion[] = [];
+  const copies: ElementwiseRegion[] = [];
   const copied = (e: TensorExpr, name: string, along: readonly Axis[]): TensorExpr => {
     const moved = substituteAxes(e, digits);
     if (!along.some((x) => x === nf || x === kf)) return e;
@@ -101,7 +92,15 @@ function align(region: ContractionRegion, to: number): Aligned {
       .filter(([x]) => axes.includes(x))
       .reduce<TensorExpr>((v, [x, end]) => applied("select", applied("lt", axisRef(x), sizeOf(end)), v, zero), moved);
     const def = mapDef(axes, [value], { name: `${region.name}_${name}` });
-    before.push(elementwise(def.name, axes, [{ def, results: [value] }], region));
+    const stores = [{ tensor: def, slot: 0 }];
+    copies.push({
+      kind: "elementwise",
+      name: def.name,
+      axes,
+      maps: [{ def, results: [value] }],
+      stores,
+      reads: region.reads,
+    });
     return read(def, 0, axes.map(axisRef));
   };
   const left = copied(a, "a", [...region.batch, ...m, ...ks]);
@@ -109,36 +108,13 @@ function align(region: ContractionRegion, to: number): Aligned {
   const whole = reduce(region.reduce.monoid, ks, [applied("mul", left, right)]);
   if (whole.kind !== "reduce") throw new Error("a sum is a reduction");
   const contraction = { ...region, reduce: whole, m, n: nf ? [nf] : n, k: ks, a: left, b: right };
-  if (!nf) return { before, contraction, after: undefined };
-  const def = mapDef([...region.batch, ...m, nf], [whole], { name: `${region.name}_sums` });
   return {
-    before,
-    contraction: { ...contraction, def, epilogue: [], stores: [{ tensor: def, slot: 0 }] },
-    after: resultsOf(region, read(def, 0, [...region.batch.map(axisRef), ...m.map(axisRef), placeOf(n)])),
+    copies,
+    contraction: nf ? { ...contraction, filled: { digits: digitsOf(n, nf), count: countOf(n) } } : contraction,
   };
 }
 
-function elementwise(
-  name: string,
-  axes: readonly Axis[],
-  maps: readonly PlacedMap[],
-  { reads }: ContractionRegion,
-): ElementwiseRegion {
-  const stores = maps.flatMap((m) => m.results.map((_, slot) => ({ tensor: m.def, slot })));
-  return { kind: "elementwise", name, axes, maps, stores, reads };
-}
-
-/** The region's results where its sums are read at `sum`. */
-function resultsOf(region: ContractionRegion, sum: TensorExpr): ElementwiseRegion {
-  const { def, epilogue, stores } = region;
-  const from = (e: TensorExpr): TensorExpr => mapReads(e, (r) => (r.tensor === def ? sum : r));
-  const own: readonly PlacedMap[] =
-    stores.some((s) => s.tensor === def) && def.kind === "map" ? [{ def, results: [sum] }] : [];
-  const maps = [...own, ...epilogue.map((e) => ({ ...e, results: e.results.map(from) }))];
-  return elementwise(region.name, def.axes, maps, region);
-}
-
-/** Kernels of the copies, of the contraction, and of the results. `apply` is what makes kernels of each. */
+/** Kernels of the copies and of the contraction. `apply` is what makes kernels of each. */
 export function applyAligned(
   region: ContractionRegion,
   s: ContractionSchedule,
@@ -147,9 +123,10 @@ export function applyAligned(
 ): readonly AppliedKernel[] {
   const { align: to, ...rest } = s;
   if (to === undefined || ![2, 4].includes(to)) throw new ScheduleError("align", `${to} is not 2 or 4`);
-  const { before, contraction, after } = alignedRegion(region, to);
+  if (s.subgroup === "matrix") throw new ScheduleError("align", "matrices have edges of their own");
+  const { copies, contraction } = alignedRegion(region, to);
   const temporaries = new Map<Definition, Temporary>();
-  for (const def of [...before.flatMap((r) => r.maps.map((m) => m.def)), ...(after ? [contraction.def] : [])]) {
+  for (const { def } of copies.flatMap((r) => r.maps)) {
     const [dtype, count] = [def.types[0] ?? "f32", countOf(def.axes)];
     if ((count.value ?? 0) * sizeOfType(dtype) > target.limits.maxStorageBufferBindingSize)
       throw new ScheduleError("align", `a copy of ${count.text} elements is more than a buffer holds`);
@@ -158,7 +135,7 @@ export function applyAligned(
   const source = (x: BufferSource): BufferSource => (x.kind === "tensor" ? (temporaries.get(x.ref.tensor) ?? x) : x);
   const copy = (r: ElementwiseRegion): readonly AppliedKernel[] =>
     firstLegal(elementwiseCandidates(r, target), r.name, (c) => apply(r, c, target));
-  return [...before.flatMap(copy), ...apply(contraction, rest, target), ...(after ? copy(after) : [])].map((k) => ({
+  return [...copies.flatMap(copy), ...apply(contraction, rest, target)].map((k) => ({
     ...k,
     bindings: k.bindings.map(source),
   }));

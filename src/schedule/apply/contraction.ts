@@ -24,6 +24,7 @@ export function applyContraction(
   check(region, s);
   const along = s.vector === 1 ? "none" : (s.along ?? alongOf(region, s.vector));
   if (!along) throw new ScheduleError("vector", `no axis takes vectors of ${s.vector}`);
+  if (along === "m" && region.filled) throw new ScheduleError("along", "N is what has been filled up");
   const sides = sidesOf(region, along === "m");
   if (along === "n" || along === "m") {
     if (sides.n.length === 0 || !laneable(sides.n, s.vector))

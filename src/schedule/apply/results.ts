@@ -32,7 +32,7 @@ import { lower, resolve, storeAt } from "../lower.ts";
 import type { ContractionRegion, ScanRegion } from "../region.ts";
 import { ScheduleError } from "../schedule.ts";
 import { current, gather, newTree, treeCombine } from "./accumulate.ts";
-import { type Builder, bindAxis, emit, inCopy, inFrame, name, top } from "./builder.ts";
+import { aliasAxis, type Builder, bindAxis, emit, inCopy, inFrame, name, top } from "./builder.ts";
 import { epilogueOf } from "./epilogue.ts";
 import { atColumn, atRow, type Tile } from "./tile.ts";
 
@@ -89,6 +89,21 @@ function storeRow(
   });
 }
 
+/** On what condition each lane of a column is a result, where columns are filled up; columns outside the tile's are left out already. */
+function testsOf(
+  { b, sides, laneN, columnCount }: Tile,
+  column: Axis,
+): readonly (KernelExpr | undefined)[] | undefined {
+  const count = sides.region.filled?.count.value;
+  if (count === undefined) return undefined;
+  const tests = new Map<number | undefined, KernelExpr | undefined>([[columnCount.value, undefined]]);
+  return Array.from({ length: laneN }, (_, l) => {
+    const end = Math.ceil((count - l) / laneN);
+    if (!tests.has(end)) tests.set(end, ilt(lower(b, axisRef(column)), kint(end)));
+    return tests.get(end);
+  });
+}
+
 function storeElement(
   t: Tile,
   row: Axis,
@@ -101,19 +116,21 @@ function storeElement(
   const P = region.def.axes.map((a) => axisRef(a));
   atRow(t, row, () =>
     atColumn(t, column, () => {
+      for (const [a, digit] of region.filled?.digits ?? []) aliasAxis(b, a, digit);
+      const tests = testsOf(t, column);
       if (partials) {
         const part = axis("part", size(t.s.splitK));
         if (t.part) bindAxis(b, part, t.part);
         values.forEach((v, s) => {
           const p = partials[s];
-          if (p) storeAt(b, { tensor: p, slot: 0 }, [t.part ? axisRef(part) : i32(0), ...P], v);
+          if (p) storeAt(b, { tensor: p, slot: 0 }, [t.part ? axisRef(part) : i32(0), ...P], v, tests);
         });
         return;
       }
       values.forEach((v, s) => {
         top(b).memo.set(resolve(b, read(region.def, s, P)), { expr: v, level: b.frames.length - 1 });
       });
-      for (const ref of region.stores) storeResult(b, region, ref, values, P);
+      for (const ref of region.stores) storeResult(b, region, ref, values, P, tests);
     }),
   );
 }
@@ -125,16 +142,17 @@ export function storeResult(
   ref: TensorRef,
   values: readonly KernelExpr[],
   P: readonly TensorExpr[],
+  tests?: readonly (KernelExpr | undefined)[],
 ): void {
   if (ref.tensor === region.def) {
     const v = values[ref.slot];
-    if (v) storeAt(b, ref, P, v);
+    if (v) storeAt(b, ref, P, v, tests);
     return;
   }
   const e = epilogueOf(region).find((x) => x.def === ref.tensor);
   const result = e?.results[ref.slot];
   if (!e || !result) throw new ScheduleError("kind", `${ref.tensor.name} is not of this region`);
-  storeAt(b, ref, e.point, lower(b, result));
+  storeAt(b, ref, e.point, lower(b, result), tests);
 }
 
 // ---- Results in a loop --------------------------------------------------------------------------------------------

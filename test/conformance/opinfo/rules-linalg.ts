@@ -66,7 +66,13 @@ export const LINALG: RuleTable = {
   bmm: ["bmm(input, other)", "$input @ $other"],
   mv: ["mv(input, other)", "$input @ $other"],
   dot: ["dot(input, other)", "$input @ $other"],
-  inner: ["inner(input, other)", "inner($input, $other)"],
+  inner: [
+    "inner(input, other)",
+    (a) => {
+      const [x, y] = [a["input"]!, a["other"]!];
+      return x.rank === 0 || y.rank === 0 ? `${x} * ${y}` : `inner(${x}, ${y})`;
+    },
+  ],
   outer: ["outer(input, other)", "outer($input, $other)"],
   einsum: ["einsum(tensors, equation)", (a) => `einsum(${a["equation"]}, ${a["tensors"]!.items.join(", ")})`],
   tensordot: ["tensordot(input, other, dims=2)", "tensordot($input, $other, $dims)"],

@@ -145,13 +145,10 @@ function crossEntropy(a: Bound): string {
   return lone && a["reduction"]!.string() === "none" ? `reshape(${text}, [])` : text;
 }
 
-const lossOf = (name: string, ours = name, extra = ""): readonly [string, string] => [
-  `${name}(input, target${extra ? `, ${extra}` : ""}, ${R})`,
-  `${ours}($input, $target${extra
-    .split(",")
-    .filter((e) => e.trim())
-    .map((e) => `, ${e.split("=")[0]!.trim()}: $${e.split("=")[0]!.trim()}`)
-    .join("")}, reduction: $reduction)`,
+/** Input and target broadcast. */
+const lossOf = (name: string): readonly [string, (a: Bound) => string] => [
+  `${name}(input, target, ${R})`,
+  (a) => `${name}(${sameShape(a["input"]!, a["target"]!)}, reduction: ${a["reduction"]})`,
 ];
 
 export const NN: RuleTable = {
@@ -210,7 +207,14 @@ export const NN: RuleTable = {
       return `let rows = ${rows}\n  where(expand_dims(${a["indices"]} == ${padding}, -1), stop_gradient(rows), rows)`;
     },
   ],
-  "nn.functional.normalize": ["normalize(input, p=2.0, dim=1, eps=1e-12)", "normalize($input, $p, $dim, $eps)"],
+  "nn.functional.normalize": [
+    "normalize(input, p=2.0, dim=1, eps=1e-12)",
+    (a) => {
+      const x = a["input"]!;
+      if (x.rank > 0) return `normalize(${x}, ${a["p"]}, ${a["dim"]}, ${a["eps"]})`;
+      return `reshape(normalize(reshape(${x}, [1]), ${a["p"]}, 0, ${a["eps"]}), [])`;
+    },
+  ],
   "nn.functional.layer_norm": ["layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5)", layerNorm],
   native_layer_norm: ["native_layer_norm(input, normalized_shape, weight, bias, eps)", nativeLayerNorm],
   "nn.functional.group_norm": [
@@ -281,12 +285,12 @@ export const NN: RuleTable = {
   "nn.functional.l1_loss": lossOf("l1_loss"),
   "nn.functional.huber_loss": [
     "huber_loss(input, target, reduction='mean', delta=1.0)",
-    "huber_loss($input, $target, delta: $delta, reduction: $reduction)",
+    (a) => `huber_loss(${sameShape(a["input"]!, a["target"]!)}, delta: ${a["delta"]}, reduction: ${a["reduction"]})`,
   ],
   "nn.functional.smooth_l1_loss": [
     `smooth_l1_loss(input, target, ${R}, beta=1.0)`,
     (a) =>
-      `smooth_l1_loss(${a["input"]}, ${a["target"]}, beta: ${a["beta"]!.number().toFixed(12)}, reduction: ${a["reduction"]})`,
+      `smooth_l1_loss(${sameShape(a["input"]!, a["target"]!)}, beta: ${a["beta"]!.number().toFixed(12)}, reduction: ${a["reduction"]})`,
   ],
   "nn.functional.soft_margin_loss": lossOf("soft_margin_loss"),
   "nn.functional.kl_div": [
@@ -319,7 +323,11 @@ export const NN: RuleTable = {
   ],
   "nn.functional.margin_ranking_loss": [
     `margin_ranking_loss(input, input2, target, margin=0, ${R})`,
-    "margin_ranking_loss($input, $input2, $target, margin: $margin, reduction: $reduction)",
+    (a) => {
+      const [x, t] = [a["input"]!, a["target"]!];
+      const target = t.rank === x.rank ? `broadcast_to(${t}, ${list(x.shape)})` : String(t);
+      return `margin_ranking_loss(${x}, ${a["input2"]}, ${target}, margin: ${a["margin"]}, reduction: ${a["reduction"]})`;
+    },
   ],
   "nn.functional.cosine_similarity": [
     "cosine_similarity(input, x2, dim=1, eps=1e-8)",

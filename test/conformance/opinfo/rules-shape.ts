@@ -1,37 +1,14 @@
 /** Operators that move elements: views, joins, indexing, scatters. */
 import type { Arg, Bound } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
+import { along, records } from "./rules-cut.ts";
 import { asVector, axisAt, indexInto, scatterInto, scatterReduce } from "./scatters.ts";
 
 const list = (items: readonly unknown[]): string => `[${items.join(", ")}]`;
-/** `:` for every axis but one. */
-const along = (rank: number, axis: number, item: string): string =>
-  list(Array.from({ length: rank }, (_, i) => (i === axis ? item : ":")));
-const records = (parts: readonly string[]): string =>
-  parts.length === 1 ? parts[0]! : `{ ${parts.map((p, i) => `y${i}: ${p}`).join(", ")} }`;
-
 function shapeArgument(a: Bound, name: string): readonly number[] {
   const v = a[name]!;
   const items = v.items;
   return (items.length === 1 && items[0]!.isList ? items[0]!.items : items).map((x) => x.number());
-}
-
-function pieces(x: Arg, dim: number, sizes: readonly number[]): string {
-  let from = 0;
-  return records(
-    sizes.map((n) => {
-      const part = `${x}${along(x.rank, dim, `${from}:${from + n}`)}`;
-      from += n;
-      return part;
-    }),
-  );
-}
-
-function splitSizes(total: number, size: number): number[] {
-  if (total === 0) return [0];
-  const out: number[] = [];
-  for (let at = 0; at < total; at += size) out.push(Math.min(size, total - at));
-  return out;
 }
 
 /** At least so many axes, as NumPy puts them. */
@@ -47,6 +24,11 @@ function atLeast(x: Arg, rank: 1 | 2 | 3): string {
           : ["1", x.rank === 0 ? "1" : "-1", "1"];
   return `reshape(${x}, ${list(target)})`;
 }
+/** Of one tensor, several, or a list of them. */
+const eachAtLeast =
+  (rank: 1 | 2 | 3): ((a: Bound) => string) =>
+  (a) =>
+    records(a["tensors"]!.items.flatMap((x) => (x.isList ? x.items : [x])).map((x) => atLeast(x, rank)));
 const joined =
   (rank: 1 | 2 | 3, axis: (x: Arg) => number): ((a: Bound) => string) =>
   (a) => {
@@ -99,7 +81,11 @@ export const SHAPE: RuleTable = {
     (a) => (a["input"]!.rank === 0 ? `${a["input"]} * 1` : `swapaxes(${a["input"]}, ${a["axis0"]}, ${a["axis1"]})`),
   ],
   t: ["t(input)", "$input.T"],
-  movedim: ["movedim(input, source, destination)", "moveaxis($input, $source, $destination)"],
+  movedim: [
+    "movedim(input, source, destination)",
+    (a) =>
+      a["input"]!.rank === 0 ? `${a["input"]} * 1` : `moveaxis(${a["input"]}, ${a["source"]}, ${a["destination"]})`,
+  ],
   squeeze: [
     "squeeze(input, dim=None)",
     (a) => {
@@ -143,70 +129,9 @@ export const SHAPE: RuleTable = {
     (a) =>
       `cat(${list(a["tensors"]!.items.map((x) => (x.rank <= 1 ? `reshape(${x}, [-1, 1])` : String(x))))}, axis: 1)`,
   ],
-  atleast_1d: ["atleast_1d(input)", (a) => atLeast(a["input"]!, 1)],
-  atleast_2d: ["atleast_2d(input)", (a) => atLeast(a["input"]!, 2)],
-  atleast_3d: ["atleast_3d(input)", (a) => atLeast(a["input"]!, 3)],
-  split: [
-    "split(input, split_size, dim=0)",
-    (a) => {
-      const d = axisAt(a["dim"]!, a["input"]!.rank);
-      const total = a["input"]!.shape[d]!;
-      return pieces(
-        a["input"]!,
-        d,
-        a["split_size"]!.isList ? a["split_size"]!.numbers() : splitSizes(total, a["split_size"]!.number()),
-      );
-    },
-  ],
-  split_with_sizes: [
-    "split_with_sizes(input, sizes, dim=0)",
-    (a) => pieces(a["input"]!, axisAt(a["dim"]!, a["input"]!.rank), a["sizes"]!.numbers()),
-  ],
-  chunk: [
-    "chunk(input, chunks, dim=0)",
-    (a) => {
-      const d = axisAt(a["dim"]!, a["input"]!.rank);
-      const total = a["input"]!.shape[d]!;
-      return pieces(a["input"]!, d, splitSizes(total, Math.ceil(total / a["chunks"]!.number())));
-    },
-  ],
-  tensor_split: [
-    "tensor_split(input, where, dim=0)",
-    (a) => {
-      const x = a["input"]!;
-      const d = axisAt(a["dim"]!, x.rank);
-      const total = x.shape[d]!;
-      const where = a["where"]!;
-      // Where to cut is part of the program's shape, so it is a constant of it.
-      const cuts = where.isTensor
-        ? where.rank === 0
-          ? where.values.data[0]!
-          : [...where.values.data]
-        : where.isList
-          ? where.numbers()
-          : where.number();
-      if (typeof cuts === "number")
-        return pieces(
-          x,
-          d,
-          Array.from({ length: cuts }, (_, i) => Math.floor(total / cuts) + (i < total % cuts ? 1 : 0)),
-        );
-      const ends = [0, ...cuts.map((c) => Math.min(Math.max(c < 0 ? c + total : c, 0), total)), total];
-      return records(ends.slice(1).map((e, i) => `${x}${along(x.rank, d, `${Math.min(ends[i]!, e)}:${e}`)}`));
-    },
-  ],
-  unbind: [
-    "unbind(input, dim=0)",
-    (a) => {
-      const d = axisAt(a["dim"]!, a["input"]!.rank);
-      return records(
-        Array.from(
-          { length: a["input"]!.shape[d]! },
-          (_, i) => `${a["input"]}${along(a["input"]!.rank, d, String(i))}`,
-        ),
-      );
-    },
-  ],
+  atleast_1d: ["atleast_1d(*tensors)", eachAtLeast(1)],
+  atleast_2d: ["atleast_2d(*tensors)", eachAtLeast(2)],
+  atleast_3d: ["atleast_3d(*tensors)", eachAtLeast(3)],
   select: [
     "select(input, dim, index)",
     (a) => `${a["input"]}${along(a["input"]!.rank, axisAt(a["dim"]!, a["input"]!.rank), String(a["index"]))}`,

@@ -1,6 +1,7 @@
 /** PyTorch's operators in the language. Several results are a record `{ y0: …, y1: … }`. */
 import type { Bound, TorchCall } from "./call.ts";
 import { BASIC } from "./rules-basic.ts";
+import { CUT } from "./rules-cut.ts";
 import { LINALG } from "./rules-linalg.ts";
 import { MASKED } from "./rules-masked.ts";
 import { NN } from "./rules-nn.ts";
@@ -24,4 +25,4 @@ function rulesOf(...tables: readonly RuleTable[]): ReadonlyMap<string, Rule> {
   );
 }
 
-export const RULES: ReadonlyMap<string, Rule> = rulesOf(BASIC, SHAPE, LINALG, SOLVE, NN, RESIZE, MASKED, PICK);
+export const RULES: ReadonlyMap<string, Rule> = rulesOf(BASIC, SHAPE, CUT, LINALG, SOLVE, NN, RESIZE, MASKED, PICK);

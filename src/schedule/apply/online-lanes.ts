@@ -19,22 +19,17 @@ import {
 } from "../../../ir/kernel.ts";
 import type { OnlineScore } from "../region.ts";
 import { emit, inFrame, name, newPrivate } from "./builder.ts";
-import { argumentsOf, type Keys, larger, takeBlock } from "./online-rows.ts";
+import { argumentsOf, byPeakAlone, growRow, type Keys, larger, takeBlock, takeSome } from "./online-rows.ts";
 import type { OnlineTile } from "./online-tile.ts";
 import { positions } from "./tile.ts";
 import { collapse, laneable, neverEmpty, walk } from "./walk.ts";
-
-/** Where the lane `of` has its position of a turn, in a block. */
-export type Place = (turn: number, of: KernelExpr) => KernelExpr;
 
 export interface LaneForm {
   /** Positions of a turn, one a lane. */
   readonly lanes: number;
   readonly own: KernelExpr;
-  /** Positions of a turn that a lane scores with its rows: its own, or those of all lanes. */
-  readonly met: number;
-  /** The positions that a lane scores in a block, given those that it loads: turn by turn. */
-  readonly scored: (loaded: Keys, place: Place) => Keys;
+  /** The lanes whose positions of a turn a lane scores with its rows: itself, or all in an order of its own. */
+  readonly met: readonly KernelExpr[];
   /** One unit of a score's reduced axes: the lane's rows and positions once, then all products. `element` is by row and position. */
   readonly score: (
     x: OnlineScore,
@@ -54,13 +49,19 @@ export function lanesPass(t: OnlineTile, form: LaneForm): readonly (readonly Ker
   const { lanes: size, own, met } = form;
   const each = s.reg[1];
   const block = size * each;
-  const scored = met * each;
+  const scored = met.length * each;
   const scores = region.scores.map((x) => newPrivate(b, "score", x.reduce.dtype, rows * scored, 1));
+  const late = byPeakAlone(region);
   const k = variable("k");
   const statements = inFrame(b, !neverEmpty(t.keyCount), () => {
-    const place: Place = (turn, of) => iadd(iadd(kvar(k), kint(turn * size)), of);
+    const place = (turn: number, of: KernelExpr): KernelExpr => iadd(iadd(kvar(k), kint(turn * size)), of);
     const loaded: Keys = positions(b, "key", each, t.keyCount, block, (turn) => place(turn, own));
-    const keys = form.scored(loaded, place);
+    const keys =
+      met.length === 1
+        ? loaded
+        : positions(b, "key", scored, t.keyCount, block, (p) =>
+            place(Math.floor(p / met.length), met[p % met.length] ?? own),
+          );
     region.scores.forEach((x, i) => {
       const c = scores[i];
       if (!c) return;
@@ -72,13 +73,20 @@ export function lanesPass(t: OnlineTile, form: LaneForm): readonly (readonly Ker
         });
       });
     });
-    const weights = Array.from({ length: rows }, (_, i) => {
-      if (!region.peak) return takeBlock(t, i, keys, scores, undefined);
+    const taken = Array.from({ length: rows }, (_, i): TakenRow => {
+      if (!region.peak) return { held: takeBlock(t, i, keys, scores, undefined) };
       const us = argumentsOf(t, i, keys, scores);
-      const most = us.reduce((x, y) => larger(states, x, y));
-      return takeBlock(t, i, keys, scores, { us, most: name(b, "most", form.whole("max", most)) });
+      const most = name(
+        b,
+        "most",
+        form.whole(
+          "max",
+          us.reduce((x, y) => larger(states, x, y)),
+        ),
+      );
+      return late ? { held: us, ref: growRow(t, i, most) } : { held: takeBlock(t, i, keys, scores, { us, most }) };
     });
-    addBlock(t, form, kvar(k), weights);
+    addBlock(t, form, kvar(k), taken);
   });
   emit(b, loop(k, ksize(t.keyCount), statements, "loop", kint(0), block));
   return Array.from({ length: rows }, (_, i) =>
@@ -86,28 +94,48 @@ export function lanesPass(t: OnlineTile, form: LaneForm): readonly (readonly Ker
   );
 }
 
+/** A block that a row has taken in: its positions' weights, or, with `ref`, what the maximum was taken of, from which weights follow. */
+interface TakenRow {
+  readonly held: readonly KernelExpr[];
+  readonly ref?: KernelExpr;
+}
+
 /**
  * Adds a block's weights times its values, from position `start` on. A loop over the turns: written out, this is most of the kernel, and
- * drivers compile it in more than linear time. Private memory has constant indices, so the weights of the next turn move up.
+ * drivers compile it in more than linear time. So weights are made here too where they need nothing but the row's maximum: SwiftShader takes
+ * 0.8 of the time for a turn's exponentials instead of a block's. Private memory has constant indices, so what the next turn needs moves up.
  */
-function addBlock(t: OnlineTile, form: LaneForm, start: KernelExpr, weights: readonly (readonly KernelExpr[])[]): void {
+function addBlock(t: OnlineTile, form: LaneForm, start: KernelExpr, taken: readonly TakenRow[]): void {
   const { b, rows } = t;
   const { lanes: size, met } = form;
   const each = t.s.reg[1];
-  const scored = met * each;
-  const held = newPrivate(b, "held", weights[0]?.[0]?.dtype ?? t.region.reduce.dtype, rows * scored, 1);
-  weights.forEach((row, i) => {
-    row.forEach((w, p) => {
+  const scored = met.length * each;
+  const held = newPrivate(b, "held", taken[0]?.held[0]?.dtype ?? t.region.reduce.dtype, rows * scored, 1);
+  taken.forEach((row, i) => {
+    row.held.forEach((w, p) => {
       emit(b, store(held, kint(i * scored + p), w));
     });
   });
   const turn = variable("turn");
   const body = inFrame(b, false, () => {
     const at = (lane: KernelExpr): KernelExpr => iadd(start, iadd(imul(kvar(turn), kint(size)), lane));
-    form.add(at, (i, p) => load(held, kint(i * scored + p)));
+    const keys = positions(b, "key", met.length, t.keyCount, size * each, (p) => at(met[p] ?? form.own));
+    const weights = taken.map(({ ref }, i) => {
+      const mine = met.map((_, p) => load(held, kint(i * scored + p)));
+      return ref
+        ? takeSome(
+            t,
+            i,
+            keys,
+            mine.map((u) => name(b, "u", u)),
+            ref,
+          )
+        : mine;
+    });
+    form.add(at, (i, p) => weights[i]?.[p] ?? kint(0));
     for (let i = 0; i < rows; i++)
-      for (let p = met; p < scored; p++)
-        emit(b, store(held, kint(i * scored + p - met), load(held, kint(i * scored + p))));
+      for (let p = met.length; p < scored; p++)
+        emit(b, store(held, kint(i * scored + p - met.length), load(held, kint(i * scored + p))));
   });
   emit(b, loop(turn, kint(each), body));
 }

@@ -24,7 +24,7 @@ import { lanesPass } from "./online-lanes.ts";
 import { atRow, type Keys } from "./online-rows.ts";
 import { type OnlineTile, valuesAt } from "./online-tile.ts";
 import { isProduct } from "./operands.ts";
-import { atFlat, positions, QUAD, quadLanes } from "./tile.ts";
+import { atFlat, QUAD, quadLanes } from "./tile.ts";
 
 /** Fills the states of the invocation's rows, which are whole then; gives their sums. */
 export function quadPass(t: OnlineTile): readonly (readonly KernelExpr[])[] {
@@ -32,13 +32,10 @@ export function quadPass(t: OnlineTile): readonly (readonly KernelExpr[])[] {
   const block = QUAD * t.s.reg[1];
   b.subgroupSize = b.target.subgroupMaxSize;
   const own = name(b, "own", subgroup("id"));
-  const met = quadLanes(b, "met", own);
   return lanesPass(t, {
     lanes: QUAD,
     own,
-    met: QUAD,
-    scored: (_, place) =>
-      positions(b, "key", block, t.keyCount, block, (p) => place(Math.floor(p / QUAD), met[p % QUAD] ?? own)),
+    met: quadLanes(b, "met", own),
     score: (x, lanes, keys, add) => scoreStep(t, x, lanes, keys, add),
     add: (at, weight) => addTurn(t, at(own), block, weight),
     whole: (_, v) => v,

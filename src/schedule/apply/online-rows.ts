@@ -142,14 +142,78 @@ export function takeBlock(
   scores: Scores,
   block: BlockPeak | undefined,
 ): readonly KernelExpr[] {
-  const { b, region, states } = t;
   const scale = block && growPeak(t, i, block.most);
-  const terms = keys.axes.map((_, q) =>
+  const terms = termsOf(t, i, keys, scores, block?.us, scale?.ref);
+  addTerms(t, i, terms, scale?.factor);
+  if (scale) rescale(t, i, scale.factor);
+  return weightsOf(terms, t);
+}
+
+/**
+ * The same in two steps, for forms that weigh a block's positions a few at a time: first what its maximum changes, all that was added before;
+ * gives what terms are now relative to.
+ */
+export function growRow(t: RowTile, i: number, most: KernelExpr): KernelExpr {
+  const { b, states } = t;
+  const { ref, factor } = growPeak(t, i, most);
+  for (const sum of states.sums) emit(b, store(sum, kint(i), kapply("mul", load(sum, kint(i)), to(factor, sum.dtype))));
+  rescale(t, i, factor);
+  return ref;
+}
+
+/** Then positions of the block, of which `us` are what the maximum was taken of: adds to the sums, and gives their weights. */
+export function takeSome(
+  t: RowTile,
+  i: number,
+  keys: Keys,
+  us: readonly KernelExpr[],
+  ref: KernelExpr,
+): readonly KernelExpr[] {
+  const terms = termsOf(t, i, keys, [], us, ref);
+  addTerms(t, i, terms, undefined);
+  return weightsOf(terms, t);
+}
+
+/** Are weights and terms of sums functions of what the maximum is taken of, and of the maximum, alone? */
+export function byPeakAlone(region: OnlineRegion): boolean {
+  const { peak } = region;
+  const u = peak?.reduce.values[0];
+  if (!peak || !u) return false;
+  const alone = (e: TensorExpr): boolean => {
+    if (e === u) return true;
+    switch (e.kind) {
+      case "const":
+      case "size":
+        return true;
+      case "apply":
+        return e.args.every(alone);
+      case "read":
+        return e.tensor === peak.def;
+      default:
+        return false;
+    }
+  };
+  return [...region.sums.map((x) => x.reduce.values[0]), region.weight].every((e) => e !== undefined && alone(e));
+}
+
+/** A position's terms of the sums, and its weight after them. */
+type Terms = readonly KernelExpr[];
+
+function termsOf(
+  t: RowTile,
+  i: number,
+  keys: Keys,
+  scores: Scores,
+  us: readonly KernelExpr[] | undefined,
+  ref: KernelExpr | undefined,
+): readonly Terms[] {
+  const { b, region } = t;
+  return keys.axes.map((_, q) =>
     atKey(t, i, keys, q, scores, () => {
       const u = region.peak?.reduce.values[0];
-      const own = block?.us[q];
+      const own = us?.[q];
       if (u && own) hold(b, u, own);
-      if (scale && region.peak) hold(b, read(region.peak.def, 0, region.peak.point), scale.ref);
+      if (ref && region.peak) hold(b, read(region.peak.def, 0, region.peak.point), ref);
       return [...region.sums.map((x) => x.reduce.values[0]), region.weight].map((e) => {
         if (!e) throw new Error("a sum of nothing");
         const v = lower(b, e);
@@ -158,20 +222,30 @@ export function takeBlock(
       });
     }),
   );
+}
+
+function weightsOf(terms: readonly Terms[], t: RowTile): readonly KernelExpr[] {
+  return terms.map((x) => x[t.region.sums.length] ?? kint(0));
+}
+
+function addTerms(t: RowTile, i: number, terms: readonly Terms[], factor: KernelExpr | undefined): void {
+  const { b, states } = t;
   states.sums.forEach((sum, k) => {
     const before = load(sum, kint(i));
     const own = terms.flatMap((x) => x[k] ?? []).reduce((x, y) => kapply("add", x, y));
-    const kept = scale ? kapply("mul", before, to(scale.factor, sum.dtype)) : before;
+    const kept = factor ? kapply("mul", before, to(factor, sum.dtype)) : before;
     emit(b, store(sum, kint(i), kapply("add", kept, own)));
   });
-  if (scale) {
-    const wide = splat(to(scale.factor, states.total.dtype), t.laneN);
-    for (let j = 0; j < t.columns; j++) {
-      const at = kint(i * t.columns + j);
-      emit(b, store(states.total, at, kapply("mul", load(states.total, at), wide)));
-    }
+}
+
+/** What row i's elements come to by now is multiplied by `factor`. */
+function rescale(t: RowTile, i: number, factor: KernelExpr): void {
+  const { b, states } = t;
+  const wide = splat(to(factor, states.total.dtype), t.laneN);
+  for (let j = 0; j < t.columns; j++) {
+    const at = kint(i * t.columns + j);
+    emit(b, store(states.total, at, kapply("mul", load(states.total, at), wide)));
   }
-  return terms.map((x) => x[region.sums.length] ?? kint(0));
 }
 
 /** Row i's maximum with that of a block: what terms are now relative to, and by how much what was added before changes. */

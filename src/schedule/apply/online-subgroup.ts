@@ -23,8 +23,7 @@ export function subgroupPass(t: OnlineTile): readonly (readonly KernelExpr[])[] 
   return lanesPass(t, {
     lanes: size,
     own,
-    met: 1,
-    scored: (loaded) => loaded,
+    met: [own],
     score: (x, lanes, keys, add) => scoreStep(t, x, lanes, ownRows, keys, add),
     // To loop over lanes and shuffle takes 7% longer on SwiftShader than broadcasts from constant lanes.
     add: (at, weight) => {

@@ -46,7 +46,8 @@ export function regionForm(region: Region, named = false): RegionForm {
       definitions.set(d, n);
       const below = "below" in d && d.below ? ` below ${d.below.text}` : "";
       const body = d === own ? record(d) : d.axes.map((a) => a.extent.text).join(",");
-      out.push(`def ${n} ${nameOf(d)}${d.kind} ${d.types.join(",")} [${body}]${below}`);
+      // A parameter is a buffer like any other's.
+      out.push(`def ${n} ${nameOf(d)}${d === own ? d.kind : "of"} ${d.types.join(",")} [${body}]${below}`);
     }
     return `d${n}`;
   };

@@ -39,6 +39,10 @@ describe("equal regions share a kernel", () => {
     const source = `export fn f(x: f32[N, K], u: f32[K, M], v: f32[K, M]) { { a: relu(x @ u), b: relu(x @ v) } }`;
     expect(await kernelsOf(source, { x, u, v })).toBe(1);
   });
+  it("products of a parameter and of a computed value", async () => {
+    const source = `export fn f(x: f32[N, K], u: f32[K, K], v: f32[K, K]) { { a: x @ u, b: x @ u @ v } }`;
+    expect(await kernelsOf(source, { x, u: numbers([5, 5], 2), v: numbers([5, 5], 3) })).toBe(1);
+  });
   it("not those of other shapes, epilogues or constants", async () => {
     const source = `export fn f(x: f32[N, K], u: f32[K, M], v: f32[K, M], w: f32[K, L]) {
       { a: x @ u, b: (x @ v) * 2, c: x @ w }

@@ -159,12 +159,13 @@ export function storeResult(
 
 /**
  * Stores a filled tile too, by code for a few rows in a loop over all of the invocation's, for compilers to which an access to memory is much
- * code. The next rows' sums take the places of those that were stored: an array of them would cost more than the moves.
+ * code: four vectors a round, two where more follows the sums. The next rows' sums take the places of those that were stored: an array of
+ * them would cost more than the moves.
  */
 export function storeByLoop(t: Tile, partials: readonly Definition[] | undefined): void {
   const { b, acc } = t;
   if (t.s.threads[2] > 1) throw new ScheduleError("epilogue", "invocations share sums");
-  const most = t.sides.region.epilogue.length > 0 ? 2 : 4;
+  const most = Math.max(1, Math.floor((t.sides.region.epilogue.length > 0 ? 2 : 4) / t.columns));
   const together = t.rows % most === 0 ? most : 1;
   const v = variable("r");
   const statements = inFrame(b, false, () => {

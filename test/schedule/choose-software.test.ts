@@ -145,6 +145,16 @@ describe("contractions", () => {
   });
 });
 
+test("results are stored in a loop where sums are long enough to pay for it, on llvmpipe always", () => {
+  const product = "export fn f(x: f32[N, K], w: f32[K, M]) { relu(x @ w) }";
+  const epilogue = (k: number, adapter: Target): string => {
+    const s = chosen(product, { x: [256, k], w: [k, 256] }, adapter);
+    return s.kind === "contraction" ? (s.epilogue ?? "inline") : s.kind;
+  };
+  expect([64, 128].map((k) => epilogue(k, SOFT4))).toEqual(["inline", "loop"]);
+  expect([64, 128].map((k) => epilogue(k, LLVMPIPE))).toEqual(["loop", "loop"]);
+});
+
 describe("copies for whole vectors", () => {
   const source = "export fn f(a: f32[N, K], b: f32[K, M]) { a @ b }";
   test.each([

@@ -82,6 +82,23 @@ const FORMS: Readonly<Record<string, Form>> = {
     }`,
     shapes: { q: [3, 4], k: [2, 4], v: [2, 2] },
   },
+  "values of many columns, and the sums themselves": {
+    source: `export fn f(q: f32[Q, D], k: f32[K, D], v: f32[K, E]) {
+      let s = einsum("qd,kd->qk", q, k)
+      let e = exp(s - max(s, axis: -1, keepdims: true))
+      let z = sum(e, axis: -1)
+      { y: for[i, c] (sum[j] e[i, j] * v[j, c]) / z[i], z }
+    }`,
+    shapes: { q: [10, 4], k: [6, 4], v: [6, 48] },
+  },
+  "weights of more than the maximum": {
+    source: `export fn f(q: f32[Q, D], k: f32[K, D], v: f32[K, E], kept: f32[Q, K]) {
+      let s = einsum("qd,kd->qk", q, k)
+      let e = exp(s - max(s, axis: -1, keepdims: true))
+      for[i, c] (sum[j] e[i, j] * kept[i, j] * v[j, c]) / sum[j] e[i, j]
+    }`,
+    shapes: { q: [10, 4], k: [21, 4], v: [21, 8], kept: [10, 21] },
+  },
 };
 
 describe("every form, on every target", () => {

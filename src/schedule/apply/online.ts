@@ -99,12 +99,12 @@ export function applyOnline(region: OnlineRegion, s: OnlineSchedule, target: Tar
       else put();
     };
     if (target.kind === "software" && s.reg[0] > 1) {
-      const together = divisorAtMost(columns, TOGETHER);
-      byLoop(t, total, together, (r, c) => {
+      const round = together(columns);
+      byLoop(t, total, round, (r, c) => {
         const { axes, valid } = positions(b, "row", 1, rowCount, groupRows, () => iadd(rowBase, r));
-        const some = positions(b, "col", together, columnCount, groupColumns, (j) => columnAt(iadd(c, kint(j))));
-        const one = { ...t, rowAxes: axes, columns: together, columnAxes: some.axes };
-        const begins = together < columns ? kapply("eq", c, kint(0)) : undefined;
+        const some = positions(b, "col", round, columnCount, groupColumns, (j) => columnAt(iadd(c, kint(j))));
+        const one = { ...t, rowAxes: axes, columns: round, columnAxes: some.axes };
+        const begins = round < columns ? kapply("eq", c, kint(0)) : undefined;
         const states = begins && atStart ? kand(begins, atStart) : (begins ?? atStart);
         return (sums) => storeRow(one, 0, finalRows(one, [sums]), { row: valid[0], columns: some.valid }, states);
       });
@@ -166,28 +166,28 @@ interface Valid {
   readonly columns: readonly (KernelExpr | undefined)[];
 }
 
-/** Columns of a row that are stored by one round of the loop; eight of 16 save SwiftShader a tenth of its time, four no more. */
-const TOGETHER = 8;
-
-function divisorAtMost(n: number, most: number): number {
-  let d = Math.min(n, most);
-  while (n % d !== 0) d--;
-  return d;
+/**
+ * Columns of a row that are stored by one round of the loop: eight of 16 save SwiftShader a tenth of its time, four no more. Every round
+ * moves all that is left, so where no divisor is as large as four, all of a row's columns.
+ */
+function together(columns: number): number {
+  const divisor = [8, 7, 6, 5, 4].find((d) => columns % d === 0);
+  return columns > 8 && divisor ? divisor : columns;
 }
 
 /**
- * The rows one after the other by the same code, in a loop, `together` columns a round: what the next round stores takes the place of the
+ * The rows one after the other by the same code, in a loop, `round` columns at a time: what the next round stores takes the place of the
  * first. Drivers of software adapters take long for each store in the text (8·256·64, four rows of 16 vectors: SwiftShader compiles in 0.3
  * of the time).
  */
 function byLoop(
   t: OnlineTile,
   total: readonly (readonly KernelExpr[])[],
-  together: number,
+  round: number,
   storeAtRound: (row: KernelExpr, column: KernelExpr) => (sums: readonly KernelExpr[]) => void,
 ): void {
   const { b, states, rows } = t;
-  const rounds = t.columns / together;
+  const rounds = t.columns / round;
   const sums = states.sums.map((like, k) => {
     const whole = newPrivate(b, "whole", like.dtype, rows, 1);
     total.forEach((own, i) => {
@@ -199,8 +199,8 @@ function byLoop(
   const v = variable("r");
   const body = inFrame(b, false, () => {
     const r = rounds === 1 ? kvar(v) : name(b, "r", idiv(kvar(v), kint(rounds)));
-    const c = rounds === 1 ? kint(0) : name(b, "c", imul(imod(kvar(v), kint(rounds)), kint(together)));
-    const last = rounds === 1 ? undefined : name(b, "last", kapply("eq", c, kint(t.columns - together)));
+    const c = rounds === 1 ? kint(0) : name(b, "c", imul(imod(kvar(v), kint(rounds)), kint(round)));
+    const last = rounds === 1 ? undefined : name(b, "last", kapply("eq", c, kint(t.columns - round)));
     const put = storeAtRound(r, c);
     inCopy(b, () => put(sums.map((x) => load(x, kint(0)))));
     for (const x of [...(states.peak ? [states.peak] : []), ...sums])
@@ -208,8 +208,8 @@ function byLoop(
         const [now, next] = [load(x, kint(e)), load(x, kint(e + 1))];
         emit(b, store(x, kint(e), last ? kapply("select", last, next, now) : next));
       }
-    for (let e = 0; e + together < rows * t.columns; e++)
-      emit(b, store(states.total, kint(e), load(states.total, kint(e + together))));
+    for (let e = 0; e + round < rows * t.columns; e++)
+      emit(b, store(states.total, kint(e), load(states.total, kint(e + round))));
   });
   emit(b, loop(v, kint(rows * rounds), body));
 }

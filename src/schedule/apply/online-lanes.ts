@@ -121,16 +121,8 @@ function addBlock(t: OnlineTile, form: LaneForm, start: KernelExpr, taken: reado
     const at = (lane: KernelExpr): KernelExpr => iadd(start, iadd(imul(kvar(turn), kint(size)), lane));
     const keys = positions(b, "key", met.length, t.keyCount, size * each, (p) => at(met[p] ?? form.own));
     const weights = taken.map(({ ref }, i) => {
-      const mine = met.map((_, p) => load(held, kint(i * scored + p)));
-      return ref
-        ? takeSome(
-            t,
-            i,
-            keys,
-            mine.map((u) => name(b, "u", u)),
-            ref,
-          )
-        : mine;
+      const mine = met.map((_, p) => name(b, ref ? "u" : "w", load(held, kint(i * scored + p))));
+      return ref ? takeSome(t, i, keys, mine, ref) : mine;
     });
     form.add(at, (i, p) => weights[i]?.[p] ?? kint(0));
     for (let i = 0; i < rows; i++)

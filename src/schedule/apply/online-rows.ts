@@ -179,8 +179,11 @@ export function byPeakAlone(region: OnlineRegion): boolean {
   const { peak } = region;
   const u = peak?.reduce.values[0];
   if (!peak || !u) return false;
+  // Expressions share parts; one that has been met did not say no.
+  const met = new Set<TensorExpr>([u]);
   const alone = (e: TensorExpr): boolean => {
-    if (e === u) return true;
+    if (met.has(e)) return true;
+    met.add(e);
     switch (e.kind) {
       case "const":
       case "size":

@@ -114,7 +114,7 @@ export function makeBuilder(strict: boolean): TensorBuilder {
   const stillOpen = (made: TensorValue, from: TensorValue, make: (t: TensorValue) => TensorValue): TensorValue => {
     const { open } = from;
     if (!open) return made;
-    const kept = { ...made, open: { float: open.float, as: (d: DType) => make(open.as(d)) } };
+    const kept = { ...made, open: { ...open, as: (d: DType) => make(open.as(d)) } };
     const b = backings.get(made);
     if (b) backings.set(kept, b);
     return kept;

@@ -5,7 +5,7 @@ import type { Span } from "../../grammar/span.ts";
 import { type DType, isFloat } from "../../ir/dtype.ts";
 import type { Extent } from "../../ir/extent.ts";
 import { cast, constant, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
-import type { TensorValue, Value } from "./value.ts";
+import type { OpenType, TensorValue, Value } from "./value.ts";
 
 /** Throws the diagnostic; elaboration recovers at the statement. */
 export function fail(
@@ -75,7 +75,7 @@ export function retyped(t: TensorValue, dtype: DType): TensorValue {
 export function openTensor(
   parts: readonly { readonly float: boolean }[],
   as: (dtype: DType) => TensorValue,
-): TensorValue {
+): TensorValue & { readonly open: OpenType } {
   return { ...as(ownType(...parts)), open: { float: parts.some((p) => p.float), as } };
 }
 
@@ -118,15 +118,23 @@ export function toTensor(v: Value | undefined, span: Span, hint?: DType): Tensor
   }
 }
 
-/** An integer known at compile time, perhaps symbolic. */
+/** An integer known at compile time, perhaps symbolic; the error points to the value. */
 export function toExtent(v: Value | undefined, span: Span, what: string): Extent {
+  return v?.kind === "int" ? v.extent : extentAt(v, v?.span ?? span, what);
+}
+/** The same; the error points to where it is used. */
+export function extentAt(v: Value | undefined, span: Span, what: string): Extent {
   if (v?.kind === "int") return v.extent;
-  return fail(
-    "EIN1502",
-    `${what} must be an integer known when the kernel is made`,
-    v?.span ?? span,
-    `found ${describe(v)}`,
-  );
+  const data = v?.kind === "tensor" && !v.open;
+  return fail("EIN1502", `${what} must be an integer known when the kernel is made`, span, `found ${describe(v)}`, {
+    notes: data ? ["only constants and extents steer shapes and ranges; data does not"] : [],
+    ...quotientParts(v),
+  });
+}
+/** For an error that found a float: the quotient of integers is one. */
+export function quotientParts(v: Value | undefined): DiagnosticParts {
+  const fix = v?.kind === "float" ? v.integral : v?.kind === "tensor" ? v.open?.integral : undefined;
+  return fix ? { notes: ["`/` divides as floats; `div` rounds to the floor"], fix } : {};
 }
 
 /** An integer with a known value. */

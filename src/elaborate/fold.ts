@@ -1,5 +1,6 @@
 /** Operators on what is known while compiling: integers are polynomials of extents, floats are float64, bits are of i32. */
 import type { BinaryExpr } from "../../grammar/ast.ts";
+import type { Fix } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import {
   addExtent,
@@ -43,11 +44,14 @@ export function numberOf(v: Value): number | undefined {
 export function integerDivision(e: BinaryExpr, found: string): never {
   return fail("EIN1201", "`/` divides floats, not integers", e.opSpan, `the operands are ${found}`, {
     notes: ["`div` rounds to the floor; `x as f32 / y` divides as floats"],
-    fix: { message: "divide with `div`", edits: [{ span: e.opSpan, text: spaced(e, "div") }] },
+    fix: withDiv(e),
   });
 }
+export function withDiv(e: BinaryExpr): Fix {
+  return { message: "divide with `div`", edits: [{ span: e.opSpan, text: spaced(e, "div") }] };
+}
 /** `a/b` needs blanks around a word. */
-export function spaced(e: BinaryExpr, word: string): string {
+function spaced(e: BinaryExpr, word: string): string {
   return `${e.left.span.end === e.opSpan.start ? " " : ""}${word}${e.opSpan.end === e.right.span.start ? " " : ""}`;
 }
 
@@ -61,8 +65,6 @@ export function integers(e: BinaryExpr, prim: Prim, left: IntValue, right: IntVa
       return made(subExtent(l, r));
     case "mul":
       return made(mulExtent(l, r));
-    case "div":
-      return integerDivision(e, "integers");
     case "floordiv":
     case "mod":
       if (r === ZERO) return fail("EIN1503", "division by zero", right.span, "this is 0");

@@ -20,8 +20,7 @@ import { widened } from "./builder.ts";
 import { REDUCERS, reduceIndexed } from "./builtins/index.ts";
 import { addIndex } from "./builtins/index-arithmetic.ts";
 import type { Context, Want } from "./context.ts";
-import { describe, fail, openType, toTensor } from "./convert.ts";
-import { extentAt } from "./operators.ts";
+import { describe, extentAt, fail, openTensor, openType, toTensor } from "./convert.ts";
 import { type IndexRange, inferRanges } from "./ranges.ts";
 import { declare, makeScope, type Scope } from "./scope.ts";
 import type { RecordValue, TensorValue, Value } from "./value.ts";
@@ -106,13 +105,31 @@ function tabulate(
     shape: want.shape?.slice(indices.length),
   };
   const value = cx.evaluate(body, bound.scope, inner);
+  const over = (axes: readonly Axis[], t: TensorValue, n: string): TensorValue =>
+    cx.builder.relabel(cx.builder.defineOver(n, axes, t, span), span, n);
   const whole = (v: Value, n: string): TensorValue => {
-    const t = toTensor(v, body.span, want?.dtype && fits(v, want.dtype) ? want.dtype : undefined);
-    return cx.builder.relabel(cx.builder.defineOver(n, bound.axes, t, span), span, n);
+    const wanted = want?.dtype && fits(v, want.dtype) ? want.dtype : undefined;
+    const made = over(bound.axes, toTensor(v, body.span, wanted), n);
+    const open = openType(v);
+    if (!open || wanted) return made;
+    // In another type it is an array of its own.
+    const known = new Map([[made.dtype, made]]);
+    return openTensor([open], (d) => {
+      const again = known.get(d) ?? over(...renamed(bound.axes, toTensor(v, body.span, d)), n);
+      known.set(d, again);
+      return again;
+    });
   };
   if (value.kind !== "record") return whole(value, name);
   const fields: RecordValue["fields"] = new Map([...value.fields].map(([k, v]) => [k, whole(v, k)]));
   return { kind: "record", fields, span };
+}
+
+/** Axes of one's own and the value over them. */
+function renamed(axes: readonly Axis[], t: TensorValue): [axes: readonly Axis[], value: TensorValue] {
+  const fresh = axes.map((a) => axis(a.name, a.extent));
+  const names = new Map(axes.map((a, k) => [a, axisRef(fresh[k]!)]));
+  return [fresh, { ...t, at: (index) => substituteAxes(t.at(index), names) }];
 }
 
 /** A literal takes the wanted type where it can. */

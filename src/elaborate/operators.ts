@@ -6,7 +6,7 @@ import type { BinaryExpr, BinaryOp, UnaryExpr } from "../../grammar/ast.ts";
 import type { Fix } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import { type DType, isFloat, isInteger } from "../../ir/dtype.ts";
-import { type Extent, negExtent, size } from "../../ir/extent.ts";
+import { negExtent, size } from "../../ir/extent.ts";
 import type { Prim } from "../../ir/prim.ts";
 import { apply, constant, type TensorExpr } from "../../ir/tensor.ts";
 import { broadcastIndex, broadcastShape } from "./builtins/common.ts";
@@ -23,6 +23,7 @@ import {
   integers,
   intOf,
   numberOf,
+  withDiv,
 } from "./fold.ts";
 import type { TensorValue, Value } from "./value.ts";
 
@@ -66,30 +67,22 @@ export function binary(cx: Context, e: BinaryExpr, left: Value, right: Value): V
 
 // ---- Values known at compile time ---------------------------------------------------------------------------------
 
-/** An integer known at compile time; the error points to where it is used. */
-export function extentAt(v: Value, span: Span, what: string): Extent {
-  if (v.kind === "int") return v.extent;
-  return fail("EIN1502", `${what} must be an integer known when the kernel is made`, span, `found ${describe(v)}`, {
-    notes: v.kind === "tensor" ? ["only constants and extents steer shapes and ranges; data does not"] : [],
-  });
-}
 function arithmetic(cx: Context, e: BinaryExpr, prim: Prim, left: Value, right: Value): Value {
-  if (left.kind === "int" && right.kind === "int") return integers(e, prim, left, right);
+  if (left.kind === "int" && right.kind === "int" && prim !== "div") return integers(e, prim, left, right);
   const [a, b] = [numberOf(left), numberOf(right)];
-  if (a !== undefined && b !== undefined) return floatOf(floats(prim, a, b), e.span);
-  if (prim === "pow" && left.kind === "tensor" && isFloat(left.dtype) && right.kind === "int") {
-    const power = smallPower(cx, left, right.extent.value, e.span);
-    if (power) return power;
-  }
-  const [l, r] = unify(cx, left, right, e, operatorText(e.op));
-  if (prim === "div" && !isFloat(l.dtype)) return integerDivision(e, l.dtype);
+  const integral = left.kind === "int" && right.kind === "int" ? { integral: withDiv(e) } : {};
+  if (a !== undefined && b !== undefined) return { ...floatOf(floats(prim, a, b), e.span), ...integral };
+  const combined = (l: TensorValue, r: TensorValue): TensorValue => {
+    if (prim === "div" && !isFloat(l.dtype)) return integerDivision(e, l.dtype);
+    const n = prim === "pow" && isFloat(l.dtype) && right.kind === "int" ? right.extent.value : undefined;
+    return smallPower(cx, l, n, e.span) ?? elementwise(cx, prim, [l, r], e.span, operatorText(e.op));
+  };
   const [lo, ro] = [openType(left), openType(right)];
-  if (lo && ro && (prim === "add" || prim === "sub" || prim === "mul"))
-    return openTensor([lo, ro], (d) => {
-      const operands = [toTensor(left, e.left.span, d), toTensor(right, e.right.span, d)];
-      return elementwise(cx, prim, operands, e.span, operatorText(e.op));
-    });
-  return elementwise(cx, prim, [l, r], e.span, operatorText(e.op));
+  if (!lo || !ro) return combined(...unify(cx, left, right, e, operatorText(e.op)));
+  // `/` is for floats, and literals take the type of their context.
+  const parts = prim === "div" ? [{ float: true }] : [lo, ro];
+  const made = openTensor(parts, (d) => combined(toTensor(left, e.left.span, d), toTensor(right, e.right.span, d)));
+  return { ...made, open: { ...made.open, ...integral } };
 }
 
 function operatorText(op: BinaryOp): string {

@@ -13,8 +13,7 @@ import {
   ZERO,
 } from "../../ir/extent.ts";
 import type { Context } from "./context.ts";
-import { fail, toInteger } from "./convert.ts";
-import { extentAt } from "./operators.ts";
+import { extentAt, fail, toInteger } from "./convert.ts";
 import type { Value } from "./value.ts";
 
 export interface Slice {

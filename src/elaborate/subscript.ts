@@ -14,7 +14,7 @@ import { assumingPositions, rangeOf } from "./bounds.ts";
 import { broadcastIndex, broadcastShape } from "./builtins/common.ts";
 import { addIndex, mulIndex } from "./builtins/index-arithmetic.ts";
 import type { Context } from "./context.ts";
-import { describe, fail, failBoth, toTensor } from "./convert.ts";
+import { describe, fail, failBoth, openTensor, openType, quotientParts, retyped, toTensor } from "./convert.ts";
 import { listItem } from "./list.ts";
 import { lookup, namesIn, type Scope } from "./scope.ts";
 import { sliceOf } from "./slice.ts";
@@ -39,7 +39,8 @@ export function subscript(cx: Context, e: SubscriptExpr, scope: Scope): Value {
   if (value.kind === "list") return listItem(cx, e, value.items, scope);
   const base = subscripted(value, e.value.span);
   const a = access(cx, e, base, scope, false);
-  return viewOf(cx, a, e.span, (index) => base.at(index));
+  const read = (from: TensorValue): TensorValue => viewOf(cx, { ...a, base: from }, e.span, (index) => from.at(index));
+  return base.open ? openTensor([base.open], (d) => read(retyped(base, d))) : read(base);
 }
 
 /** `x[…] ?? f`: with a constant f the read fills, with any other expression it is selected. */
@@ -57,10 +58,15 @@ export function guarded(cx: Context, left: Expr, fill: Value, fillSpan: Span, sc
   const a = guardedAccess(cx, left, scope);
   const constantFill = fillNumber(fill);
   if (constantFill !== undefined) {
-    checkFill(a.base, fill, left.span, fillSpan);
-    return viewOf(cx, a, span, (index) =>
-      a.guards.length === 0 ? a.base.at(index) : cx.builder.readOr(a.base, index, constantFill),
-    );
+    const filled = (base: TensorValue): TensorValue => {
+      checkFill(base, fill, left.span, fillSpan);
+      return viewOf(cx, { ...a, base }, span, (index) =>
+        a.guards.length === 0 ? base.at(index) : cx.builder.readOr(base, index, constantFill),
+      );
+    };
+    const open = openType(fill);
+    if (!a.base.open || !open) return filled(a.base);
+    return openTensor([a.base.open, open], (d) => filled(retyped(a.base, d)));
   }
   const f = toTensor(fill, fillSpan, a.base.dtype);
   if (f.dtype !== a.base.dtype)
@@ -289,7 +295,8 @@ function indexOf(
     return unboundIndex(item.expr.text, item.span, scope);
   const v = cx.evaluate(item.expr, scope);
   if (v.kind === "int") return { kind: "int", extent: (v.extent.value ?? 0) < 0 ? addExtent(v.extent, n) : v.extent };
-  if (v.kind !== "tensor") return fail("EIN1201", "an index must be an integer", item.span, `this is ${describe(v)}`);
+  if (v.kind !== "tensor")
+    return fail("EIN1201", "an index must be an integer", item.span, `this is ${describe(v)}`, quotientParts(v));
   if (v.dtype === "bool")
     return fail("EIN1201", "an index must be an integer, not a bool", item.span, `this is ${describe(v)}`, {
       notes: ["a mask would make the result's extent depend on data; use `where(mask, x, 0)`"],
@@ -297,6 +304,7 @@ function indexOf(
   if (!isInteger(v.dtype))
     return fail("EIN1201", "an index must be an integer", item.span, `this is ${describe(v)}`, {
       notes: ["convert it with `as i32`"],
+      ...quotientParts(v),
     });
   if (v.shape.length > 0) return v;
   const expr = asIndex(v.at([]));

@@ -5,9 +5,9 @@ import { suggest } from "../../grammar/suggest.ts";
 import { DTYPES, type DType } from "../../ir/dtype.ts";
 import type { Extent } from "../../ir/extent.ts";
 import type { Context, Want } from "./context.ts";
-import { describe, fail, failBoth, retyped, toTensor } from "./convert.ts";
+import { describe, extentAt, fail, failBoth, retyped, toTensor } from "./convert.ts";
 import { FLOAT } from "./float.ts";
-import { castFix, extentAt } from "./operators.ts";
+import { castFix } from "./operators.ts";
 import { declare, functionScope, lookup, type Scope } from "./scope.ts";
 import type { TensorValue, Value } from "./value.ts";
 

@@ -4,6 +4,7 @@
  * cost nothing; computation goes through `Builder.define`, so that a value used twice is computed once.
  */
 import type { DiagnosticCode } from "../../grammar/codes.ts";
+import type { Fix } from "../../grammar/diagnostic.ts";
 import type { Span } from "../../grammar/span.ts";
 import type { DType } from "../../ir/dtype.ts";
 import type { Extent } from "../../ir/extent.ts";
@@ -27,6 +28,7 @@ export interface OpenType {
   /** Made of float literals too, so that it is no integer in any context. */
   readonly float: boolean;
   readonly as: (dtype: DType) => TensorValue;
+  readonly integral?: Fix;
 }
 
 /** An integer known as an extent polynomial: integer literals, extents, const ints. It takes the dtype of its context. */
@@ -40,6 +42,8 @@ export interface FloatValue {
   readonly kind: "float";
   readonly value: number;
   readonly span: Span;
+  /** Of integers that `/` divides: what would have made an integer of them. */
+  readonly integral?: Fix;
 }
 export interface BoolValue {
   readonly kind: "bool";

@@ -7,6 +7,7 @@ import { type Diagnostic, diagnostic, type Label } from "../grammar/diagnostic.t
 import { type Parsed, parseModule } from "../grammar/parser.ts";
 import type { Span } from "../grammar/span.ts";
 import { suggest } from "../grammar/suggest.ts";
+import { BUILTINS } from "./elaborate/builtins/index.ts";
 
 /** The text of an import, or why there is none. `fileName` is the module's identity and what diagnostics call it. */
 export type Resolved = { readonly fileName: string; readonly source: string } | { readonly error: string };
@@ -175,6 +176,13 @@ function notExported(
       notes: ["put `export` before its declaration"],
     });
   }
+  if (BUILTINS.has(name.text))
+    return diagnostic(
+      "EIN1106",
+      `${target.file} exports no \`${name.text}\``,
+      { span: name.span, text: "a builtin function" },
+      { notes: [`\`${name.text}\` is known everywhere: leave it out of the import`] },
+    );
   const near = suggest(name.text, exported);
   return diagnostic(
     "EIN1106",

@@ -22,6 +22,10 @@ describe("imports", () => {
       { "o.ein": "export fn softmax(x: f32) { x }" },
     );
     expect(e.fixed).toContain("{ softmax }");
+    const builtin = expectError('import { gelu } from "./o.ein"', "EIN1106", ["gelu"], {
+      "o.ein": "export fn elu(x: f32) { x }",
+    });
+    expect(builtin.notes).toEqual(["`gelu` is known everywhere: leave it out of the import"]);
     expectError('import { hidden } from "./o.ein"', "EIN1106", ["hidden", "hidden"], {
       "o.ein": "fn hidden(x: f32) { x }",
     });

@@ -12,6 +12,14 @@ export interface BoundArguments {
   readonly others: readonly CallArgument[];
 }
 
+/** What PyTorch calls parameters that have NumPy's names here. */
+const TORCH_NAMES: ReadonlyMap<string, string> = new Map([
+  ["dim", "axis"],
+  ["dims", "axis"],
+  ["keepdim", "keepdims"],
+  ["input", "x"],
+]);
+
 /** Throws EIN1501. `declared` is where the function stands, if it is the user's. */
 export function bindArguments(
   callee: string,
@@ -64,10 +72,9 @@ export function bindArguments(
     const p = parameters.find((x) => x.name === a.name && !x.rest && !x.restNamed);
     if (!p && restNamed) others.push(a);
     else if (!p) {
-      const near = suggest(
-        a.name,
-        parameters.map((x) => x.name),
-      );
+      const names = parameters.map((x) => x.name);
+      const usual = TORCH_NAMES.get(a.name);
+      const near = usual !== undefined && names.includes(usual) ? usual : suggest(a.name, names);
       const at = {
         file: a.nameSpan?.file ?? a.span.file,
         start: a.nameSpan?.start ?? a.span.start,

@@ -304,7 +304,9 @@ function bitwise(cx: Context, e: BinaryExpr, left: Value, right: Value): Value {
     if (same) return elementwise(cx, same, [l, r], e.span, what);
   }
   if (!isInteger(l.dtype))
-    return fail("EIN1201", `${what} needs integers, not ${l.dtype}`, e.span, `the operands are ${l.dtype}`);
+    return fail("EIN1201", `${what} needs integers, not ${l.dtype}`, e.span, `the operands are ${l.dtype}`, {
+      notes: e.op === "^" ? ["`^` is the exclusive or of bits; powers are written `x ** y`"] : [],
+    });
   return elementwise(cx, prim, [l, r], e.span, what);
 }
 

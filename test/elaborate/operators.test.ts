@@ -91,6 +91,13 @@ describe("tensors", () => {
     expect(run("export fn f(x: i32[N]) { x % 2 }", { x: [-3, 3] })).toEqual([1, 1]);
     expectError("export fn f(x: i32[N]) { sum(x) / N }", "EIN1201", ["/"]);
   });
+  it("know what other languages call a power and an axis", () => {
+    expect(expectError("export fn f(x: f32[N]) { x ^ 2 }", "EIN1201", ["x ^ 2"]).notes[0]).toContain("x ** y");
+    expect(expectError("export fn f(x: f32[N]) { sum(x, dim: 0) }", "EIN1501", ["dim"]).fixed).toContain("axis: 0");
+    expect(expectError("export fn f(x: f32[N]) { sum(x, keepdim: true) }", "EIN1501", ["keepdim"]).fixed).toContain(
+      "keepdims: true",
+    );
+  });
   it("expand small powers", () => {
     expect(printed("export fn f(x: f32[N]) { x ** 2 }")).toContain("* ");
     expect(printed("export fn f(x: f32[N]) { x ** 2 }")).not.toContain("pow");

@@ -46,6 +46,10 @@ export function toDeviceBytes(array: HostInput, name: string): ArrayBufferView<A
       );
     }
   }
+  // Callers need not be TypeScript.
+  if (!ArrayBuffer.isView(data)) {
+    throw new DeviceError("shape", `${name} has no typed array as its data`, { argument: { parameter: name } });
+  }
   const count = elementCount(shape);
   if (data.length !== count) {
     throw new DeviceError(

@@ -50,6 +50,10 @@ describe("arguments that do not fit", () => {
     expect(holds.message).toBe("affine: x is f32, which a Int32Array cannot hold");
     const length = await deviceError(() => loaded.run({ x: { dtype: "f32", shape: [4], data: new Float32Array(3) } }));
     expect(length.message).toBe("affine: x has 3 elements, but its shape [4] needs 4");
+    for (const data of [undefined, [1], "a"]) {
+      const other = await deviceError(() => loaded.run({ x: { dtype: "f32", shape: [1], data } as never }));
+      expect(other.message).toBe("affine: x has no typed array as its data");
+    }
     const negative = await deviceError(() =>
       loaded.run({ x: { dtype: "f32", shape: [-1], data: new Float32Array(1) } }),
     );

@@ -1,6 +1,6 @@
 /** Candidates for contractions, best guess first. */
 import { alignedRegion } from "./apply/aligned.ts";
-import { alongOf, sumOfProducts } from "./apply/operands.ts";
+import { alongOf, contiguous, sumOfProducts } from "./apply/operands.ts";
 import { QUAD } from "./apply/tile.ts";
 import { laneable } from "./apply/walk.ts";
 import { matrixCandidates } from "./choose-matrix.ts";
@@ -130,9 +130,13 @@ function pricedOf(region: ContractionRegion, target: Target): readonly Priced[] 
       const sizes = sizesOf(region, along);
       const base = { ...PLAIN, vector, ...(along ? { along } : {}) };
       // Tall tiles on eight lanes: twice the code for LLVM, 0.85 of the time where there are no vectors (625³), 0.88 where there are (512³).
-      const tall = sg === 8 && sizes.rows * sizes.columns * sizes.k * sizes.batch >= MUCH;
+      const products = sizes.rows * sizes.columns * sizes.k * sizes.batch;
+      const tall = sg === 8 && products >= MUCH;
+      // Wide ones where rows' values are loaded one by one: 0.88 of the time of a 3×3 convolution, but up to 1.25 where they come in vectors.
+      const [rowsOf, alongK] = [along === "m" ? region.b : region.a, laneable(region.k, vector)];
+      const wide = sg === 8 && products >= MUCH / 2 && !(alongK && rowsOf && contiguous([rowsOf], region.k));
       for (const tileK of isLlvmpipe(target) ? [vector > 1 ? 4 : 1] : [1, 2, 4])
-        for (const s of onSubgroup(base, sizes, sg, tileK, tall)) consider(s, sizes);
+        for (const s of onSubgroup(base, sizes, sg, tileK, { tall, wide })) consider(s, sizes);
       if (sg === QUAD && sumOfProducts(region)) for (const s of onQuads(base, sizes)) consider(s, sizes);
       for (const s of [...ownMatrices(base, sizes, sg), ...plain(base, sizes)]) consider(s, sizes);
     }
@@ -185,7 +189,7 @@ function onSubgroup(
   z: ContractionSizes,
   sg: number,
   tileK: number,
-  tall = false,
+  large: { readonly tall?: boolean; readonly wide?: boolean } = {},
 ): readonly ContractionSchedule[] {
   const out: ContractionSchedule[] = [];
   const lanes = base.along === "k" ? 1 : base.vector;
@@ -193,11 +197,11 @@ function onSubgroup(
   for (let columns = sg; columns > 1; columns /= 2) {
     const batches = sg / columns;
     if (batches > 1 && (z.batch < batches || z.columns > columns * lanes)) break;
-    for (const rows of [...(sg > 16 ? [sg] : tall ? [TALL] : []), 16, 8, 4])
+    for (const rows of [...(sg > 16 ? [sg] : large.tall ? [TALL] : []), 16, 8, 4])
       for (const wide of [8, 4, 2, 1]) {
         const sums = rows * wide * lanes;
-        if (rows % columns !== 0 || sums > (tall && rows === TALL ? 128 : most) || (rows > 4 && rows >= 2 * z.rows))
-          continue;
+        const limit = rows === TALL || (large.wide && wide === 2) ? Math.max(128, most) : most;
+        if (rows % columns !== 0 || sums > limit || (rows > 4 && rows >= 2 * z.rows)) continue;
         const threads = [1, columns, 1] as const;
         for (const beside of besideOf(z, batches))
           out.push({

@@ -24,7 +24,7 @@ import { ScheduleError } from "../schedule.ts";
 import { accumulate } from "./accumulate.ts";
 import { inCopy, name } from "./builder.ts";
 import { contiguous, sumOfProducts } from "./operands.ts";
-import { atColumn, atRow, QUAD, rowsOfLane, slotValues, type Tile } from "./tile.ts";
+import { atColumn, atRow, placeless, QUAD, rowsOfLane, slotValues, type Tile } from "./tile.ts";
 import { collapse, unflattenAxes, unitsOf, walk } from "./walk.ts";
 
 /** Loops over K in units of `laneK`, several of them in a turn; `at` runs its body with the k axes at one element of the unit. */
@@ -77,20 +77,14 @@ export type AtLane = (lane: number | undefined, body: () => void) => void;
 
 /** Every invocation loads its own rows and columns. */
 export function registerLoop(t: Tile): void {
-  overK(t, (at) =>
-    tileStep(
-      t,
-      at,
-      () => t.rowAxes.map((a) => atRow(t, a, () => lower(t.b, t.sides.a))),
-      (v) => v,
-    ),
-  );
+  overK(t, (at) => tileStep(t, at));
 }
 
 /**
  * Lane s of the subgroup loads rows s, s + size, …; each value reaches the others by a broadcast. Where several batch positions share a
- * subgroup each has neighbouring lanes of its own, which pass their values among themselves. Products are added row by row: more sums than
- * there are registers for are fetched from the stack once for a unit of K (llvmpipe: 512³ takes 0.88 of the time, 64·8192·64 0.87).
+ * subgroup each has neighbouring lanes of its own, which pass their values among themselves. Products are added row by row, those of up to
+ * four elements of K: more sums than there are registers for are fetched from the stack once for all of these (llvmpipe: 512³ takes 0.88 of
+ * the time, 64·8192·64 0.87).
  */
 export function broadcastLoop(t: Tile): void {
   const { b, s } = t;
@@ -102,21 +96,36 @@ export function broadcastLoop(t: Tile): void {
   const first = shared ? name(b, "first", isub(id, own)) : undefined;
   const from = first && Array.from({ length: lanes }, (_, l) => name(b, "from", iadd(first, kint(l))));
   const axes = rowsOfLane(b, t, lanes, own);
-  overK(t, (at) =>
-    tileStep(
-      t,
-      at,
-      () => {
-        const held = axes.map((a) => atRow(t, a, () => lower(b, t.sides.a)));
-        return Array.from({ length: t.rows }, (_, i) => held[Math.floor(i / lanes)] ?? kint(0));
-      },
-      (v, i) => {
-        const source = from?.[i % lanes];
-        return name(b, "q", source ? shuffle(v, source) : subgroup("broadcast", v, i % lanes));
-      },
-      true,
-    ),
-  );
+  const given = (v: KernelExpr, row: number): KernelExpr => {
+    const source = from?.[row % lanes];
+    return name(b, "q", source ? shuffle(v, source) : subgroup("broadcast", v, row % lanes));
+  };
+  // What depends on where an element of K is, is computed while its axes are in place.
+  const together = placeless(t) ? QUAD : 1;
+  let waiting: Unit[] = [];
+  overK(t, (at, last) => {
+    const left = axes.map((a) => atRow(t, a, () => lower(b, t.sides.a)));
+    waiting.push({ left, right: t.sides.b ? columnsOf(t, at) : Array.from({ length: t.laneK }, () => []), at });
+    if (!last && (waiting.length + 1) * t.laneK <= together) return;
+    for (let i = 0; i < t.rows; i++)
+      for (const step of waiting)
+        for (const [lane, right] of step.right.entries())
+          step.at(lane, () => {
+            const v = step.left[Math.floor(i / lanes)];
+            if (!v) return;
+            const x = given(t.laneK === 1 ? v : extract(v, lane), i);
+            for (let j = 0; j < t.columns; j++)
+              accumulate(b, t.acc, i * t.columns + j, slotValues(t, i, j, x, right[j]));
+          });
+    waiting = [];
+  });
+}
+
+/** A unit of K: values of the lane's own rows, operands of the columns for each of its elements, and how to stand at one. */
+interface Unit {
+  readonly left: readonly KernelExpr[];
+  readonly right: readonly (readonly KernelExpr[])[];
+  readonly at: AtLane;
 }
 
 /**
@@ -225,53 +234,25 @@ function products(t: Tile, left: readonly KernelExpr[], right: readonly (readonl
   });
 }
 
-/**
- * One unit of K: the rows' operands once, then for each element of the unit the columns' and all products; or, `byRows`, the columns'
- * operands of all elements, and then each row's products.
- */
-function tileStep(
-  t: Tile,
-  at: AtLane,
-  rows: () => readonly KernelExpr[],
-  share: (v: KernelExpr, row: number) => KernelExpr,
-  byRows = false,
-): void {
+/** One unit of K: the rows' operands once, then for each element of the unit the columns' and all products. */
+function tileStep(t: Tile, at: AtLane): void {
   const { b, sides } = t;
+  const left = t.rowAxes.map((a) => atRow(t, a, () => lower(b, sides.a)));
   const columns = (): readonly (KernelExpr | undefined)[] =>
     t.columnAxes.map((a) => (sides.b ? atColumn(t, a, () => lower(b, sides.b ?? sides.a)) : undefined));
-  const product = (i: number, right: readonly (KernelExpr | undefined)[], lane: number | undefined): void => {
-    const whole = left[i];
-    if (!whole) return;
-    const x = share(lane === undefined ? whole : extract(whole, lane), i);
-    for (let j = 0; j < t.columns; j++) {
-      const y = right[j];
-      accumulate(
-        b,
-        t.acc,
-        i * t.columns + j,
-        slotValues(t, i, j, x, y === undefined || lane === undefined || t.laneN > 1 ? y : extract(y, lane)),
-      );
-    }
-  };
   const products = (right: readonly (KernelExpr | undefined)[], lane: number | undefined): void => {
-    for (let i = 0; i < t.rows; i++) product(i, right, lane);
-  };
-  /** The products of a unit's elements; `of` gives an element's columns. */
-  const elements = (of: (lane: number) => readonly (KernelExpr | undefined)[]): void => {
-    if (!byRows) {
-      for (let lane = 0; lane < t.laneK; lane++) at(lane, () => products(of(lane), lane));
-      return;
+    for (const [i, whole] of left.entries()) {
+      const x = lane === undefined ? whole : extract(whole, lane);
+      for (let j = 0; j < t.columns; j++) {
+        const y = right[j];
+        const own = y === undefined || lane === undefined || t.laneN > 1 ? y : extract(y, lane);
+        accumulate(b, t.acc, i * t.columns + j, slotValues(t, i, j, x, own));
+      }
     }
-    const right = Array.from({ length: t.laneK }, (_, lane) => {
-      let made: readonly (KernelExpr | undefined)[] = [];
-      at(lane, () => {
-        made = of(lane).map((y) => y && name(b, "y", y));
-      });
-      return made;
-    });
-    for (let i = 0; i < t.rows; i++) for (const [lane, some] of right.entries()) at(lane, () => product(i, some, lane));
   };
-  const left = rows();
+  const elements = (of: (lane: number) => readonly (KernelExpr | undefined)[]): void => {
+    for (let lane = 0; lane < t.laneK; lane++) at(lane, () => products(of(lane), lane));
+  };
   if (t.dot || t.laneK === 1) {
     products(columns(), undefined);
     return;

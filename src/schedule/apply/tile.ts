@@ -316,7 +316,12 @@ export function atFlat<T>(b: Builder, axes: readonly Axis[], a: Axis, lanes: num
   });
 }
 
-/** The values of the monoid's slots for an element of the tile, from its operands. Axes of K are in place. */
+/** Whether products are made of their operands alone, and not of where they are. */
+export function placeless({ sides }: Tile): boolean {
+  return sides.bodies.every((body) => body !== undefined && axesIn(body).size === 0);
+}
+
+/** The values of the monoid's slots for an element of the tile, from its operands. Axes of K are in place, unless it is `placeless`. */
 export function slotValues(
   t: Tile,
   i: number,

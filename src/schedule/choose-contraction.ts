@@ -1,6 +1,6 @@
 /** Candidates for contractions, best guess first. */
 import { alignedRegion } from "./apply/aligned.ts";
-import { alongOf, contiguous, sumOfProducts } from "./apply/operands.ts";
+import { alongOf, inVectors, sumOfProducts } from "./apply/operands.ts";
 import { QUAD } from "./apply/tile.ts";
 import { laneable } from "./apply/walk.ts";
 import { matrixCandidates } from "./choose-matrix.ts";
@@ -133,8 +133,8 @@ function pricedOf(region: ContractionRegion, target: Target): readonly Priced[] 
       const products = sizes.rows * sizes.columns * sizes.k * sizes.batch;
       const tall = sg === 8 && products >= MUCH;
       // Wide ones where rows' values are loaded one by one: 0.88 of the time of a 3×3 convolution, but up to 1.25 where they come in vectors.
-      const [rowsOf, alongK] = [along === "m" ? region.b : region.a, laneable(region.k, vector)];
-      const wide = sg === 8 && products >= MUCH / 2 && !(alongK && rowsOf && contiguous([rowsOf], region.k));
+      const rowsOf = along === "m" ? region.b : region.a;
+      const wide = sg === 8 && products >= MUCH / 2 && !(rowsOf && inVectors(rowsOf, region.k, vector));
       for (const tileK of isLlvmpipe(target) ? [vector > 1 ? 4 : 1] : [1, 2, 4])
         for (const s of onSubgroup(base, sizes, sg, tileK, { tall, wide })) consider(s, sizes);
       if (sg === QUAD && sumOfProducts(region)) for (const s of onQuads(base, sizes)) consider(s, sizes);

@@ -6,8 +6,8 @@ import { ONE, productExtent } from "../../ir/extent.ts";
 import { type Axis, axisRef, childrenOf, shapeOf, type TensorExpr } from "../../ir/tensor.ts";
 import type { AdapterCosts } from "../../runtime/plan.ts";
 import { divisible, positionIn, provedInside } from "./affine.ts";
-import { contiguous, strideAlong } from "./apply/operands.ts";
-import { collapse, countOf, laneable } from "./apply/walk.ts";
+import { contiguous, inVectors, strideAlong } from "./apply/operands.ts";
+import { collapse, countOf } from "./apply/walk.ts";
 import { sizeOfType } from "./cost.ts";
 import { fixedSubgroup } from "./measure.ts";
 import type { ContractionRegion } from "./region.ts";
@@ -180,7 +180,7 @@ function operandsOf(region: ContractionRegion, s: ContractionSchedule, c: Costs)
   const flip = along === "m" && region.b !== undefined;
   const [a, b] = flip ? [region.b ?? region.a, region.a] : [region.a, region.b];
   const laneN = along === "n" || along === "m" ? v : 1;
-  const rowsAlongK = v > 1 && s.tileK >= v && laneable(region.k, v) && contiguous([a], region.k);
+  const rowsAlongK = s.tileK >= v && inVectors(a, region.k, v);
   const laneK = along === "k" || rowsAlongK ? v : 1;
   // Only the innermost run of K is unrolled.
   const runs = split ? [region.k] : collapse(region.k, [...region.reduce.values, a, ...(b ? [b] : [])], []);

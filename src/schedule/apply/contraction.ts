@@ -8,7 +8,7 @@ import { type ContractionSchedule, inRange, ScheduleError } from "../schedule.ts
 import type { Target } from "../target.ts";
 import { type Builder, finish } from "./builder.ts";
 import { broadcastLoop, registerLoop, swapLoop } from "./k-steps.ts";
-import { alongOf, contiguous } from "./operands.ts";
+import { alongOf, inVectors } from "./operands.ts";
 import { storeByLoop, storeTile } from "./results.ts";
 import { rowsOf } from "./row.ts";
 import { rowKernel } from "./rows.ts";
@@ -42,8 +42,7 @@ export function applyContraction(
   const shared = s.subgroup === "broadcast" || s.subgroup === "swap";
   const kept = shared || s.stage !== "none";
   // Rows are loaded in vectors along K where that is how they lie, and handed out lane by lane; not where a step of K is shorter.
-  const rowsAlongK =
-    s.vector > 1 && s.tileK >= s.vector && laneable(sides.k, s.vector) && contiguous([sides.a], sides.k);
+  const rowsAlongK = s.tileK >= s.vector && inVectors(sides.a, sides.k, s.vector);
   const laneK: Lanes = along === "k" ? s.vector : along !== "none" && rowsAlongK ? s.vector : 1;
   const dot = along === "k" && !kept;
   if (shared) checkShared(s, target, region.reduce.monoid.slots.length);

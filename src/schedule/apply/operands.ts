@@ -42,6 +42,11 @@ export function contiguous(exprs: readonly TensorExpr[], axes: readonly Axis[]):
   return some && all;
 }
 
+/** Does a load take `lanes` neighbours along the last of `axes`, more than one, as one vector? */
+export function inVectors(e: TensorExpr, axes: readonly Axis[], lanes: number): boolean {
+  return lanes > 1 && laneable(axes, lanes) && contiguous([e], axes);
+}
+
 /** Are all stores of a contraction contiguous along the last of `axes`? */
 function storesAlong(region: ContractionRegion, axes: readonly Axis[]): boolean {
   const last = axes[axes.length - 1];

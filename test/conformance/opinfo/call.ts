@@ -177,3 +177,6 @@ export function bindCall(call: TorchCall, signature: string): Bound {
       bound[p.name] = new Arg(p.default === undefined ? undefined : pythonValue(p.default), call);
   return bound;
 }
+
+/** A list in the language. */
+export const list = (items: readonly unknown[]): string => `[${items.join(", ")}]`;

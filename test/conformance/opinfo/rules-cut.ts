@@ -1,9 +1,8 @@
 /** Operators that cut a tensor into several along an axis. */
-import type { Arg, Bound } from "./call.ts";
+import { type Arg, type Bound, list } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 import { axisAt } from "./scatters.ts";
 
-const list = (items: readonly unknown[]): string => `[${items.join(", ")}]`;
 /** `:` for every axis but one. */
 export const along = (rank: number, axis: number, item: string): string =>
   list(Array.from({ length: rank }, (_, i) => (i === axis ? item : ":")));

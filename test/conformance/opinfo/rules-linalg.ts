@@ -1,9 +1,7 @@
 /** Products and norms of vectors and matrices, statistics. What needs elimination or singular values has no rule. */
-import { type Arg, type Bound, sameShape, UnsupportedCall } from "./call.ts";
+import { type Arg, type Bound, list, sameShape, UnsupportedCall } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 import { axisText } from "./rules-basic.ts";
-
-const list = (items: readonly unknown[]): string => `[${items.join(", ")}]`;
 
 /** A matrix norm over two axes, moved last. */
 function matrixNorm(a: Bound): string {

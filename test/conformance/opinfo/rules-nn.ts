@@ -1,9 +1,8 @@
 /** `torch.nn.functional`. A missing batch axis is added and taken away again. */
-import { type Arg, type Bound, sameShape, UnsupportedCall } from "./call.ts";
+import { type Arg, type Bound, list, sameShape, UnsupportedCall } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 import { axisAt } from "./scatters.ts";
 
-const list = (items: readonly unknown[]): string => `[${items.join(", ")}]`;
 const activation = (names: string): RuleTable =>
   Object.fromEntries(
     names.split(" ").map((n) => [`nn.functional.${n}`, [`${n}(input, inplace=False)`, `${n}($input)`] as const]),

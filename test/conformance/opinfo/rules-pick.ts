@@ -1,9 +1,8 @@
 /** Elements by positions that come from data, by rank, by neighbours: indexing, bags, quantiles, differences; batch statistics. */
-import { Arg, type Bound, type Raw, type TorchCall, UnsupportedCall } from "./call.ts";
+import { Arg, type Bound, list, type Raw, type TorchCall, UnsupportedCall } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 import { asVector, axisAt } from "./scatters.ts";
 
-const list = (items: readonly unknown[]): string => `[${items.join(", ")}]`;
 const back = (x: Arg, text: string): string => (x.rank === 0 ? `reshape(${text}, [])` : text);
 const records = (parts: readonly string[]): string =>
   parts.length === 1 ? parts[0]! : `{ ${parts.map((p, i) => `y${i}: ${p}`).join(", ")} }`;

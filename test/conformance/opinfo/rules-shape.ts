@@ -1,10 +1,9 @@
 /** Operators that move elements: views, joins, indexing, scatters. */
-import type { Arg, Bound } from "./call.ts";
+import { type Arg, type Bound, list } from "./call.ts";
 import type { RuleTable } from "./rules.ts";
 import { along, records } from "./rules-cut.ts";
 import { asVector, axisAt, indexInto, scatterInto, scatterReduce } from "./scatters.ts";
 
-const list = (items: readonly unknown[]): string => `[${items.join(", ")}]`;
 function shapeArgument(a: Bound, name: string): readonly number[] {
   const v = a[name]!;
   const items = v.items;

@@ -181,6 +181,12 @@ function slipAt(t: IToken, unit: Unit, kind: UnitKind, span: Span): Diagnostic |
     return say("this cannot be assigned to", "a definition has a name on its left", {
       notes: ["write `let x = …`, or `y[i, j] = …` to define y by its elements"],
     });
+  if (severalNames(index, unit))
+    return say("one name has one value", "not a list of names", {
+      notes: [
+        "the fields of a record are named by `let { a, b } = …`; parts of a tensor one by one, as in `let a = x[0]`",
+      ],
+    });
   if (t.tokenType === T.Semicolon)
     return say("`;` inside brackets", "not allowed here", {
       notes: ["a `;` or a new line ends a statement; inside brackets things are separated by `,`"],
@@ -214,6 +220,18 @@ function slipAt(t: IToken, unit: Unit, kind: UnitKind, span: Span): Diagnostic |
       ],
     });
   return undefined;
+}
+
+/** `let [a, b] = …`, `let (a, b) = …`, `let a, b = …`, with or without the `let`. */
+function severalNames(index: number, unit: Unit): boolean {
+  const types = unit.slice(0, 4).map((t) => t.tokenType);
+  const declared = types[0] === T.Let || types[0] === T.Const;
+  if (declared) types.shift();
+  const bracketed = declared && (types[0] === T.LSquare || types[0] === T.LParen);
+  if (bracketed) types.shift();
+  const wrong = bracketed ? 1 : declared ? 2 : 1;
+  const listed = types[0] === T.Name && types[1] === T.Comma;
+  return index === wrong && listed && unit.some((t) => t.tokenType === T.Assign);
 }
 
 /** The reduction whose index list ends right before the token. */

@@ -201,6 +201,10 @@ describe("mistakes", () => {
         "fn f() { x[i + 1] = 1 }",
         "fn f() { x[i] = 1 over [i] }",
         "fn f() { f(x) = 1 }",
+        "fn f() { let [a, b] = x\n a }",
+        "fn f() { let (a, b) = x\n a }",
+        "fn f() { let a, b = x\n a }",
+        "fn f() { a, b = x\n a }",
         "fn f() { fn g() { 1 } }",
         'fn f() { import { a } from "b" }',
         "fn f() { 1\n 2 }",
@@ -250,6 +254,10 @@ describe("mistakes", () => {
       m.ein(1,12): error EIN1001: an index on the left of \`=\` is a new name
       m.ein(1,26): error EIN1001: \`over\` belongs to a scatter such as \`+=\`
       m.ein(1,15): error EIN1001: this cannot be assigned to
+      m.ein(1,14): error EIN1001: one name has one value
+      m.ein(1,14): error EIN1001: one name has one value
+      m.ein(1,15): error EIN1001: one name has one value
+      m.ein(1,11): error EIN1001: one name has one value
       m.ein(1,10): error EIN1001: a function inside a function
       m.ein(1,10): error EIN1001: \`import\` inside a function
       m.ein(1,10): error EIN1001: the value of this expression is not used

@@ -1,7 +1,9 @@
 /**
  * Factors free of the reduced axes leave a sum: Σ p·v/z becomes (Σ p·v)/z, exactly for wrapping integers and by the licence
  * `distribute` for floats. So does an axis along which nothing varies: its extent is a factor. An elementwise producer is looked through where that frees a factor, as the 1/z of a softmax does
- * when its rows weigh a product.
+ * when its rows weigh a product. Weights over their own sum are looked through also where they are rounded to f16, which leaves that
+ * rounding out: the result is the more accurate one, within what the bound allows for the rounding (ir/bounds-rules.ts). Other roundings
+ * stay, as matrices multiply what was rounded (schedule/matrix-operands.ts).
  */
 import { type DType, isInteger } from "../../ir/dtype.ts";
 import { lowerBound, productExtent } from "../../ir/extent.ts";
@@ -24,7 +26,7 @@ import {
 } from "../../ir/tensor.ts";
 import { leaving, readThrough } from "./inline.ts";
 import { reductionOf } from "./lift.ts";
-import { anchorsOf, axesIn, freshAxes, hasRead, renameAxes, rewriteProgram, slotsOf } from "./rewrite.ts";
+import { anchorsOf, axesIn, freshAxes, hasRead, readsIn, renameAxes, rewriteProgram, slotsOf } from "./rewrite.ts";
 
 export interface HoistOptions {
   readonly strict?: boolean;
@@ -69,6 +71,23 @@ export function isAddition(r: {
   );
 }
 
+function isProduct(e: TensorExpr | undefined): e is TensorExpr {
+  return e?.kind === "apply" && (e.prim === "mul" || e.prim === "div");
+}
+
+/** Does the factor divide `whole` by a sum of what it reads? */
+function isOwnSum(f: Factor, whole: TensorExpr): boolean {
+  const root = f.below && f.value.kind === "read" ? reductionOf(f.value.tensor) : undefined;
+  const term = root && isAddition(root) ? root.values[0] : undefined;
+  return term?.kind === "read" && readsIn(whole).some((r) => r.tensor === term.tensor);
+}
+
+/** What a cast of one type to another is of. */
+function castFrom(e: TensorExpr, to: DType, from: DType): TensorExpr | undefined {
+  const of = e.kind === "apply" && e.prim === "cast" && e.dtype === to ? e.args[0] : undefined;
+  return of?.dtype === from ? of : undefined;
+}
+
 export function hoistFactors(p: Program, o: HoistOptions = {}): Program {
   const anchors = anchorsOf(p);
   const elementwise = new Map<Definition, MapDef>();
@@ -89,15 +108,22 @@ export function hoistFactors(p: Program, o: HoistOptions = {}): Program {
       for (const a of axesIn(e)) if (reduced.has(a)) return false;
       return true;
     };
-    const lookThrough = (e: TensorExpr): TensorExpr | undefined => {
+    /** The product of an elementwise map that is no result, at a point; `of` tells what in its body is that product. */
+    const productAt = (e: TensorExpr, of: (body: TensorExpr) => TensorExpr | undefined): TensorExpr | undefined => {
       if (e.kind !== "read" || e.fill) return undefined;
       const t = elementwise.get(e.tensor);
-      const inner = t?.results[0];
+      const inner = t?.results[0] && of(t.results[0]);
       const before = original.get(e.tensor);
-      if (!t || !inner || t.epoch !== d.epoch || (before && anchors.has(before))) return undefined;
-      if (inner.kind !== "apply" || !(inner.prim === "mul" || inner.prim === "div")) return undefined;
-      const opened = readThrough(inner, t.axes, e.at, undefined);
-      return factorsOf(opened, lookThrough).some((f) => hasRead(f.value) && free(f.value)) ? opened : undefined;
+      if (!t || !isProduct(inner) || t.epoch !== d.epoch || (before && anchors.has(before))) return undefined;
+      return readThrough(inner, t.axes, e.at, undefined);
+    };
+    const rounded = (e: TensorExpr): TensorExpr | undefined => castFrom(e, "f16", "f32");
+    const lookThrough = (e: TensorExpr): TensorExpr | undefined => {
+      const half = castFrom(e, "f32", "f16");
+      const opened = half ? (rounded(half) ?? productAt(half, rounded)) : productAt(e, (body) => body);
+      if (!isProduct(opened)) return undefined;
+      const factors = factorsOf(opened, lookThrough).filter((f) => hasRead(f.value) && free(f.value));
+      return factors.some((f) => !half || isOwnSum(f, opened)) ? opened : undefined;
     };
     const idle = root.axes.filter((a) => !axesIn(body).has(a));
     const summed = root.axes.filter((a) => !idle.includes(a));

@@ -55,6 +55,14 @@ const FORMS: Readonly<Record<string, Form>> = {
       }`,
     shapes: { q: [1, 4, 9, 4], k: [1, 2, 10, 4], v: [1, 2, 10, 4] },
   },
+  "on halves": {
+    source: `import { softmax } from "std/nn"
+      export fn f(q: f16[H, Q, D], k: f16[H, K, D], v: f16[H, K, E]) {
+        let s = einsum("hqd,hkd->hqk", q, k) * 0.5
+        einsum("hqk,hke->hqe", softmax(s), v)
+      }`,
+    shapes: { q: [2, 9, 4], k: [2, 11, 4], v: [2, 11, 4] },
+  },
   "an output projection after it, a bias before": {
     source: `export fn f(q: f32[Q, D], k: f32[K, D], v: f32[K, E], c: f32[E]) {
       let s = tanh(einsum("qd,kd->qk", q + 1, k)) * 3

@@ -22,6 +22,9 @@ export fn norm(x: f16[B, D], gain: f16[D], bias: f16[D]) -> f16[B, D] { layer_no
 export fn attend(q: f16[H, Q, D], k: f16[H, K, D], v: f16[H, K, D], mask: f16[Q, K]) -> f16[H, Q, D] {
   attention(q, k, v, mask)
 }
+export fn written_out(q: f16[H, Q, D], k: f16[H, K, D], v: f16[H, K, D]) -> f16[H, Q, D] {
+  softmax(einsum("hqd,hkd->hqk", q, k) * 0.25) @ v
+}
 fn loss(x: f16[B, I], w: f16[I, O], t: i32[B]) -> f32 { cross_entropy(x @ w, t) as f32 }
 export fn slope(x: f16[B, I], w: f16[I, O], t: i32[B]) -> f16[I, O] { grad(loss, wrt: [w])(x, w, t) }
 `;
@@ -32,6 +35,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, readonly number[]>
   rows: { x: [9, 300] },
   norm: { x: [9, 130], gain: [130], bias: [130] },
   attend: { q: [2, 20, 16], k: [2, 37, 16], v: [2, 37, 16], mask: [20, 37] },
+  written_out: { q: [2, 20, 16], k: [2, 37, 16], v: [2, 37, 16] },
   slope: { x: [12, 30], w: [30, 11], t: [12] },
 };
 

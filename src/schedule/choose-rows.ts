@@ -1,15 +1,20 @@
 /** Candidates for rows and reductions, best guess first. */
-import { type Axis, axisRef, type Definition, type Read, shapeOf, substituteAxes } from "../../ir/tensor.ts";
+import { type Axis, axisRef, type Definition, substituteAxes } from "../../ir/tensor.ts";
 import { axesIn } from "../passes/rewrite.ts";
 import { divisible } from "./affine.ts";
-import { strideAlong } from "./apply/operands.ts";
+import {
+  COMMON,
+  columnSchedules,
+  GROUPS,
+  reductionSchedules,
+  VECTORS,
+  wideColumns,
+  windowSchedules,
+} from "./choose-reductions.ts";
 import { fixedSubgroup, guessAll, isLlvmpipe, movement, pagesApart, powerAtMost, readsIn } from "./measure.ts";
 import type { RowRegion } from "./region.ts";
-import type { ReductionSchedule, RowSchedule, Schedule, Threads } from "./schedule.ts";
+import type { RowSchedule, Schedule, Threads } from "./schedule.ts";
 import type { Target } from "./target.ts";
-
-const COMMON = { vector: 1, swizzle: 0, variants: "guarded" } as const;
-const VECTORS = [4, 2, 1] as const;
 
 /** A row region that is one reduction with, at most, results at the point. */
 function single(region: RowRegion): boolean {
@@ -43,115 +48,13 @@ export function rowCandidates(region: RowRegion, target: Target): readonly Sched
     out.push(...reductionSchedules(rows, length, target));
   } else if (side.unit > 0 && row.unit === 0) out.push(...acrossSchedules(rows, length, target));
   out.push(
-    ...rowSchedules(
+    ...(target.kind === "software" ? softwareRows : gpuRows)(
       { rows, length, loads: heldLoads(region), held: region.phases.length > 1 && !single(region) },
       target,
     ),
   );
   if (single(region)) out.push(...columnSchedules(rows, length, apart, target));
   return out;
-}
-
-/** Neighbouring results to neighbouring invocations, each down its column. */
-function columnSchedules(rows: number, length: number, apart: boolean, target: Target): readonly ReductionSchedule[] {
-  const most = target.limits.maxComputeInvocationsPerWorkgroup;
-  const software = target.kind === "software";
-  const out: ReductionSchedule[] = [];
-  const wanted = software ? 32 : 16384;
-  for (const vector of VECTORS) {
-    const columns = powerAtMost(Math.max(2, rows / vector), software ? 64 : 32);
-    const groups = Math.max(1, rows / vector / columns);
-    const enough = Math.ceil(wanted / (software ? groups : rows));
-    const parts = inStreams(rows, length, target)
-      ? Math.min(256, Math.ceil(length / STREAMS))
-      : Math.max(1, Math.min(64, enough, Math.floor(length / (software ? 256 : 64))));
-    const threads = software ? 1 : powerAtMost(Math.max(1, length / 16), Math.min(8, most / columns));
-    // Loads that whole pages lie between take each other's place in a cache (2048²: 0.68 and 0.9 of the time; without pages 1.15).
-    for (const each of software ? (apart ? [2, 4] : [4, 2]) : [4])
-      for (const p of new Set([parts, 1]))
-        for (const t of new Set<Threads>([threads, 1]))
-          out.push({
-            ...COMMON,
-            vector,
-            kind: "reduction",
-            threads: t,
-            each,
-            columns,
-            parts: p,
-            combine: "workgroup",
-          });
-  }
-  return out;
-}
-
-/**
- * Columns in parts of few rows: a subgroup reads 128 bytes of each, and the next what follows. A processor that foresees what is read next
- * keeps so many streams in sight. It pays on llvmpipe where the whole does not fit its caches (2048²: 0.65 of the time, 512×8192 0.45,
- * 64×65536 0.55, 2048×2000 and 8192×500 0.86; 1024×1000 and narrow ones nothing).
- */
-function inStreams(rows: number, length: number, target: Target): boolean {
-  return isLlvmpipe(target) && rows >= 256 && length >= 2 * STREAMS && rows * length >= 1 << 21;
-}
-const STREAMS = 32;
-
-/**
- * On subgroups of four an invocation goes down four vectors of columns, which it loads as one matrix: less is computed for each, and a
- * subgroup reads 256 bytes of a row (2048²: 0.67 of the time of vectors; two rows in a round 0.87).
- */
-function wideColumns(rows: number, length: number, target: Target): readonly ReductionSchedule[] {
-  if (target.kind !== "software" || fixedSubgroup(target) !== 4 || rows < 256) return [];
-  const columns = powerAtMost(rows / 16, 16);
-  const groups = rows / 16 / columns;
-  const parts = Math.max(1, Math.min(64, Math.ceil(32 / groups), Math.floor(length / 256)));
-  return [...new Set([parts, 1])].map((parts) => ({
-    ...COMMON,
-    vector: 4,
-    kind: "reduction",
-    threads: 1,
-    each: 1,
-    columns,
-    parts,
-    combine: "workgroup",
-    wide: 4,
-  }));
-}
-
-/**
- * Sums over small windows on software: results over each other read most of the same rows, which an invocation loads once for all of them
- * (on subgroups of four depthwise 3×3: two take 0.5 of the time of one; means of 3×3: four 0.47; on eight four take 0.51 and 0.88). Maxima of
- * 3×3 had no gain.
- */
-function windowSchedules(
-  region: RowRegion,
-  reads: readonly Read[],
-  rows: number,
-  length: number,
-  target: Target,
-): readonly ReductionSchedule[] {
-  const of = region.axes.at(-2);
-  const [first] = region.phases;
-  const sg = fixedSubgroup(target);
-  if (target.kind !== "software" || sg === 0) return [];
-  if (!of || first?.kind !== "reduce" || length < 2 || length > 16) return [];
-  const body = first.reduce.monoid.combine[0];
-  if (body?.kind !== "apply" || body.prim !== "add") return [];
-  const overlaps = reads.some((r) => {
-    const stride = (a: Axis): number => strideAlong(r.at, shapeOf(r.tensor), a)?.value ?? 0;
-    return stride(of) > 0 && first.reduce.axes.some((a) => stride(a) === stride(of));
-  });
-  if (!overlaps) return [];
-  // On SwiftShader the code of more is larger than what processors decode at once.
-  return (sg === 4 && reads.length > 1 ? [2, 4] : [4, 2]).map((down) => ({
-    ...COMMON,
-    vector: 4,
-    kind: "reduction",
-    threads: 1,
-    each: length,
-    columns: powerAtMost(Math.max(2, rows / (4 * down * GROUPS)), 64),
-    parts: 1,
-    combine: "workgroup",
-    down,
-  }));
 }
 
 /** Rows of several phases that lie across memory: neighbouring invocations have neighbouring rows. */
@@ -178,43 +81,6 @@ function acrossSchedules(rows: number, length: number, target: Target): readonly
     // and 0.74.
     if (software) out.push({ ...row, pass: "online", block: 2 });
     for (const threads of new Set([row.threads, 1] as const)) out.push({ ...row, threads });
-  }
-  return out;
-}
-
-/** The invocations of a workgroup share a result. */
-function reductionSchedules(rows: number, length: number, target: Target): readonly Schedule[] {
-  const most = target.limits.maxComputeInvocationsPerWorkgroup;
-  const software = target.kind === "software";
-  const sg = fixedSubgroup(target);
-  const out: Schedule[] = [];
-  if (rows * 16 > length || length < 4096) return out;
-  // Software: few long walks, one for each of a core's tasks. A GPU: enough invocations to keep its memory busy.
-  const groups = software ? 64 : 1024;
-  for (const vector of VECTORS) {
-    const units = length / vector;
-    const parts = Math.max(
-      1,
-      Math.min(4096, Math.ceil(groups / Math.max(1, rows)), Math.floor(units / (software ? 256 : 1024))),
-    );
-    for (const p of new Set([parts, 1])) {
-      const t = powerAtMost(units / p, Math.min(most, software ? 64 : 256));
-      const shared: Schedule = {
-        ...COMMON,
-        vector,
-        kind: "reduction",
-        threads: t,
-        each: 4,
-        columns: 1,
-        parts: p,
-        combine: "workgroup",
-      };
-      if (!software) out.push(shared);
-      if (software && sg === 4 && vector === 4)
-        out.push({ ...shared, threads: sg as Threads, combine: "subgroup", wide: 4 });
-      if (sg > 0) out.push({ ...shared, threads: sg as Threads, combine: "subgroup" });
-      if (software) out.push(shared);
-    }
   }
   return out;
 }
@@ -267,14 +133,10 @@ const FOUR_LOADS = 48;
 /** Elements of a row from which on one pass for two reductions was measured to pay on subgroups of four. */
 const LONG = 32768;
 
-/** Workgroups that there should be at least: a few for each core. */
-const GROUPS = 16;
-
 /** How many rows a subgroup may keep at once: two where they share loads, as long as the code stays within what compiles quickly. */
-function heldTogether(z: Rows, hold: number, sg: number, target: Target): readonly number[] {
+function heldTogether(z: Rows, hold: number, sg: number): readonly number[] {
   const { own, shared } = z.loads;
   if (!z.held) return [];
-  if (target.kind !== "software") return hold <= 16 ? [1] : [];
   const fits = (each: number): boolean => hold * (each * (own + 1) + shared) <= (sg === 4 ? FOUR_LOADS : LOADS);
   const many = z.rows >= 64;
   const few = own + shared === 1 ? 1 : shared > 0 && many ? 2 : 0;
@@ -283,51 +145,50 @@ function heldTogether(z: Rows, hold: number, sg: number, target: Target): readon
   return each > 0 && fits(each) ? [each] : [];
 }
 
-function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
+const rowOf = (s: Partial<RowSchedule> & Pick<RowSchedule, "vector" | "rows" | "threads">): RowSchedule => ({
+  ...COMMON,
+  kind: "row",
+  hold: 0,
+  pass: "reread",
+  block: 1,
+  ...s,
+});
+
+/** An invocation a row. */
+const alone = (vector: 1 | 2 | 4, rows: number): readonly RowSchedule[] =>
+  [4, 1].map((block) => rowOf({ vector, rows, threads: 1, block }));
+
+function softwareRows(z: Rows, target: Target): readonly RowSchedule[] {
   const { rows, length, loads } = z;
-  const most = target.limits.maxComputeInvocationsPerWorkgroup;
-  const software = target.kind === "software";
   const sg = fixedSubgroup(target);
   const out: RowSchedule[] = [];
   // Rows side by side: a workgroup costs as much as hundreds of operations, and every core needs a few.
   const beside = (each: number, most: number): number => powerAtMost(Math.max(1, rows / each / GROUPS), most);
-  const row = (s: Partial<RowSchedule> & Pick<RowSchedule, "vector" | "rows" | "threads">): RowSchedule => ({
-    ...COMMON,
-    kind: "row",
-    hold: 0,
-    pass: "reread",
-    block: 1,
-    ...s,
-  });
-  const alone = (vector: 1 | 2 | 4): void => {
-    for (const block of [4, 1])
-      out.push(row({ vector, rows: software ? Math.max(1, Math.min(8, rows)) : 64, threads: 1, block }));
-  };
-  const shortRows = length <= (software ? 16 : 8);
+  const few = Math.max(1, Math.min(8, rows));
   for (const vector of VECTORS) {
     const units = Math.ceil(length / vector);
-    if (shortRows) alone(vector);
+    if (length <= 16) out.push(...alone(vector, few));
     // One read less of each row (64×32768: variance 0.6 and softmax 0.9 of the time on subgroups of four, 0.8 of both on eight).
     // On eight lanes rows that are too long to be held gain too: softmax 1024² takes 0.88 of the time of reading them again.
     // So do few rows on four (softmax 32×1024 takes 0.68 of the time, 16×4096 0.85).
-    const once = software && z.held && (length >= LONG || sg > 4 || rows < 64) && loads.own + loads.shared === 1;
+    const once = z.held && (length >= LONG || sg > 4 || rows < 64) && loads.own + loads.shared === 1;
     // Four lanes share nothing of a row that one has not: softmax 1024² takes 0.72 of the time of a subgroup a row, 8192×128 0.71, squared
     // differences 0.4, sums 0.66 to 0.9.
-    if (software && sg === 4 && loads.shared === 0 && rows >= 4 * GROUPS) {
+    if (sg === 4 && loads.shared === 0 && rows >= 4 * GROUPS) {
       const side = { vector, rows: beside(1, 32), threads: 1 } as const;
       // In one pass, where there is a rule: cross-entropy of 128×32000 takes 0.8 of the time, softmax 1024² 0.9.
       if (vector === 4 && loads.own === 1)
         for (const pass of z.held ? (["online", "reread"] as const) : (["reread"] as const))
-          out.push(row({ ...side, pass, block: 4, wide: 4 }));
-      if (!once) out.push(row(side));
+          out.push(rowOf({ ...side, pass, block: 4, wide: 4 }));
+      if (!once) out.push(rowOf(side));
     }
     if (sg > 0) {
       const hold = Math.ceil(units / sg);
-      for (const each of heldTogether(z, hold, sg, target))
+      for (const each of heldTogether(z, hold, sg))
         out.push(
-          row({
+          rowOf({
             vector,
-            rows: software ? beside(each, 8) : 1,
+            rows: beside(each, 8),
             threads: sg as Threads,
             hold,
             pass: "held",
@@ -340,7 +201,7 @@ function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
         const each = sg > 4 && rows >= 64 ? 2 : 1;
         const block = each > 1 ? 1 : 4;
         out.push(
-          row({
+          rowOf({
             vector,
             rows: beside(each, 8),
             threads: sg as Threads,
@@ -354,9 +215,9 @@ function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
       // Rows in one pass, an element's vector at a time: layer_norm 256×8192 and 2048×768 take 0.83 of the time on subgroups of four, 0.77 on
       // eight; 32×4096 by two 0.5 and 0.8.
       const some = rows >= 64 ? 4 : rows >= 16 ? 2 : 1;
-      if (software && z.held && loads.own === 1 && loads.shared > 0)
+      if (z.held && loads.own === 1 && loads.shared > 0)
         out.push(
-          row({
+          rowOf({
             vector,
             rows: beside(some, 8),
             threads: sg as Threads,
@@ -367,15 +228,14 @@ function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
         );
       // Several rows share what does not depend on the row, few too (rms_norm 32×4096 0.77 of the time on subgroups of four).
       const four = loads.own + loads.shared > 1 && !z.held ? 8 : 4;
-      const sharing = rows >= 64 ? (sg === 4 ? four : z.held ? 2 : 4) : loads.shared > 0 ? some : 1;
-      const each = software ? sharing : 1;
+      const each = rows >= 64 ? (sg === 4 ? four : z.held ? 2 : 4) : loads.shared > 0 ? some : 1;
       // On llvmpipe blocks are slower (rms_norm 768: 1.7 times) and take LLVM 9 seconds instead of 0.2.
       const block = isLlvmpipe(target) ? 1 : 4;
       for (const e of new Set([each, 1]))
         out.push(
-          row({
+          rowOf({
             vector,
-            rows: software ? beside(e, 8) : 1,
+            rows: beside(e, 8),
             threads: sg as Threads,
             block: e > 1 ? 1 : block,
             each: e,
@@ -383,15 +243,59 @@ function rowSchedules(z: Rows, target: Target): readonly RowSchedule[] {
           }),
         );
     }
-    if (!software) {
-      const threads = powerAtMost(Math.max(1, units / 2), Math.min(256, most));
-      const side = Math.max(1, Math.floor(64 / threads));
-      const hold = Math.ceil(units / threads);
-      if (hold <= 8 && z.held) out.push(row({ vector, rows: side, threads, hold, pass: "held" }));
-      out.push(row({ vector, rows: side, threads, block: 2 }), row({ vector, rows: side, threads }));
-    }
-    alone(vector);
-    if (software) out.push(row({ vector, rows: 1, threads: powerAtMost(units, 64), block: 2 }));
+    out.push(...alone(vector, few), rowOf({ vector, rows: 1, threads: powerAtMost(units, 64), block: 2 }));
   }
   return out;
+}
+
+/** Invocations that keep a GPU's memory busy where each has a few loads under way: 8 vectors of 16 bytes of each are 4 MB. Not measured. */
+const BUSY = 1 << 15;
+/** Vectors of a row that an invocation should keep; twice as many are the most. */
+const KEPT = 8;
+/** Of more invocations with so much to keep a workgroup may not fit where registers are few. */
+const WIDEST = 512;
+
+/**
+ * On a GPU a subgroup has a row, or a workgroup where rows are too few to keep the device busy by subgroups or too long for one to keep:
+ * 128 rows of 32,000 by subgroups would have 4,096 invocations. None of it has been measured on a device yet.
+ */
+function gpuRows(z: Rows, target: Target): readonly RowSchedule[] {
+  const most = target.limits.maxComputeInvocationsPerWorkgroup;
+  const sg = fixedSubgroup(target);
+  const out: RowSchedule[] = [];
+  for (const vector of VECTORS) {
+    const units = Math.ceil(z.length / vector);
+    const usual = powerAtMost(Math.max(1, units / 2), Math.min(256, most));
+    const wide = widthOf(z, units, sg > 0 ? (sg as Threads) : usual, most);
+    const bySubgroup = subgroupRows(z, units, vector, sg);
+    const byGroup = [...new Set([wide, usual])].flatMap((threads) => groupRows(z, units, vector, threads));
+    if (z.length <= 8) out.push(...alone(vector, 64));
+    if (wide === sg) out.push(...bySubgroup, ...byGroup);
+    else out.push(...byGroup, ...bySubgroup);
+    out.push(...alone(vector, 64));
+  }
+  return out;
+}
+
+/** Invocations a row: twice as many while they are too few, or have more of the row than they keep; each has two vectors of it at least. */
+function widthOf(z: Rows, units: number, least: Threads, most: number): Threads {
+  let t = least;
+  while (2 * t <= Math.min(most, WIDEST) && units > 2 * t && (z.rows * t < BUSY || (z.held && units > KEPT * t)))
+    t = (2 * t) as Threads;
+  return t;
+}
+
+function subgroupRows(z: Rows, units: number, vector: 1 | 2 | 4, sg: number): readonly RowSchedule[] {
+  if (sg === 0) return [];
+  const hold = Math.ceil(units / sg);
+  const row = { vector, rows: 1, threads: sg as Threads, combine: "subgroup" } as const;
+  const held = z.held && hold <= 2 * KEPT ? [rowOf({ ...row, hold, pass: "held" })] : [];
+  return [...held, rowOf({ ...row, block: 4 })];
+}
+
+function groupRows(z: Rows, units: number, vector: 1 | 2 | 4, threads: Threads): readonly RowSchedule[] {
+  const rows = Math.max(1, Math.floor(64 / threads));
+  const hold = Math.ceil(units / threads);
+  const held = z.held && hold <= 2 * KEPT ? [rowOf({ vector, rows, threads, hold, pass: "held" })] : [];
+  return [...held, rowOf({ vector, rows, threads, block: 2 }), rowOf({ vector, rows, threads })];
 }

@@ -1,0 +1,52 @@
+/** What GPUs get by default: enough invocations for the rows that there are. Reasoned, not measured (choose-rows.ts). */
+import { describe, expect, test } from "vitest";
+import { compile } from "../../src/index.ts";
+import { choose } from "../../src/schedule/choose.ts";
+import type { Schedule } from "../../src/schedule/schedule.ts";
+import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
+import { difference, fuseOnline, inputsFor, programOf, SLACK } from "./online-support.ts";
+import { withMatrices } from "./support.ts";
+
+/** Subgroups of 32, workgroups of up to 1024. */
+const FIXED: Target = { ...withMatrices(undefined), features: ["subgroups"] };
+
+function chosen(source: string, shapes: Readonly<Record<string, readonly number[]>>, adapter: Target): Schedule {
+  const all = compile(source).compiled("f", { shapes, provided: Object.keys(shapes), adapter }).schedules;
+  expect(all.size).toBe(1);
+  return [...all.values()][0]!;
+}
+
+const SOFTMAX = 'import { softmax } from "std/nn"\nexport fn f(x: f32[R, D]) { softmax(x) }';
+const SUMS = "export fn f(x: f32[R, D]) { sum(x, axis: 1) }";
+
+describe("rows", () => {
+  test.each([
+    ["many short ones by subgroups", [4096, 512], { threads: 32, combine: "subgroup", hold: 4, pass: "held" }],
+    ["few by workgroups", [64, 1024], { threads: 128, hold: 2, pass: "held" }],
+    ["long ones by workgroups that can keep them", [4096, 4096], { threads: 128, hold: 8, pass: "held" }],
+    ["few and long", [128, 32000], { threads: 512, hold: 16, pass: "held" }],
+    ["longer than a workgroup keeps", [128, 2 ** 17], { threads: 512, pass: "reread" }],
+  ])("%s", (_, x, how) => {
+    expect(chosen(SOFTMAX, { x }, FIXED)).toMatchObject({ kind: "row", vector: 4, ...how });
+  });
+  test("a sum keeps nothing: it needs no more than a busy device", () => {
+    expect(chosen(SUMS, { x: [2048, 8192] }, FIXED)).toMatchObject({ kind: "row", threads: 32, combine: "subgroup" });
+    expect(chosen(SUMS, { x: [512, 4096] }, FIXED)).toMatchObject({ kind: "row", threads: 64 });
+  });
+  test("no workgroup is larger than the device has", () => {
+    expect(chosen(SOFTMAX, { x: [128, 32000] }, DEFAULT_TARGET)).toMatchObject({ threads: 256, pass: "reread" });
+  });
+  test.each([
+    [3, 1000],
+    [2, 4099],
+    [5, 77],
+  ])("%i of %i are right", (rows, length) => {
+    for (const source of [SOFTMAX, SUMS])
+      for (const target of [FIXED, DEFAULT_TARGET]) {
+        const p = programOf(source, target, { x: [rows, length] });
+        const fused = fuseOnline(p);
+        const inputs = inputsFor({ x: [rows, length] }, rows, true);
+        expect(difference(p, fused, target, inputs, (r) => choose(r, target))).toBeLessThan(SLACK);
+      }
+  });
+});

@@ -250,7 +250,7 @@ function softwareRows(z: Rows, target: Target): readonly RowSchedule[] {
 
 /** Invocations that keep a GPU's memory busy where each has a few loads under way: 8 vectors of 16 bytes of each are 4 MB. Not measured. */
 const BUSY = 1 << 15;
-/** Vectors of a row that an invocation should keep; twice as many are the most. */
+/** Vectors of its rows, of each array that is one, that an invocation should keep; twice as many are the most. */
 const KEPT = 8;
 /** Of more invocations with so much to keep a workgroup may not fit where registers are few. */
 const WIDEST = 512;
@@ -280,22 +280,29 @@ function gpuRows(z: Rows, target: Target): readonly RowSchedule[] {
 /** Invocations a row: twice as many while they are too few, or have more of the row than they keep; each has two vectors of it at least. */
 function widthOf(z: Rows, units: number, least: Threads, most: number): Threads {
   let t = least;
-  while (2 * t <= Math.min(most, WIDEST) && units > 2 * t && (z.rows * t < BUSY || (z.held && units > KEPT * t)))
+  while (
+    2 * t <= Math.min(most, WIDEST) &&
+    units > 2 * t &&
+    (z.rows * t < BUSY || (z.held && kept(z, units, t) > KEPT))
+  )
     t = (2 * t) as Threads;
   return t;
 }
+
+const kept = (z: Rows, units: number, threads: number): number => Math.ceil(units / threads) * Math.max(1, z.loads.own);
 
 function subgroupRows(z: Rows, units: number, vector: 1 | 2 | 4, sg: number): readonly RowSchedule[] {
   if (sg === 0) return [];
   const hold = Math.ceil(units / sg);
   const row = { vector, rows: 1, threads: sg as Threads, combine: "subgroup" } as const;
-  const held = z.held && hold <= 2 * KEPT ? [rowOf({ ...row, hold, pass: "held" })] : [];
+  const held = z.held && kept(z, units, sg) <= 2 * KEPT ? [rowOf({ ...row, hold, pass: "held" })] : [];
   return [...held, rowOf({ ...row, block: 4 })];
 }
 
 function groupRows(z: Rows, units: number, vector: 1 | 2 | 4, threads: Threads): readonly RowSchedule[] {
   const rows = Math.max(1, Math.floor(64 / threads));
   const hold = Math.ceil(units / threads);
-  const held = z.held && hold <= 2 * KEPT ? [rowOf({ vector, rows, threads, hold, pass: "held" })] : [];
+  const held =
+    z.held && kept(z, units, threads) <= 2 * KEPT ? [rowOf({ vector, rows, threads, hold, pass: "held" })] : [];
   return [...held, rowOf({ vector, rows, threads, block: 2 }), rowOf({ vector, rows, threads })];
 }

@@ -29,6 +29,11 @@ describe("rows", () => {
   ])("%s", (_, x, how) => {
     expect(chosen(SOFTMAX, { x }, FIXED)).toMatchObject({ kind: "row", vector: 4, ...how });
   });
+  test("rows of two arrays take twice as many", () => {
+    const slope = `export fn f(y: f32[R, D], dy: f32[R, D]) { y * (dy - sum(y * dy, axis: 1, keepdims: true)) }`;
+    const shapes = { y: [4096, 4096], dy: [4096, 4096] };
+    expect(chosen(slope, shapes, FIXED)).toMatchObject({ kind: "row", threads: 256, hold: 4, pass: "held" });
+  });
   test("a sum keeps nothing: it needs no more than a busy device", () => {
     expect(chosen(SUMS, { x: [2048, 8192] }, FIXED)).toMatchObject({ kind: "row", threads: 32, combine: "subgroup" });
     expect(chosen(SUMS, { x: [512, 4096] }, FIXED)).toMatchObject({ kind: "row", threads: 64 });

@@ -2,7 +2,7 @@
 import { alignedRegion } from "./apply/aligned.ts";
 import { alongOf, inVectors, sumOfProducts } from "./apply/operands.ts";
 import { QUAD } from "./apply/tile.ts";
-import { laneable } from "./apply/walk.ts";
+import { collapse, laneable } from "./apply/walk.ts";
 import { matrixCandidates } from "./choose-matrix.ts";
 import { fixedSubgroup, guessAll, isLlvmpipe, powerAtMost, readsIn } from "./measure.ts";
 import { type ContractionSizes, softwarePrice } from "./price.ts";
@@ -114,6 +114,8 @@ function copied(target: Target): number {
 
 function pricedOf(region: ContractionRegion, target: Target): readonly Priced[] {
   const sg = fixedSubgroup(target);
+  const runs = collapse(region.k, region.reduce.values, []);
+  const window = runs.length > 1 ? guessAll(runs.at(-1) ?? []) : 0;
   const priced: Priced[] = [];
   const looped = (z: ContractionSizes): boolean => isLlvmpipe(target) || (sg === QUAD && z.k >= LOOPED_FROM);
   const consider = (made: ContractionSchedule, z: ContractionSizes): void => {
@@ -135,7 +137,10 @@ function pricedOf(region: ContractionRegion, target: Target): readonly Priced[] 
       // Wide ones where rows' values are loaded one by one: 0.88 of the time of a 3×3 convolution, but up to 1.25 where they come in vectors.
       const rowsOf = along === "m" ? region.b : region.a;
       const wide = sg === 8 && products >= MUCH / 2 && !(rowsOf && inVectors(rowsOf, region.k, vector));
-      for (const tileK of isLlvmpipe(target) ? [vector > 1 ? 4 : 1] : [1, 2, 4])
+      // Of small windows two taps a round: LLVM takes twice as long, the kernel 0.6 to 0.8 of the time (3×3, strided or of odd widths). Four
+      // gain less; windows of 5×5 and products of matrices gain nothing.
+      const scalar = tall && window > 0 && window <= 4 ? 2 : 1;
+      for (const tileK of isLlvmpipe(target) ? [vector > 1 ? 4 : scalar] : [1, 2, 4])
         for (const s of onSubgroup(base, sizes, sg, tileK, { tall, wide })) consider(s, sizes);
       if (sg === QUAD && sumOfProducts(region)) for (const s of onQuads(base, sizes)) consider(s, sizes);
       for (const s of [...ownMatrices(base, sizes, sg), ...plain(base, sizes)]) consider(s, sizes);
@@ -144,13 +149,19 @@ function pricedOf(region: ContractionRegion, target: Target): readonly Priced[] 
   return priced;
 }
 
-/** The contraction of copies, and how many elements are copied; undefined where that is no way to compute it, or copies repeat elements. */
+/**
+ * As often as this copies may have what they are of. Windows of 3×3 that move by two repeat 2.25 times, and the convolution takes 0.6 of the
+ * time on subgroups of four, 0.9 on eight; those that move by one would repeat nine times, which costs too much memory.
+ */
+const REPEATED = 3;
+
+/** The contraction of copies, and how many elements are copied; undefined where that is no way to compute it, or copies repeat too much. */
 function alignedCopies(region: ContractionRegion): { contraction: ContractionRegion; elements: number } | undefined {
   try {
     const { copies, contraction } = alignedRegion(region, ALIGN);
     for (const copy of copies) {
       const sources = new Set(readsIn(copy.maps.flatMap((m) => m.results)).map((r) => r.tensor));
-      if (guessAll(copy.axes) > 2 * [...sources].reduce((sum, d) => sum + guessAll(d.axes), 0)) return undefined;
+      if (guessAll(copy.axes) > REPEATED * [...sources].reduce((sum, d) => sum + guessAll(d.axes), 0)) return undefined;
     }
     return { contraction, elements: copies.reduce((sum, r) => sum + guessAll(r.axes), 0) };
   } catch (e) {

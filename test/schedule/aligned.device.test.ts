@@ -52,6 +52,13 @@ describe("contractions of copies that are filled up to whole vectors", () => {
     const inputs = { a: numbers([9, 7], 1), b: numbers([7, 5], 2), c: numbers([9, 7], 5) };
     expect(await dispatches(source, inputs, aligned)).toBe(6);
   });
+  it("of windows that overlap and reach over the edge", async () => {
+    const source = `import { conv2d } from "std/nn"
+      export fn f(x: f32[N, C, H, W], w: f32[O, C, R, S]) { conv2d(x, w, stride: 2, padding: 1) }`;
+    const odd = { x: numbers([2, 3, 9, 7], 1), w: numbers([5, 3, 3, 3], 2) };
+    expect(await dispatches(source, odd, aligned)).toBeGreaterThan(1);
+    await dispatches(source, { x: numbers([1, 16, 43, 43], 1), w: numbers([32, 16, 3, 3], 2) });
+  });
   it("are the default on software adapters where products are many", async () => {
     const source = `export fn f(a: f32[M, K], b: f32[K, N]) { a @ b }`;
     expect(await dispatches(source, { a: numbers([257, 301], 1), b: numbers([301, 257], 2) })).toBe(3);

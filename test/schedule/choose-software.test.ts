@@ -191,3 +191,19 @@ describe("attention in one kernel, on four lanes", () => {
     expect(tile(16, 512, 256)).toMatchObject({ kind: "online", share: "subgroup" });
   });
 });
+
+describe("windows", () => {
+  const conv = (stride: number): string => `import { conv2d } from "std/nn"
+    export fn f(x: f32[N, C, H, W], w: f32[O, C, R, S]) { conv2d(x, w, stride: ${stride}, padding: 1) }`;
+  const shapes = { x: [1, 64, 57, 57], w: [128, 64, 3, 3] };
+  test("that move by two are copied into whole vectors, on four lanes; by one they repeat too much", () => {
+    expect(chosen(conv(2), shapes, SOFT4)).toMatchObject({ kind: "contraction", align: 4, vector: 4 });
+    const one = chosen(conv(1), { ...shapes, x: [1, 64, 55, 55] }, SOFT4);
+    expect(one).toMatchObject({ kind: "contraction", vector: 1 });
+    expect(one).not.toHaveProperty("align");
+  });
+  test("are gone through by two taps a round on llvmpipe, where products are many", () => {
+    expect(chosen(conv(1), shapes, LLVMPIPE)).toMatchObject({ reg: [32, 4], vector: 1, tileK: 2 });
+    expect(chosen(conv(1), { x: [1, 16, 27, 27], w: [32, 16, 3, 3] }, LLVMPIPE)).toMatchObject({ tileK: 1 });
+  });
+});

@@ -1,9 +1,9 @@
 /**
  * Factors free of the reduced axes leave a sum: Σ p·v/z becomes (Σ p·v)/z, exactly for wrapping integers and by the licence
- * `distribute` for floats. So does an axis along which nothing varies: its extent is a factor. An elementwise producer is looked through where that frees a factor, as the 1/z of a softmax does
- * when its rows weigh a product. Weights over their own sum are looked through also where they are rounded to f16, which leaves that
- * rounding out: the result is the more accurate one, within what the bound allows for the rounding (ir/bounds-rules.ts). Other roundings
- * stay, as matrices multiply what was rounded (schedule/matrix-operands.ts).
+ * `distribute` for floats. So does an axis along which nothing varies: its extent is a factor. An elementwise producer is looked
+ * through where that frees a factor, as the 1/z of a softmax does when its rows weigh a product. Weights over their own sum are looked
+ * through also where they are rounded to f16, which leaves that rounding out: the result is the more accurate one, within what the bound
+ * allows for the rounding (ir/bounds-rules.ts). Other roundings stay, as matrices multiply what was rounded (matrix-operands.ts).
  */
 import { type DType, isInteger } from "../../ir/dtype.ts";
 import { lowerBound, productExtent } from "../../ir/extent.ts";

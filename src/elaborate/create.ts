@@ -11,7 +11,7 @@ import type { Context, Declaration, Observer } from "./context.ts";
 import { DERIVATIVE_NAMES, type DerivativeKind, derivativeFunction, isDerivative } from "./derivatives.ts";
 import { evaluate } from "./expression.ts";
 import { builtinFunction, moduleFunction } from "./function.ts";
-import { declare, lookup, makeScope, type Scope, Silent } from "./scope.ts";
+import { lookup, type ModuleNames, makeModuleScope, type Scope, Silent } from "./scope.ts";
 import { block, statement } from "./statement.ts";
 import type { FunctionValue, Value } from "./value.ts";
 
@@ -46,9 +46,8 @@ export function makeContext(strict: boolean, graph: ModuleGraph, observer?: Obse
     moduleScope: (m) => {
       const old = scopes.get(m);
       if (old) return old;
-      const made = makeScope(undefined);
+      const made = makeModuleScope(moduleNames(cx, m, () => cx.moduleScope(m)));
       scopes.set(m, made);
-      fillModule(cx, m, made);
       return made;
     },
     functionOf: (m, item) => {
@@ -104,20 +103,24 @@ function derivative(cx: Context, name: DerivativeKind): FunctionValue {
   };
 }
 
-function fillModule(cx: Context, m: LoadedModule, scope: Scope): void {
-  for (const [name, item] of m.items) {
-    if (item.kind === "fn")
-      declare(scope, name, { kind: "lazy", span: item.name.span, evaluate: () => cx.functionOf(m, item) });
-    else
-      declare(scope, name, {
-        kind: "lazy",
-        span: item.name.span,
-        evaluate: once(item, () => moduleLet(cx, item, scope)),
-      });
-  }
-  for (const [name, i] of m.imports)
-    declare(scope, name, { kind: "lazy", span: i.span, evaluate: () => imported(cx, i.module, i.name) });
-  for (const [name, span] of m.failed) declare(scope, name, { kind: "failed", span });
+function moduleNames(cx: Context, m: LoadedModule, scope: () => Scope): ModuleNames {
+  return {
+    binding: (name) => {
+      const item = m.items.get(name);
+      if (item?.kind === "fn") return { kind: "lazy", span: item.name.span, evaluate: () => cx.functionOf(m, item) };
+      if (item)
+        return {
+          kind: "lazy",
+          span: item.name.span,
+          evaluate: once(item, () => moduleLet(cx, item, scope())),
+        };
+      const from = m.imports.get(name);
+      if (from) return { kind: "lazy", span: from.span, evaluate: () => imported(cx, from.module, from.name) };
+      const failed = m.failed.get(name);
+      return failed && { kind: "failed", span: failed };
+    },
+    all: () => [...m.items.keys(), ...m.imports.keys(), ...m.failed.keys()],
+  };
 }
 
 function imported(cx: Context, m: LoadedModule, name: string): Value {

@@ -94,13 +94,14 @@ function signatureOf(m: LoadedModule, item: FnItem, entry: Entry | undefined, de
     }),
   );
   const extents = [...extentNames(item).keys()];
-  const known = new Set([...extents, ...item.params.map((p) => p.name.text), ...m.items.keys(), ...m.imports.keys()]);
+  const own = new Set([...extents, ...item.params.map((p) => p.name.text)]);
+  const known = (t: string): boolean => own.has(t) || m.items.has(t) || m.imports.has(t);
   // `-> f32[M]` may name an extent that only the body decides: what it was found to be says more.
   const written = declared ? declaredResults(m, item.result) : undefined;
   const results = written?.map((r, k): SignatureResult => {
     const found = made?.[k]?.shape;
     if (found?.length !== r.shape.length) return r;
-    return { ...r, shape: r.shape.map((t, a) => (/^\w+$/.test(t) && !/^\d/.test(t) && !known.has(t) ? found[a]! : t)) };
+    return { ...r, shape: r.shape.map((t, a) => (/^\w+$/.test(t) && !/^\d/.test(t) && !known(t) ? found[a]! : t)) };
   });
   const derived = (entry?.program.inputs ?? []).filter((d) => entry?.derived.has(d.name));
   return {

@@ -31,23 +31,39 @@ export interface Scope {
   lead: { readonly shape: readonly Extent[]; readonly span: Span } | undefined;
   /** Set on the scope of a function's parameters: types look for `...` there. */
   readonly isFunction: boolean;
+  /** Of a module: its names, of which `names` has those that were looked up. */
+  readonly module: ModuleNames | undefined;
+}
+
+/** The names of a module. A large one is not gone through for each of its functions. */
+export interface ModuleNames {
+  binding(name: string): Binding | undefined;
+  all(): Iterable<string>;
 }
 
 export function makeScope(parent: Scope | undefined, isFunction = false): Scope {
-  return { parent, names: new Map(), lead: undefined, isFunction };
+  return { parent, names: new Map(), lead: undefined, isFunction, module: undefined };
+}
+
+export function makeModuleScope(module: ModuleNames): Scope {
+  return { parent: undefined, names: new Map(), lead: undefined, isFunction: false, module };
 }
 
 export function lookup(scope: Scope, name: string): Binding | undefined {
   for (let s: Scope | undefined = scope; s; s = s.parent) {
     const found = s.names.get(name);
     if (found) return found;
+    const made = s.module?.binding(name);
+    if (!made) continue;
+    s.names.set(name, made);
+    return made;
   }
   return undefined;
 }
 
 /** Throws EIN1102 if the scope itself (not a surrounding one) has the name already. */
 export function declare(scope: Scope, name: string, binding: Binding): void {
-  const old = scope.names.get(name);
+  const old = scope.names.get(name) ?? scope.module?.binding(name);
   if (old)
     throw new DiagnosticError(
       diagnostic("EIN1102", `\`${name}\` is declared twice in this scope`, [
@@ -65,7 +81,10 @@ export function functionScope(scope: Scope): Scope | undefined {
 
 export function namesIn(scope: Scope): readonly string[] {
   const all = new Set<string>();
-  for (let s: Scope | undefined = scope; s; s = s.parent) for (const n of s.names.keys()) all.add(n);
+  for (let s: Scope | undefined = scope; s; s = s.parent) {
+    for (const n of s.names.keys()) all.add(n);
+    for (const n of s.module?.all() ?? []) all.add(n);
+  }
   return [...all];
 }
 

@@ -46,7 +46,7 @@ export function makeContext(strict: boolean, graph: ModuleGraph, observer?: Obse
     moduleScope: (m) => {
       const old = scopes.get(m);
       if (old) return old;
-      const made = makeModuleScope(moduleNames(cx, m, () => cx.moduleScope(m)));
+      const made = makeModuleScope(moduleNames(cx, m));
       scopes.set(m, made);
       return made;
     },
@@ -103,7 +103,7 @@ function derivative(cx: Context, name: DerivativeKind): FunctionValue {
   };
 }
 
-function moduleNames(cx: Context, m: LoadedModule, scope: () => Scope): ModuleNames {
+function moduleNames(cx: Context, m: LoadedModule): ModuleNames {
   return {
     binding: (name) => {
       const item = m.items.get(name);
@@ -112,7 +112,7 @@ function moduleNames(cx: Context, m: LoadedModule, scope: () => Scope): ModuleNa
         return {
           kind: "lazy",
           span: item.name.span,
-          evaluate: once(item, () => moduleLet(cx, item, scope())),
+          evaluate: once(item, () => moduleLet(cx, item, cx.moduleScope(m))),
         };
       const from = m.imports.get(name);
       if (from) return { kind: "lazy", span: from.span, evaluate: () => imported(cx, from.module, from.name) };

@@ -267,8 +267,11 @@ function gpuRows(z: Rows, target: Target): readonly RowSchedule[] {
     const units = Math.ceil(z.length / vector);
     const usual = powerAtMost(Math.max(1, units / 2), Math.min(256, most));
     const wide = widthOf(z, units, sg > 0 ? (sg as Threads) : usual, most);
-    const bySubgroup = subgroupRows(z, units, vector, sg);
-    const byGroup = [...new Set([wide, usual])].flatMap((threads) => groupRows(z, units, vector, threads));
+    const subgroup = { vector, rows: 1, threads: sg as Threads, combine: "subgroup" } as const;
+    const bySubgroup = sg > 0 ? sharedRows(z, units, subgroup, [4]) : [];
+    const byGroup = [...new Set([wide, usual])].flatMap((threads) =>
+      sharedRows(z, units, { vector, rows: Math.max(1, Math.floor(64 / threads)), threads }, [2, 1]),
+    );
     if (z.length <= 8) out.push(...alone(vector, 64));
     if (wide === sg) out.push(...bySubgroup, ...byGroup);
     else out.push(...byGroup, ...bySubgroup);
@@ -291,18 +294,14 @@ function widthOf(z: Rows, units: number, least: Threads, most: number): Threads 
 
 const kept = (z: Rows, units: number, threads: number): number => Math.ceil(units / threads) * Math.max(1, z.loads.own);
 
-function subgroupRows(z: Rows, units: number, vector: 1 | 2 | 4, sg: number): readonly RowSchedule[] {
-  if (sg === 0) return [];
-  const hold = Math.ceil(units / sg);
-  const row = { vector, rows: 1, threads: sg as Threads, combine: "subgroup" } as const;
-  const held = z.held && kept(z, units, sg) <= 2 * KEPT ? [rowOf({ ...row, hold, pass: "held" })] : [];
-  return [...held, rowOf({ ...row, block: 4 })];
-}
-
-function groupRows(z: Rows, units: number, vector: 1 | 2 | 4, threads: Threads): readonly RowSchedule[] {
-  const rows = Math.max(1, Math.floor(64 / threads));
-  const hold = Math.ceil(units / threads);
-  const held =
-    z.held && kept(z, units, threads) <= 2 * KEPT ? [rowOf({ vector, rows, threads, hold, pass: "held" })] : [];
-  return [...held, rowOf({ vector, rows, threads, block: 2 }), rowOf({ vector, rows, threads })];
+/** Rows that several invocations share: kept where they can keep them, else read again in blocks. */
+function sharedRows(
+  z: Rows,
+  units: number,
+  row: Pick<RowSchedule, "vector" | "rows" | "threads" | "combine">,
+  blocks: readonly number[],
+): readonly RowSchedule[] {
+  const holds = z.held && kept(z, units, row.threads) <= 2 * KEPT;
+  const held = holds ? [rowOf({ ...row, hold: Math.ceil(units / row.threads), pass: "held" })] : [];
+  return [...held, ...blocks.map((block) => rowOf({ ...row, block }))];
 }

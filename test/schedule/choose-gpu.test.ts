@@ -1,22 +1,13 @@
 /** What GPUs get by default: enough invocations for the rows that there are. Reasoned, not measured (choose-rows.ts). */
 import { describe, expect, test } from "vitest";
-import { compile } from "../../src/index.ts";
-import { choose } from "../../src/schedule/choose.ts";
-import type { Schedule } from "../../src/schedule/schedule.ts";
 import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
+import { chosen, SOFTMAX } from "./chosen.ts";
 import { difference, fuseOnline, inputsFor, programOf, SLACK } from "./online-support.ts";
 import { withMatrices } from "./support.ts";
 
 /** Subgroups of 32, workgroups of up to 1024. */
 const FIXED: Target = { ...withMatrices(undefined), features: ["subgroups"] };
 
-function chosen(source: string, shapes: Readonly<Record<string, readonly number[]>>, adapter: Target): Schedule {
-  const all = compile(source).compiled("f", { shapes, provided: Object.keys(shapes), adapter }).schedules;
-  expect(all.size).toBe(1);
-  return [...all.values()][0]!;
-}
-
-const SOFTMAX = 'import { softmax } from "std/nn"\nexport fn f(x: f32[R, D]) { softmax(x) }';
 const SUMS = "export fn f(x: f32[R, D]) { sum(x, axis: 1) }";
 
 describe("rows", () => {
@@ -51,7 +42,7 @@ describe("rows", () => {
         const p = programOf(source, target, { x: [rows, length] });
         const fused = fuseOnline(p);
         const inputs = inputsFor({ x: [rows, length] }, rows, true);
-        expect(difference(p, fused, target, inputs, (r) => choose(r, target))).toBeLessThan(SLACK);
+        expect(difference(p, fused, target, inputs)).toBeLessThan(SLACK);
       }
   });
 });

@@ -1,19 +1,12 @@
 /** What software adapters get by default, for the reasons that were measured (choose-rows.ts, choose-others.ts). */
 import { describe, expect, test } from "vitest";
-import { compile } from "../../src/index.ts";
 import type { Schedule } from "../../src/schedule/schedule.ts";
 import type { Target } from "../../src/schedule/target.ts";
+import { chosen, SOFTMAX } from "./chosen.ts";
 import { SOFT4, SOFT8 } from "./support.ts";
 
 const LLVMPIPE: Target = { ...SOFT8, name: "llvmpipe" };
 
-function chosen(source: string, shapes: Readonly<Record<string, readonly number[]>>, adapter: Target): Schedule {
-  const all = compile(source).compiled("f", { shapes, provided: Object.keys(shapes), adapter }).schedules;
-  expect(all.size).toBe(1);
-  return [...all.values()][0]!;
-}
-
-const SOFTMAX = 'import { softmax } from "std/nn"\nexport fn f(x: f32[R, D]) { softmax(x) }';
 const NORM =
   'import { layer_norm } from "std/nn"\nexport fn f(x: f32[R, D], g: f32[D], b: f32[D]) { layer_norm(x, g, b) }';
 

@@ -34,6 +34,13 @@ export interface Expanded {
 
 type Key = Buffer | Cell;
 
+/** Calls of `value` within each other; what lies deeper takes a list. */
+const NESTED = 200;
+
+function isLeafExpr(e: KernelExpr): boolean {
+  return e.kind === "const" || e.kind === "size" || e.kind === "var";
+}
+
 class Expander {
   readonly store = new ValueStore();
   readonly environment = new Map<Variable, Value>();
@@ -45,14 +52,17 @@ class Expander {
   /** Goes on with every change; `changed` says when a variable or a buffer last got another value. */
   private clock = 0;
   private readonly changed = new Map<Dependency, number>();
-  /** The values of expressions, each with the time at which it was found: good until something that it reads changes. */
-  private memo = new Map<KernelExpr, { readonly value: Value; readonly at: number }>();
+  /** The values of expressions, each with the time up to which it is known to be good: until something that it reads changes. */
+  private readonly memo = new Map<KernelExpr, { readonly value: Value; at: number }>();
+  private nested = 0;
 
   private known(e: KernelExpr): Value | undefined {
     const found = this.memo.get(e);
     if (!found) return undefined;
-    if (found.at !== this.clock)
+    if (found.at !== this.clock) {
       for (const d of this.effects.readBy(e)) if ((this.changed.get(d) ?? 0) > found.at) return undefined;
+      found.at = this.clock;
+    }
     return found.value;
   }
 
@@ -91,25 +101,29 @@ class Expander {
     return at;
   }
 
-  /** Children first, by a list of our own: expressions may be deeper than the stack. */
   value(e: KernelExpr): Value {
+    // Cheaper made than looked up.
+    if (isLeafExpr(e)) return this.build(e);
     const ready = this.known(e);
     if (ready) return ready;
+    if (this.nested >= NESTED) this.childrenFirst(e);
+    this.nested++;
+    const made = this.build(e);
+    this.nested--;
+    this.memo.set(e, { value: made, at: this.clock });
+    return made;
+  }
+
+  /** Values of all that is in it, by a list of our own: expressions may be deeper than the stack. */
+  private childrenFirst(e: KernelExpr): void {
     const open = [e];
-    let made: Value | undefined;
     for (let x = open.at(-1); x; x = open.at(-1)) {
-      made = this.known(x);
-      if (!made) {
-        const before = open.length;
-        for (const c of exprChildren(x)) if (!this.known(c)) open.push(c);
-        if (open.length > before) continue;
-        made = this.build(x);
-        this.memo.set(x, { value: made, at: this.clock });
-      }
+      const before = open.length;
+      for (const c of exprChildren(x)) if (!isLeafExpr(c) && !this.known(c)) open.push(c);
+      if (open.length > before) continue;
+      if (x !== e && !this.known(x)) this.memo.set(x, { value: this.build(x), at: this.clock });
       open.pop();
     }
-    if (!made) throw new RangeError("an expression without a value");
-    return made;
   }
 
   private build(e: KernelExpr): Value {
@@ -250,7 +264,7 @@ class Expander {
         const before = new Map(this.versions);
         const body = this.block(s.then, level + 1);
         this.versions = before;
-        this.memo = new Map();
+        this.memo.clear();
         const otherwise = this.block(s.otherwise, level + 1);
         this.touchAll(s.then);
         this.touchAll(s.otherwise);

@@ -271,9 +271,12 @@ export function originLines(kernel: Kernel, options: LegaliseOptions): string[] 
   return lines;
 }
 
+/** A type of vectors, or a literal. */
+const HALF = /^(vec[24]h|-?[\d.][\de.+-]*h)$/;
+
 /** Does a value of f16 occur? Its types and literals are recognisable. */
 function usesHalf(body: readonly LegalStatement[]): boolean {
-  const half = (text: string): boolean => /^(f16|vec[24]h)$/.test(text) || /^-?[\d.][\de.+-]*h$/.test(text);
+  const half = (text: string): boolean => text === "f16" || (text.endsWith("h") && HALF.test(text));
   const inside = (e: LegalExpr): boolean => {
     switch (e.kind) {
       case "atom":

@@ -48,9 +48,12 @@ export class Names {
   fresh(hint: string): string {
     const base = baseOf(hint);
     let name = base;
-    let i = this.last.get(base) ?? 1;
-    for (; this.isTaken(name); i++) name = /\d$/.test(base) ? `${base}_${i}` : `${base}${i}`;
-    this.last.set(base, i);
+    if (this.isTaken(name)) {
+      const stem = /\d$/.test(base) ? `${base}_` : base;
+      let i = this.last.get(base) ?? 1;
+      for (; this.isTaken(name); i++) name = `${stem}${i}`;
+      this.last.set(base, i);
+    }
     this.taken.add(name);
     return name;
   }

@@ -63,7 +63,7 @@ export class ExprPlacer {
   protected readonly head: LegalStatement[] = [];
   private readonly cells = new Map<Cell, string>();
   private readonly special = new Map<string, string>();
-  private readonly depths = new WeakMap<LegalExpr, number>();
+  private readonly depths = new Map<LegalExpr, number>();
 
   constructor(context: PlaceContext, uses: Uses) {
     this.context = context;
@@ -138,21 +138,28 @@ export class ExprPlacer {
   }
 
   private depthOf(e: LegalExpr): number {
+    if (e.kind === "atom") return 1;
     const old = this.depths.get(e);
     if (old !== undefined) return old;
-    const parts =
-      e.kind === "call"
-        ? e.args
-        : e.kind === "index"
-          ? [e.index]
-          : e.kind === "member" || e.kind === "unary"
-            ? [e.value]
-            : e.kind === "binary"
-              ? [e.left, e.right]
-              : [];
-    const depth = 1 + parts.reduce((n, p) => Math.max(n, this.depthOf(p)), 0);
+    const depth = 1 + this.depthWithin(e);
     this.depths.set(e, depth);
     return depth;
+  }
+
+  private depthWithin(e: Exclude<LegalExpr, { kind: "atom" }>): number {
+    switch (e.kind) {
+      case "call":
+        return e.args.reduce((n, p) => Math.max(n, this.depthOf(p)), 0);
+      case "index":
+        return this.depthOf(e.index);
+      case "member":
+      case "unary":
+        return this.depthOf(e.value);
+      case "binary":
+        return Math.max(this.depthOf(e.left), this.depthOf(e.right));
+      default:
+        return e satisfies never;
+    }
   }
 
   protected element(b: Buffer, index: Value, scope: Scope): LegalExpr {

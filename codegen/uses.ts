@@ -43,6 +43,8 @@ export class Uses {
     this.scopes.set(body, scope);
     const seen = new Set<Value>();
     const need = (v: Value): void => {
+      // These are written out wherever they stand.
+      if (v.kind === "const" || v.kind === "size") return;
       addUse(scope, v, 1);
       // A splat and a lane have no names: what they are made from is written, or named, wherever they stand.
       if (this.met.has(v) && v.kind !== "splat" && v.kind !== "extract") return;
@@ -82,6 +84,7 @@ export class Uses {
           const at = this.count(s.body, inside);
           // The condition is written inside, after the body; its uses count here too, as the body's have done.
           const again = (v: Value): void => {
+            if (v.kind === "const" || v.kind === "size") return;
             addUse(inside, v, 1);
             addUse(scope, v, 1);
             if (at.has(v)) return;

@@ -67,45 +67,61 @@ const PLACES = {
 /** Two ids and this make one number that is still exact; a kernel has some thousands of values. */
 const MAX_VALUES = 2 ** 26;
 
-type Parts<V> = V extends Value ? Omit<V, "id" | "level" | "pinned" | "range" | "depth"> : never;
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+const NONE: readonly Value[] = [];
+/** What all values have, in one order: what reads them finds each in one place. */
+const START = { id: 0, dtype: "i32", lanes: 1, level: 0, pinned: false, range: UNKNOWN, depth: 0 } as const;
 
 /** Makes values, equal ones once. */
 export class ValueStore {
   private next = 1;
   private readonly known = new Map<string, Value>();
-  /** Applies of one and two operands, which most values are: by primitive and type, then by the operands' ids. */
+  private readonly integers = new Map<number, Value>();
+  /** What most values are, without a text for each: by what is applied or read, then by two numbers. */
   private readonly applied = new Map<string, Map<number, Value>>();
-  private readonly objects = new Map<object, number>();
+  private readonly read = new Map<Buffer | Cell, Map<number, Value>>();
 
-  private objectId(o: object): number {
-    const old = this.objects.get(o);
-    if (old !== undefined) return old;
-    this.objects.set(o, this.objects.size);
-    return this.objects.size - 1;
-  }
-
-  private intern(key: string, build: (id: number) => Value): Value {
+  private intern(key: string, build: () => Value, children: readonly Value[]): Value {
     const old = this.known.get(key);
     if (old) return old;
-    const made = build(this.next++);
+    const made = this.settled(build(), children);
     this.known.set(key, made);
     return made;
   }
-
-  private make(
-    key: string,
-    parts: Parts<Value>,
-    children: readonly Value[],
-    pinned: boolean,
-    range: Interval = UNKNOWN,
-  ): Value {
-    return this.intern(key, (id) => complete(id, parts, children, pinned, range));
+  private internIn<K>(table: Map<K, Map<number, Value>>, key: K, number: number, build: () => Value): Value {
+    let of = table.get(key);
+    if (!of) {
+      of = new Map();
+      table.set(key, of);
+    }
+    const old = of.get(number);
+    if (old) return old;
+    const made = build();
+    of.set(number, made);
+    return made;
+  }
+  /** Numbers a value that was just made; where it can be computed follows from what it is made of. */
+  private settled(made: Mutable<Value>, children: readonly Value[]): Value {
+    made.id = this.next++;
+    for (const c of children) {
+      if (c.level > made.level) made.level = c.level;
+      if (c.depth >= made.depth) made.depth = c.depth + 1;
+      if (c.pinned) made.pinned = true;
+    }
+    return made;
   }
 
   constant(dtype: DType, value: number): ConstValue {
+    const whole = dtype === "i32" && !Object.is(value, -0);
+    const old = whole ? this.integers.get(value) : undefined;
+    if (old) return old as ConstValue;
     const bits = Object.is(value, -0) ? "-0" : String(value);
     const range: Interval = dtype === "i32" ? [value, value] : UNKNOWN;
-    return this.make(`c${dtype} ${bits}`, { kind: "const", dtype, lanes: 1, value }, [], false, range) as ConstValue;
+    const build = (): Value => ({ kind: "const", ...START, dtype, range, value });
+    const made = this.intern(`c${dtype} ${bits}`, build, NONE);
+    if (whole) this.integers.set(value, made);
+    return made as ConstValue;
   }
   size(extent: Extent): Value {
     if (extent.value !== undefined) return this.constant("i32", extent.value);
@@ -114,66 +130,41 @@ export class ValueStore {
       lowerBound(extent) ?? Number.NEGATIVE_INFINITY,
       upperBound(extent) ?? Number.POSITIVE_INFINITY,
     ];
-    return this.make(`z${extent.text}`, { kind: "size", dtype: "i32", lanes: 1, extent }, [], false, range);
+    return this.intern(`z${extent.text}`, () => ({ kind: "size", ...START, range, extent }), NONE);
   }
   /** A new immutable variable bound in a block of the given depth. */
   name(hint: string, dtype: DType, lanes: Lanes, level: number, range: Interval = UNKNOWN): NameValue {
-    const id = this.next++;
-    return { kind: "name", id, hint, dtype, lanes, level, pinned: false, range, depth: 0 };
+    return { kind: "name", ...START, id: this.next++, dtype, lanes, level, range, hint };
   }
   cell(cell: Cell, version: number): Value {
-    return this.make(
-      `x${this.objectId(cell)} ${version}`,
-      { kind: "cell", dtype: cell.dtype, lanes: cell.lanes, cell, version },
-      [],
-      true,
-    );
+    const { dtype, lanes } = cell;
+    const build = (): Value => ({ kind: "cell", ...START, dtype, lanes, pinned: true, cell, version });
+    return this.internIn(this.read, cell, version, () => this.settled(build(), NONE));
   }
   load(buffer: Buffer, index: Value, version: number): Value {
     const { dtype, lanes } = buffer;
-    const key = `l${this.objectId(buffer)} ${index.id} ${version}`;
-    return this.make(key, { kind: "load", dtype, lanes, buffer, index, version }, [index], true);
+    const build = (): Value => ({ kind: "load", ...START, dtype, lanes, pinned: true, buffer, index, version });
+    return this.internIn(this.read, buffer, index.id * MAX_VALUES + version, () => this.settled(build(), [index]));
   }
   column(of: Value, column: number): Value {
     const { dtype, lanes } = of;
-    return this.make(`o${of.id} ${column}`, { kind: "column", dtype, lanes, of, column }, [of], false);
+    return this.intern(`o${of.id} ${column}`, () => ({ kind: "column", ...START, dtype, lanes, of, column }), [of]);
   }
   apply(prim: Prim, args: readonly Value[], dtype: DType, lanes: Lanes): Value {
-    const build = (id: number): Value => {
-      const range =
-        dtype === "i32"
-          ? rangeOfApply(
-              prim,
-              args.map((a) => a.range),
-              args,
-            )
-          : UNKNOWN;
-      return complete(id, { kind: "apply", dtype, lanes, prim, args }, args, false, range);
+    const build = (): Value => {
+      const ranges = args.map((a) => a.range);
+      const range = dtype === "i32" ? rangeOfApply(prim, ranges, args) : UNKNOWN;
+      return { kind: "apply", ...START, dtype, lanes, range, prim, args };
     };
     const [a, b] = args;
-    if (!a || args.length > 2)
-      return this.intern(`a${prim} ${dtype}${lanes} ${args.map((x) => x.id).join(" ")}`, build);
     const operation = `${prim} ${dtype}${lanes}`;
-    let of = this.applied.get(operation);
-    if (!of) {
-      of = new Map();
-      this.applied.set(operation, of);
-    }
-    const key = a.id * MAX_VALUES + (b?.id ?? 0);
-    const old = of.get(key);
-    if (old) return old;
-    const made = build(this.next++);
-    of.set(key, made);
-    return made;
+    if (!a || args.length > 2) return this.intern(`a${operation} ${args.map((x) => x.id).join(" ")}`, build, args);
+    return this.internIn(this.applied, operation, a.id * MAX_VALUES + (b?.id ?? 0), () => this.settled(build(), args));
   }
   /** Both words at once, as a vector of two. */
   threefry(args: readonly Value[]): Value {
-    return this.make(
-      `f${args.map((a) => a.id).join(" ")}`,
-      { kind: "threefry", dtype: "u32", lanes: 2, args },
-      args,
-      false,
-    );
+    const build = (): Value => ({ kind: "threefry", ...START, dtype: "u32", lanes: 2, args });
+    return this.intern(`f${args.map((a) => a.id).join(" ")}`, build, args);
   }
   subgroup(
     op: KSubgroup["op"],
@@ -187,76 +178,53 @@ export class ValueStore {
     // Whether two subgroup operations meet the same invocations is a matter of control flow: never merged.
     const unique = isPlace(op) ? "" : ` ${this.next}`;
     const range = isPlace(op) ? PLACES[op] : UNKNOWN;
-    return this.make(
-      key + unique,
-      { kind: "subgroup", dtype, lanes, op, value, lane, from },
-      value ? (from ? [value, from] : [value]) : [],
-      true,
+    const build = (): Value => ({
+      kind: "subgroup",
+      ...START,
+      dtype,
+      lanes,
+      pinned: true,
       range,
-    );
+      op,
+      value,
+      lane,
+      from,
+    });
+    return this.intern(key + unique, build, value ? (from ? [value, from] : [value]) : NONE);
   }
   splat(value: Value, lanes: Lanes): Value {
     if (lanes === value.lanes) return value;
-    return this.make(
-      `p${lanes} ${value.id}`,
-      { kind: "splat", dtype: value.dtype, lanes, value },
-      [value],
-      false,
-      value.range,
-    );
+    const { dtype, range } = value;
+    return this.intern(`p${lanes} ${value.id}`, () => ({ kind: "splat", ...START, dtype, lanes, range, value }), [
+      value,
+    ]);
   }
   vector(args: readonly Value[]): Value {
     const [first] = args;
     if (!first) throw new TypeError("empty vector");
     const lanes = args.length as Lanes;
     if (args.every((a) => a === first)) return this.splat(first, lanes);
-    return this.make(
-      `v${args.map((a) => a.id).join(" ")}`,
-      { kind: "vector", dtype: first.dtype, lanes, args },
-      args,
-      false,
-    );
+    const build = (): Value => ({ kind: "vector", ...START, dtype: first.dtype, lanes, args });
+    return this.intern(`v${args.map((a) => a.id).join(" ")}`, build, args);
   }
   dot(left: Value, right: Value): Value {
-    const parts = { kind: "dot", dtype: left.dtype, lanes: 1, left, right } as const;
-    return this.make(`d${left.id} ${right.id}`, parts, [left, right], false);
+    const build = (): Value => ({ kind: "dot", ...START, dtype: left.dtype, left, right });
+    return this.intern(`d${left.id} ${right.id}`, build, [left, right]);
   }
   matvec(columns: readonly Value[], vector: Value): Value {
     const { dtype } = vector;
     const lanes = columns[0]?.lanes ?? 1;
     const children = [...columns, vector];
-    const key = `m${children.map((c) => c.id).join(" ")}`;
-    return this.make(key, { kind: "matvec", dtype, lanes, columns, vector }, children, false);
+    const build = (): Value => ({ kind: "matvec", ...START, dtype, lanes, columns, vector });
+    return this.intern(`m${children.map((c) => c.id).join(" ")}`, build, children);
   }
   extract(value: Value, lane: number): Value {
     if (value.lanes === 1) return value;
     if (value.kind === "splat") return value.value;
     if (value.kind === "vector") return value.args[lane] ?? value;
-    return this.make(
-      `e${value.id} ${lane}`,
-      { kind: "extract", dtype: value.dtype, lanes: 1, value, lane },
-      [value],
-      false,
-    );
+    const { dtype } = value;
+    return this.intern(`e${value.id} ${lane}`, () => ({ kind: "extract", ...START, dtype, value, lane }), [value]);
   }
-}
-
-function complete(
-  id: number,
-  parts: Parts<Value>,
-  children: readonly Value[],
-  pinned: boolean,
-  range: Interval,
-): Value {
-  let level = 0;
-  let depth = 0;
-  let held = pinned;
-  for (const c of children) {
-    level = Math.max(level, c.level);
-    depth = Math.max(depth, c.depth + 1);
-    held ||= c.pinned;
-  }
-  return { ...parts, id, level, pinned: held, range, depth } as Value;
 }
 
 export function valueChildren(v: Value): readonly Value[] {

@@ -1,5 +1,6 @@
 /** Index expressions as linear forms with extents as coefficients. i32 arithmetic is a ring (it wraps), so the forms are exact. */
 import { addExtent, type Extent, mulExtent, negExtent, ONE, size, ZERO } from "./extent.ts";
+import { perNode } from "./intern.ts";
 import { type Axis, apply, i32, sizeOf, type TensorExpr } from "./tensor.ts";
 
 /** Σ coefficient · axis + constant. */
@@ -14,16 +15,8 @@ export interface LinearForm {
   readonly constant: Extent;
 }
 
-const memo = new WeakMap<TensorExpr, LinearForm>();
-
 /** The linear form of an i32 expression; every expression has one (at worst itself as the only atom). */
-export function linearOf(e: TensorExpr): LinearForm {
-  const old = memo.get(e);
-  if (old) return old;
-  const made = build(e);
-  memo.set(e, made);
-  return made;
-}
+export const linearOf: (e: TensorExpr) => LinearForm = perNode(build);
 
 function build(e: TensorExpr): LinearForm {
   if (e.kind === "const" && e.dtype === "i32") return { terms: new Map(), constant: size(e.value) };

@@ -3,12 +3,15 @@
  * the nodes themselves: a node is listed at the youngest of its children, which is likely to be gone first. One without such a child is
  * listed here, weakly; a reference and a finalizer for each of a program's nodes would take a twelfth of the compiler's time.
  */
-import type { Definition, TensorExpr } from "./tensor-types.ts";
+import type { Axis, AxisRef, Definition, TensorExpr } from "./tensor-types.ts";
 
 /** By key, the nodes whose youngest child this is. */
 const PARENTS: unique symbol = Symbol("parents");
+/** By the number of the question, what was found of this node. */
+const NOTES: unique symbol = Symbol("notes");
+const REFERENCE: unique symbol = Symbol("reference");
 type Parents = Map<string, TensorExpr>;
-type Listed = TensorExpr & { [PARENTS]?: Parents | undefined };
+type Listed = TensorExpr & { [PARENTS]?: Parents | undefined; [NOTES]?: unknown[] | undefined };
 
 const table = new Map<string, WeakRef<TensorExpr>>();
 const cleaner = new FinalizationRegistry<string>((key) => {
@@ -51,7 +54,36 @@ function make<T extends TensorExpr>(build: (id: number) => T): T {
   const made: T & Listed = build(freshId());
   // All nodes of a kind have one shape, whether anything is made of them or not.
   made[PARENTS] = undefined;
+  made[NOTES] = undefined;
   return made;
+}
+
+let questions = 0;
+/**
+ * The function with its answers kept at the nodes themselves: each node is asked once, and what was found is gone with it. Tables that hold
+ * their keys weakly do the same for all but the collector, which has to go through every one. `find` may `note` another node's answer.
+ */
+export function perNode<T extends {}>(
+  find: (e: TensorExpr, note: (e: TensorExpr, answer: T) => void) => T,
+): (e: TensorExpr) => T {
+  const question = questions++;
+  const note = (e: Listed, answer: T): void => {
+    e[NOTES] ??= new Array(questions);
+    e[NOTES][question] = answer;
+  };
+  return (e: Listed) => {
+    const known = e[NOTES]?.[question] as T | undefined;
+    if (known !== undefined) return known;
+    const found = find(e, note);
+    note(e, found);
+    return found;
+  };
+}
+
+/** The one reference to an axis, which is kept as long as the axis. */
+export function internAxis(a: Axis & { [REFERENCE]?: AxisRef }): AxisRef {
+  a[REFERENCE] ??= make((id) => ({ kind: "axis", id, dtype: "i32", axis: a }));
+  return a[REFERENCE];
 }
 
 /** The node with this key, made if there is none. `children` and `tensor` are what it refers to; equal keys have equal ones. */

@@ -229,20 +229,25 @@ export interface Kernel {
 // ---- Construction -------------------------------------------------------------------------------------------------
 
 let nextVariable = 1;
+/** The one expression that reads a variable: what stands in many places is gone through once. */
+const READ: unique symbol = Symbol("read");
 export function variable(name: string, dtype: DType = "i32", lanes: Lanes = 1): Variable {
   return { kind: "variable", id: nextVariable++, name, dtype, lanes };
 }
 export function kconst(dtype: DType, value: number): KConst {
   return { kind: "const", dtype, lanes: 1, value };
 }
+/** Indices and extents that kernels are full of: one node each. */
+const SMALL: readonly KConst[] = Array.from({ length: 1025 }, (_, value) => kconst("i32", value));
 export function kint(value: number): KConst {
-  return kconst("i32", value);
+  return (Object.is(value, -0) ? undefined : SMALL[value]) ?? kconst("i32", value);
 }
 export function ksize(extent: Extent): KConst | KSize {
   return extent.value !== undefined ? kint(extent.value) : { kind: "size", dtype: "i32", lanes: 1, extent };
 }
-export function kvar(v: Variable): KVar {
-  return { kind: "var", dtype: v.dtype, lanes: v.lanes, variable: v };
+export function kvar(v: Variable & { [READ]?: KVar }): KVar {
+  v[READ] ??= { kind: "var", dtype: v.dtype, lanes: v.lanes, variable: v };
+  return v[READ];
 }
 /** Scalars among vector operands are splatted. Throws TypeError if dtypes or lanes do not fit. */
 export function kapply(prim: Prim, ...args: readonly KernelExpr[]): KApply {
@@ -254,8 +259,10 @@ export function kapply(prim: Prim, ...args: readonly KernelExpr[]): KApply {
   return kapplyTyped(prim, args, dtype);
 }
 export function kapplyTyped(prim: Prim, args: readonly KernelExpr[], dtype: DType): KApply {
-  const lanes = Math.max(...args.map((a) => a.lanes)) as Lanes;
-  return { kind: "apply", prim, dtype, lanes, args: args.map((a) => splat(a, lanes)) };
+  let lanes: Lanes = 1;
+  for (const a of args) if (a.lanes > lanes) lanes = a.lanes;
+  const whole = args.every((a) => a.lanes === lanes);
+  return { kind: "apply", prim, dtype, lanes, args: whole ? args : args.map((a) => splat(a, lanes)) };
 }
 export function splat(value: KernelExpr, lanes: Lanes): KernelExpr {
   if (value.lanes === lanes) return value;
@@ -296,33 +303,39 @@ const plain = (a: KernelExpr): number | undefined => (a.kind === "const" && a.dt
 
 /** i32 addition, multiplication and the like with constants folded: what index arithmetic is built from. */
 export function iadd(a: KernelExpr, b: KernelExpr): KernelExpr {
-  const [x, y] = [plain(a), plain(b)];
+  const x = plain(a);
+  const y = plain(b);
   if (x !== undefined && y !== undefined) return kint((x + y) | 0);
   return x === 0 ? b : y === 0 ? a : kapply("add", a, b);
 }
 export function isub(a: KernelExpr, b: KernelExpr): KernelExpr {
-  const [x, y] = [plain(a), plain(b)];
+  const x = plain(a);
+  const y = plain(b);
   if (x !== undefined && y !== undefined) return kint((x - y) | 0);
   return y === 0 ? a : kapply("sub", a, b);
 }
 export function imul(a: KernelExpr, b: KernelExpr): KernelExpr {
-  const [x, y] = [plain(a), plain(b)];
+  const x = plain(a);
+  const y = plain(b);
   if (x !== undefined && y !== undefined) return kint(Math.imul(x, y));
   return x === 0 || y === 0 ? kint(0) : x === 1 ? b : y === 1 ? a : kapply("mul", a, b);
 }
 /** Floor division and modulo by a positive divisor. */
 export function idiv(a: KernelExpr, b: KernelExpr): KernelExpr {
-  const [x, y] = [plain(a), plain(b)];
+  const x = plain(a);
+  const y = plain(b);
   if (x !== undefined && y) return kint(Math.floor(x / y));
   return y === 1 ? a : kapply("floordiv", a, b);
 }
 export function imod(a: KernelExpr, b: KernelExpr): KernelExpr {
-  const [x, y] = [plain(a), plain(b)];
+  const x = plain(a);
+  const y = plain(b);
   if (x !== undefined && y) return kint(x - y * Math.floor(x / y));
   return y === 1 ? kint(0) : kapply("mod", a, b);
 }
 export function ilt(a: KernelExpr, b: KernelExpr): KernelExpr {
-  const [x, y] = [plain(a), plain(b)];
+  const x = plain(a);
+  const y = plain(b);
   if (x !== undefined && y !== undefined) return kconst("bool", x < y ? 1 : 0);
   return kapply("lt", a, b);
 }
@@ -369,27 +382,12 @@ export function storageBuffer(
 ): Buffer {
   return { kind: "buffer", name, space: "storage", access, dtype, lanes, size: extent, atomic };
 }
+function onChip(space: Buffer["space"], name: string, dtype: DType, elements: number, lanes: Lanes): Buffer {
+  return { kind: "buffer", name, space, access: "readwrite", dtype, lanes, size: size(elements), atomic: false };
+}
 export function workgroupBuffer(name: string, dtype: DType, elements: number, lanes: Lanes = 1): Buffer {
-  return {
-    kind: "buffer",
-    name,
-    space: "workgroup",
-    access: "readwrite",
-    dtype,
-    lanes,
-    size: size(elements),
-    atomic: false,
-  };
+  return onChip("workgroup", name, dtype, elements, lanes);
 }
 export function privateBuffer(name: string, dtype: DType, elements: number, lanes: Lanes = 1): Buffer {
-  return {
-    kind: "buffer",
-    name,
-    space: "private",
-    access: "readwrite",
-    dtype,
-    lanes,
-    size: size(elements),
-    atomic: false,
-  };
+  return onChip("private", name, dtype, elements, lanes);
 }

@@ -5,7 +5,7 @@
 import type { Span } from "../grammar/span.ts";
 import type { DType } from "./dtype.ts";
 import type { Extent } from "./extent.ts";
-import { freshId, intern } from "./intern.ts";
+import { freshId, intern, internAxis } from "./intern.ts";
 import { type Prim, resultType } from "./prim.ts";
 import type {
   Apply,
@@ -45,8 +45,8 @@ function bitKey(value: number): string {
 /** Integers are wrapped into range, bool becomes 0 or 1; every NaN is one constant. */
 export function constant(dtype: DType, value: number): Const {
   let v = value;
-  if (dtype === "i32") v = Number.isFinite(v) ? Number(BigInt.asIntN(32, BigInt(Math.trunc(v)))) : 0;
-  else if (dtype === "u32") v = Number.isFinite(v) ? Number(BigInt.asUintN(32, BigInt(Math.trunc(v)))) : 0;
+  if (dtype === "i32") v |= 0;
+  else if (dtype === "u32") v >>>= 0;
   else if (dtype === "bool") v = v !== 0 ? 1 : 0;
   else if (Number.isNaN(v)) v = Number.NaN;
   return intern(`c${dtype}${bitKey(v)}`, (id) => ({ kind: "const", id, dtype, value: v }));
@@ -59,7 +59,7 @@ export function sizeOf(extent: Extent): Const | Size {
   return intern(`s${extent.text}`, (id) => ({ kind: "size", id, dtype: "i32", extent }));
 }
 export function axisRef(a: Axis): AxisRef {
-  return intern(`a${a.id}`, (id) => ({ kind: "axis", id, dtype: "i32", axis: a }));
+  return internAxis(a);
 }
 export function arg(index: number, dtype: DType): Arg {
   return intern(`g${index}${dtype}`, (id) => ({ kind: "arg", id, dtype, index }));

@@ -20,6 +20,7 @@ class Analysis {
   readonly varyingPrivate = new Set<Buffer>();
   changed = false;
   problems: string[] = [];
+  /** Of variables it is known from where they are bound; of private buffers until one more is found to vary. */
   private memo = new Map<KernelExpr, boolean>();
 
   constructor(scope: Scope) {
@@ -43,9 +44,16 @@ class Analysis {
     return v;
   }
 
-  block(body: readonly Statement[], uniform: boolean, where: string): void {
+  /** Goes through all once; `changed` says whether once more is needed. */
+  round(body: readonly Statement[]): void {
+    this.changed = false;
+    this.problems = [];
+    this.memo = new Map();
+    this.block(body, true, "");
+  }
+
+  private block(body: readonly Statement[], uniform: boolean, where: string): void {
     for (const s of body) {
-      this.memo = new Map();
       if (!uniform && this.scope === "workgroup")
         for (const e of statementExprs(s))
           visitExpr(e, (x) => {
@@ -90,6 +98,7 @@ class Analysis {
             (!uniform || this.varies(s.value))
           ) {
             this.varyingPrivate.add(s.buffer);
+            this.memo = new Map();
             this.changed = true;
           }
           break;
@@ -122,9 +131,7 @@ function problemsWithin(kernel: Kernel, scope: Scope): string[] {
   for (const t of launch.thread) if (t) a.varying.add(t.variable);
   // Stores to private buffers later in a loop reach loads earlier in it: to a fixed point, which grows and so is reached.
   do {
-    a.changed = false;
-    a.problems = [];
-    a.block(launch.body, true, "");
+    a.round(launch.body);
   } while (a.changed);
   return [...new Set(a.problems)];
 }

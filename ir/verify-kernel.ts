@@ -79,7 +79,10 @@ class Verifier {
   readonly scope = new Map<Variable, boolean>();
   readonly bound = new Set<Variable>();
   expanded = 0;
-  private checked = new Set<KernelExpr>();
+  /** By the number of the block in which each was checked: good as long as that block is open, for a node may mention what it binds. */
+  private readonly checked = new Map<KernelExpr, number>();
+  private readonly open = [true];
+  private here = 0;
 
   constructor(kernel: Kernel) {
     this.buffers = new Set(kernel.buffers);
@@ -151,13 +154,15 @@ class Verifier {
 
   block(body: readonly Statement[], copies: number): void {
     const own: Variable[] = [];
+    const outside = this.here;
+    this.here = this.open.push(true) - 1;
     for (const s of body) {
       this.expanded += copies;
       this.statement(s, copies, own);
     }
     for (const v of own) this.scope.delete(v);
-    // A node that was checked inside may mention what has gone out of scope.
-    if (own.length > 0) this.checked = new Set();
+    this.open[this.here] = false;
+    this.here = outside;
   }
 
   statement(s: Statement, copies: number, own: Variable[]): void {
@@ -225,7 +230,6 @@ class Verifier {
     this.bind(s.variable, s.bind === "unroll");
     this.block(s.body, inside);
     this.scope.delete(s.variable);
-    this.checked = new Set();
   }
 
   access(b: Buffer, index: KernelExpr, how: "load" | "store" | "atomic"): void {
@@ -264,8 +268,9 @@ class Verifier {
   }
 
   expr(e: KernelExpr): void {
-    if (this.checked.has(e)) return;
-    this.checked.add(e);
+    const at = this.checked.get(e);
+    if (at !== undefined && this.open[at]) return;
+    this.checked.set(e, this.here);
     for (const c of exprChildren(e)) this.expr(c);
     switch (e.kind) {
       case "const":

@@ -178,7 +178,17 @@ export function isOuter(bind: Bind): boolean {
   return bind.startsWith("grid.") || bind.startsWith("thread.");
 }
 
+const launches = new WeakMap<Kernel, Launch>();
+
 export function launchOf(kernel: Kernel): Launch {
+  const old = launches.get(kernel);
+  if (old) return old;
+  const made = takenApart(kernel);
+  launches.set(kernel, made);
+  return made;
+}
+
+function takenApart(kernel: Kernel): Launch {
   const grid: [ForStatement | undefined, ForStatement | undefined, ForStatement | undefined] = [
     undefined,
     undefined,

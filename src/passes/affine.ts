@@ -18,23 +18,19 @@ import {
   subExtent,
   ZERO,
 } from "../../ir/extent.ts";
+import { perNode } from "../../ir/intern.ts";
 import { assume, axesOf, proveAtLeastZero, rangeOfForm, sidesInside } from "../../ir/interval.ts";
 import { apply, i32, sizeOf, type TensorExpr } from "../../ir/tensor.ts";
 
 export { estimate } from "./estimate.ts";
 
-const linearMemo = new WeakMap<TensorExpr, LinearForm>();
-
 /** Any i32 expression; what is not understood is an atom. */
 export function linearOf(e: TensorExpr): LinearForm {
   if (e.kind === "const") return constantForm(size(e.value));
   if (e.kind === "size") return constantForm(e.extent);
-  const old = linearMemo.get(e);
-  if (old) return old;
-  const made = e.dtype === "i32" ? decompose(e) : atomForm(e);
-  linearMemo.set(e, made);
-  return made;
+  return formOf(e);
 }
+const formOf = perNode((e) => (e.dtype === "i32" ? decompose(e) : atomForm(e)));
 
 function decompose(e: TensorExpr): LinearForm {
   if (e.kind !== "apply") return atomForm(e);
@@ -216,15 +212,13 @@ function mayWrap(e: TensorExpr): boolean {
   return far(r.low) || far(r.high) || e.args.some((x) => x.dtype === "i32" && mayWrap(x));
 }
 
-const simplifyMemo = new WeakMap<TensorExpr, TensorExpr>();
-
 /** An index in normal form. Equal normal forms are the same node; reads inside are normalised too. */
 export function simplifyIndex(e: TensorExpr): TensorExpr {
   if (e.kind === "const" || e.kind === "size" || e.kind === "axis") return e;
-  const old = simplifyMemo.get(e);
-  if (old) return old;
-  const made = e.dtype !== "i32" || mayWrap(e) ? e : expressionOf(linearOf(e));
-  simplifyMemo.set(e, made);
-  simplifyMemo.set(made, made);
-  return made;
+  return simplified(e);
 }
+const simplified = perNode<TensorExpr>((e, note) => {
+  const made = e.dtype !== "i32" || mayWrap(e) ? e : expressionOf(linearOf(e));
+  note(made, made);
+  return made;
+});

@@ -1,4 +1,5 @@
 /** What the passes on tensor programs share: rebuilding programs, renaming axes, memoised facts about expressions. */
+import { perNode } from "../../ir/intern.ts";
 import {
   type Axis,
   axis,
@@ -23,13 +24,12 @@ import {
 // ---- Facts about expressions ----------------------------------------------------------------------------------------
 
 const NO_AXES: ReadonlySet<Axis> = new Set();
-const axesMemo = new WeakMap<TensorExpr, ReadonlySet<Axis>>();
 
 /** The free axes of `e`, as `freeAxes` gives them, memoised by node. */
 export function axesIn(e: TensorExpr): ReadonlySet<Axis> {
-  if (e.kind === "const" || e.kind === "size" || e.kind === "arg") return NO_AXES;
-  const old = axesMemo.get(e);
-  if (old) return old;
+  return e.kind === "const" || e.kind === "size" || e.kind === "arg" ? NO_AXES : axesWithin(e);
+}
+const axesWithin = perNode((e): ReadonlySet<Axis> => {
   let found: ReadonlySet<Axis> = NO_AXES;
   if (e.kind === "axis") found = new Set([e.axis]);
   else {
@@ -52,17 +52,14 @@ export function axesIn(e: TensorExpr): ReadonlySet<Axis> {
       found = less;
     }
   }
-  axesMemo.set(e, found);
   return found;
-}
-
-const readsMemo = new WeakMap<TensorExpr, readonly Read[]>();
+});
 
 /** Every read node in `e`, reads within indices of reads included, each once; memoised for the roots that are asked for. */
 export function readsIn(e: TensorExpr): readonly Read[] {
-  if (!hasRead(e)) return [];
-  const old = readsMemo.get(e);
-  if (old) return old;
+  return hasRead(e) ? readsWithin(e) : [];
+}
+const readsWithin = perNode((e): readonly Read[] => {
   const found: Read[] = [];
   const seen = new Set<TensorExpr>();
   const go = (x: TensorExpr): void => {
@@ -72,33 +69,24 @@ export function readsIn(e: TensorExpr): readonly Read[] {
     for (const c of childrenOf(x)) go(c);
   };
   go(e);
-  readsMemo.set(e, found);
   return found;
-}
+});
 
-const hasReadMemo = new WeakMap<TensorExpr, boolean>();
 /** Is there a read anywhere in it? */
 export function hasRead(e: TensorExpr): boolean {
   if (e.kind === "read") return true;
   if (e.kind === "const" || e.kind === "size" || e.kind === "arg" || e.kind === "axis") return false;
-  const old = hasReadMemo.get(e);
-  if (old !== undefined) return old;
-  const found = childrenOf(e).some(hasRead);
-  hasReadMemo.set(e, found);
-  return found;
+  return anyRead(e);
 }
+const anyRead = perNode((e) => childrenOf(e).some(hasRead));
 
 /** Does a reduce occur anywhere in it? */
-const reduceMemo = new WeakMap<TensorExpr, boolean>();
 export function hasReduce(e: TensorExpr): boolean {
   if (e.kind === "reduce") return true;
   if (e.kind === "const" || e.kind === "size" || e.kind === "arg" || e.kind === "axis") return false;
-  const old = reduceMemo.get(e);
-  if (old !== undefined) return old;
-  const found = childrenOf(e).some(hasReduce);
-  reduceMemo.set(e, found);
-  return found;
+  return anyReduce(e);
 }
+const anyReduce = perNode((e) => childrenOf(e).some(hasReduce));
 
 /** The number of distinct nodes of some expressions together; stops counting past `limit`. */
 export function countNodes(list: readonly TensorExpr[], limit: number = Number.POSITIVE_INFINITY): number {

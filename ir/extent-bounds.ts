@@ -43,7 +43,7 @@ let effort = 0;
 
 const ANY_SIZE: ReadonlyMap<string, number> = new Map();
 /** Of whole questions without assumptions, which are asked again and again. */
-const lowerBounds = new WeakMap<Extent, number | undefined>();
+const lowerBounds = new Map<Extent, number | undefined>();
 
 /** A number that e never falls below, or undefined. */
 export function lowerBound(e: Extent, atLeast: ReadonlyMap<string, number> = ANY_SIZE): number | undefined {

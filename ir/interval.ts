@@ -24,6 +24,7 @@ import {
   subExtent,
   ZERO,
 } from "./extent.ts";
+import { perNode } from "./intern.ts";
 import type { Prim } from "./prim.ts";
 import { type Knowledge, knowledge, prove } from "./prove.ts";
 import {
@@ -50,7 +51,6 @@ export interface Assumptions {
   /** Numbers of elements that the host keeps below 2^31. */
   readonly counts: readonly Extent[];
   readonly intervals: WeakMap<TensorExpr, Interval>;
-  readonly axes: WeakMap<TensorExpr, ReadonlySet<Axis>>;
   /** By the extents of the axes that are not empty. */
   readonly knowledge: Map<string, Knowledge>;
 }
@@ -62,7 +62,7 @@ export function assume(facts: readonly Fact[], counts: readonly Extent[] = []): 
     nonNegative.push(d);
     if (f.relation === "==") nonNegative.push(negExtent(d));
   }
-  return { nonNegative, counts, intervals: new WeakMap(), axes: new WeakMap(), knowledge: new Map() };
+  return { nonNegative, counts, intervals: new WeakMap(), knowledge: new Map() };
 }
 
 export function assumptionsOf(p: Program): Assumptions {
@@ -103,19 +103,17 @@ function knowing(assumptions: Assumptions, axes: Iterable<Axis>): Knowledge {
 
 // ---- Intervals ----------------------------------------------------------------------------------------------------
 
-export function axesOf(e: TensorExpr, a: Assumptions): ReadonlySet<Axis> {
-  const old = a.axes.get(e);
-  if (old) return old;
+/** The axes that a value depends on. */
+export const axesOf: (e: TensorExpr) => ReadonlySet<Axis> = perNode((e) => {
   const found = new Set<Axis>();
   const below = indexBelow(e);
   if (e.kind === "axis") found.add(e.axis);
   // Where a loop's index has a value, there is a round: as along an axis.
   else if (below) found.add(axis("round", below));
-  else for (const c of childrenOf(e)) for (const x of axesOf(c, a)) found.add(x);
+  else for (const c of childrenOf(e)) for (const x of axesOf(c)) found.add(x);
   if (e.kind === "reduce") for (const x of e.axes) found.delete(x);
-  a.axes.set(e, found);
   return found;
-}
+});
 
 /** The interval of an integer or bool expression; floats are unknown. */
 export function intervalOf(e: TensorExpr, a: Assumptions): Interval {
@@ -128,7 +126,7 @@ export function intervalOf(e: TensorExpr, a: Assumptions): Interval {
 
 /** Is the i32 expression within 0 … extent - 1? Refuted: never. `around` are further axes that are not empty. */
 export function proveInside(e: TensorExpr, extent: Extent, a: Assumptions, around: Iterable<Axis> = []): Proof {
-  const axes = new Set([...axesOf(e, a), ...around]);
+  const axes = new Set([...axesOf(e), ...around]);
   if (knowing(a, axes).vacuous) return "proved";
   const { low, high } = intervalOf(e, a);
   // Over nothing, nothing is read.
@@ -143,7 +141,7 @@ export function proveInside(e: TensorExpr, extent: Extent, a: Assumptions, aroun
 
 /** The interval of a linear form that cannot wrap, such as a position in a tensor that the host has checked. */
 export function rangeOfForm(f: LinearForm, a: Assumptions): Interval {
-  return rangeOver(f, a, axesOfForm(f, a));
+  return rangeOver(f, a, axesOfForm(f));
 }
 
 /** Which sides of 0 … extent - 1 such a form is proved not to leave. */
@@ -152,16 +150,21 @@ export function sidesInside(
   extent: Extent,
   a: Assumptions,
 ): { readonly low: boolean; readonly high: boolean } {
-  const axes = axesOfForm(f, a);
+  const axes = axesOfForm(f);
   const { low, high } = rangeOver(f, a, axes);
   const proved = (x: Extent | undefined): boolean => x !== undefined && proveAtLeastZero(x, a, axes) === "proved";
   return { low: proved(low), high: proved(high && subExtent(subExtent(extent, ONE), high)) };
 }
 
-function axesOfForm(f: LinearForm, a: Assumptions): ReadonlySet<Axis> {
-  return new Set([...f.terms.keys()].flatMap((atom) => [...axesOf(atom, a)]));
+/** Gone through where a proof needs them, which few do. */
+function axesOfForm(f: LinearForm): Iterable<Axis> {
+  return {
+    *[Symbol.iterator](): Generator<Axis> {
+      for (const atom of f.terms.keys()) yield* axesOf(atom);
+    },
+  };
 }
-function rangeOver(f: LinearForm, a: Assumptions, axes: ReadonlySet<Axis>): Interval {
+function rangeOver(f: LinearForm, a: Assumptions, axes: Iterable<Axis>): Interval {
   let sum: Interval = { low: f.constant, high: f.constant };
   for (const [atom, c] of f.terms) sum = plus(sum, scaled(intervalOf(atom, a), c, a, axes));
   return sum;
@@ -196,7 +199,7 @@ function find(e: TensorExpr, a: Assumptions): Interval {
 }
 
 function provenOver(x: Extent | undefined, e: TensorExpr, a: Assumptions): boolean {
-  return x !== undefined && proveAtLeastZero(x, a, axesOf(e, a)) === "proved";
+  return x !== undefined && proveAtLeastZero(x, a, axesOf(e)) === "proved";
 }
 
 /** Both ends, if the arithmetic that made them cannot have wrapped. */
@@ -210,7 +213,7 @@ function trusted(low: Extent | undefined, high: Extent | undefined, e: TensorExp
   return small(low) && small(high) ? { low, high } : UNKNOWN;
 }
 
-function scaled(i: Interval, by: Extent, a: Assumptions, over: ReadonlySet<Axis>): Interval {
+function scaled(i: Interval, by: Extent, a: Assumptions, over: Iterable<Axis>): Interval {
   const times = (x: Extent | undefined): Extent | undefined => x && mulExtent(x, by);
   if (proveAtLeastZero(by, a, over) === "proved") return { low: times(i.low), high: times(i.high) };
   if (proveAtLeastZero(negExtent(by), a, over) === "proved") return { low: times(i.high), high: times(i.low) };
@@ -306,7 +309,7 @@ function linear(e: Apply, a: Assumptions): Interval {
   if (e.dtype !== "i32") return UNKNOWN;
   const form = linearOf(e);
   if (form.terms.has(e)) return UNKNOWN;
-  const { low, high } = rangeOver(form, a, axesOf(e, a));
+  const { low, high } = rangeOver(form, a, axesOf(e));
   return trusted(low, high, e, a);
 }
 

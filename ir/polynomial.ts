@@ -118,13 +118,13 @@ export function sizeSymbol(name: string): Extent {
 export const ZERO: Extent = size(0);
 export const ONE: Extent = size(1);
 
-/** Results by operands: the same sums and products are asked for again and again while a kernel's indices are made. */
+/** Results by operands, as extents themselves are kept: the same sums and products are asked for again and again while a kernel's indices are made. */
 function memoised(f: (a: Extent, b: Extent) => Extent): (a: Extent, b: Extent) => Extent {
-  const memo = new WeakMap<Extent, WeakMap<Extent, Extent>>();
+  const memo = new Map<Extent, Map<Extent, Extent>>();
   return (a, b) => {
     let row = memo.get(a);
     if (!row) {
-      row = new WeakMap();
+      row = new Map();
       memo.set(a, row);
     }
     let made = row.get(b);
@@ -144,7 +144,7 @@ export function addExtent(a: Extent, b: Extent): Extent {
   if (a.value !== undefined && b.value !== undefined) return constantExtent(a.value + b.value);
   return addTerms(a, b);
 }
-const opposites = new WeakMap<Extent, Extent>();
+const opposites = new Map<Extent, Extent>();
 
 export function negExtent(a: Extent): Extent {
   if (a.value !== undefined) return constantExtent(a.value === 0 ? 0 : -a.value);

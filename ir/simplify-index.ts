@@ -15,7 +15,7 @@ function provedOver(x: Extent | undefined, a: Assumptions, ...of: readonly Tenso
     proveAtLeastZero(
       x,
       a,
-      of.flatMap((e) => [...axesOf(e, a)]),
+      of.flatMap((e) => [...axesOf(e)]),
     ) === "proved"
   );
 }

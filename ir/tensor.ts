@@ -36,12 +36,6 @@ export function axis(name: string, extent: Extent): Axis {
 
 // ---- Construction (hash-consed) -----------------------------------------------------------------------------------
 
-const bitsOf = new DataView(new ArrayBuffer(8));
-function bitKey(value: number): string {
-  bitsOf.setFloat64(0, value);
-  return `${bitsOf.getUint32(0).toString(36)}.${bitsOf.getUint32(4).toString(36)}`;
-}
-
 /** Integers are wrapped into range, bool becomes 0 or 1; every NaN is one constant. */
 export function constant(dtype: DType, value: number): Const {
   let v = value;
@@ -49,20 +43,20 @@ export function constant(dtype: DType, value: number): Const {
   else if (dtype === "u32") v >>>= 0;
   else if (dtype === "bool") v = v !== 0 ? 1 : 0;
   else if (Number.isNaN(v)) v = Number.NaN;
-  return intern(`c${dtype}${bitKey(v)}`, (id) => ({ kind: "const", id, dtype, value: v }));
+  return intern({ kind: "const", id: 0, dtype, value: v });
 }
 export function i32(value: number): Const {
   return constant("i32", value);
 }
 export function sizeOf(extent: Extent): Const | Size {
   if (extent.value !== undefined) return i32(extent.value);
-  return intern(`s${extent.text}`, (id) => ({ kind: "size", id, dtype: "i32", extent }));
+  return intern({ kind: "size", id: 0, dtype: "i32", extent });
 }
 export function axisRef(a: Axis): AxisRef {
   return internAxis(a);
 }
 export function arg(index: number, dtype: DType): Arg {
-  return intern(`g${index}${dtype}`, (id) => ({ kind: "arg", id, dtype, index }));
+  return intern({ kind: "arg", id: 0, dtype, index });
 }
 /** Throws TypeError if the operands do not fit; callers with user input check with `resultType` first. No simplification. */
 export function apply(prim: Prim, ...args: readonly TensorExpr[]): Apply {
@@ -75,11 +69,7 @@ export function apply(prim: Prim, ...args: readonly TensorExpr[]): Apply {
 }
 /** Also builds `cast` and `bitcast`, whose result type is given. */
 export function applyTyped(prim: Prim, args: readonly TensorExpr[], dtype: DType): Apply {
-  return intern(
-    `p${prim}:${dtype}(${args.map((a) => a.id).join(",")})`,
-    (id) => ({ kind: "apply", id, dtype, prim, args }),
-    args,
-  );
+  return intern({ kind: "apply", id: 0, dtype, prim, args });
 }
 export function cast(value: TensorExpr, dtype: DType): TensorExpr {
   return value.dtype === dtype ? value : applyTyped("cast", [value], dtype);
@@ -89,38 +79,13 @@ export function read(tensor: Definition, slot: number, at: readonly TensorExpr[]
   if (!dtype) throw new RangeError(`definition ${tensor.name} has no result ${slot}`);
   if (at.length !== tensor.axes.length)
     throw new RangeError(`read of ${tensor.name} has ${at.length} indices for ${tensor.axes.length} axes`);
-  return intern(
-    `r${tensor.id}.${slot}[${at.map((a) => a.id).join(",")}]${fill ? fill.id : ""}`,
-    (id) => ({ kind: "read", id, dtype, tensor, slot, at, fill }),
-    at,
-    tensor,
-  );
-}
-const monoidIds = new WeakMap<Monoid, number>();
-function monoidId(m: Monoid): number {
-  const old = monoidIds.get(m);
-  if (old !== undefined) return old;
-  const made = freshId();
-  monoidIds.set(m, made);
-  return made;
+  return intern({ kind: "read", id: 0, dtype, tensor, slot, at, fill });
 }
 export function reduce(monoid: Monoid, axes: readonly Axis[], values: readonly TensorExpr[], slot = 0): Reduce {
   const dtype = monoid.slots[slot];
   if (!dtype || values.length !== monoid.slots.length)
     throw new RangeError(`reduce by ${monoid.name} with ${values.length} values, slot ${slot}`);
-  return intern(
-    `R${monoidId(monoid)}/${axes.map((a) => a.id).join(",")}/${values.map((v) => v.id).join(",")}/${slot}`,
-    (id) => ({
-      kind: "reduce",
-      id,
-      dtype,
-      monoid,
-      axes,
-      values,
-      slot,
-    }),
-    values,
-  );
+  return intern({ kind: "reduce", id: 0, dtype, monoid, axes, values, slot });
 }
 
 interface DefinitionOptions {

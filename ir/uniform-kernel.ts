@@ -22,6 +22,8 @@ class Analysis {
   problems: string[] = [];
   /** Of variables it is known from where they are bound; of private buffers until one more is found to vary. */
   private memo = new Map<KernelExpr, boolean>();
+  /** What was met in control flow that is not uniform: one exchange there is said once. */
+  private apart = new Set<KernelExpr>();
 
   constructor(scope: Scope) {
     this.scope = scope;
@@ -49,6 +51,7 @@ class Analysis {
     this.changed = false;
     this.problems = [];
     this.memo = new Map();
+    this.apart = new Set();
     this.block(body, true, "");
   }
 
@@ -56,10 +59,14 @@ class Analysis {
     for (const s of body) {
       if (!uniform && this.scope === "workgroup")
         for (const e of statementExprs(s))
-          visitExpr(e, (x) => {
-            if (x.kind === "subgroup" && !isPlace(x.op))
-              this.problems.push(`subgroup.${x.op} stands in control flow that is not uniform (${where})`);
-          });
+          visitExpr(
+            e,
+            (x) => {
+              if (x.kind === "subgroup" && !isPlace(x.op))
+                this.problems.push(`subgroup.${x.op} stands in control flow that is not uniform (${where})`);
+            },
+            this.apart,
+          );
       switch (s.kind) {
         case "for": {
           const same = !this.varies(s.from) && !this.varies(s.to);

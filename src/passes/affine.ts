@@ -70,7 +70,7 @@ export function isPositive(c: Extent): boolean {
  * a remainder holds of a positive divisor only.
  */
 function isAtLeastOne(c: Extent, over: Iterable<TensorExpr>): boolean {
-  const axes = new Set([...over].flatMap((e) => [...axesOf(e, NOTHING)]));
+  const axes = new Set([...over].flatMap((e) => [...axesOf(e)]));
   if (proveAtLeastZero(subExtent(c, ONE), NOTHING, axes) === "proved") return true;
   // A factor of an extent that is not 0 is not 0.
   return isPositive(c) && [...axes].some((a) => modExtent(a.extent, c) === ZERO);

@@ -56,9 +56,9 @@ export function resolve(b: Builder, e: TensorExpr): TensorExpr {
 function resolveNode(b: Builder, e: TensorExpr): TensorExpr {
   if (e.kind === "axis") {
     for (let i = b.frames.length - 1; i >= 0; i--) {
-      const a = b.frames[i]?.alias.get(e.axis);
+      const a = b.frames[i]?.alias?.get(e.axis);
       if (a) return resolve(b, a);
-      if (b.frames[i]?.bound.has(e.axis)) return e;
+      if (b.frames[i]?.bound?.has(e.axis)) return e;
     }
     return e;
   }

@@ -44,8 +44,9 @@ export interface Frame {
   readonly out: Statement[];
   /** Its code may not run at all: a guard, or a loop that may be empty. Loads that are only known to be safe there stay in it. */
   readonly conditional: boolean;
-  readonly alias: Map<Axis, TensorExpr>;
-  readonly bound: Map<Axis, Value>;
+  /** Of most frames there is neither. */
+  alias: Map<Axis, TensorExpr> | undefined;
+  bound: Map<Axis, Value> | undefined;
   readonly memo: Map<TensorExpr, Value>;
 }
 
@@ -79,7 +80,7 @@ export interface Builder {
   readonly fills: { readonly target: BufferSource; readonly pattern: number }[];
   readonly copies: { readonly from: BufferSource; readonly to: BufferSource }[];
   readonly origin: { readonly name: string; readonly span: Definition["span"] }[];
-  resolved: Map<TensorExpr, TensorExpr>;
+  readonly resolved: Map<TensorExpr, TensorExpr>;
   /** Vectors that one load takes where they follow one another; 1: each by itself. */
   wide: 1 | 2 | 4;
   subgroupSize: number | undefined;
@@ -115,7 +116,7 @@ export function newBuilder(name: string, target: Target, lanes: number): Builder
 }
 
 function newFrame(out: Statement[], conditional: boolean): Frame {
-  return { out, conditional, alias: new Map(), bound: new Map(), memo: new Map() };
+  return { out, conditional, alias: undefined, bound: undefined, memo: new Map() };
 }
 
 export function top(b: Builder): Frame {
@@ -133,7 +134,7 @@ export function inFrame(b: Builder, conditional: boolean, body: () => void): rea
   b.frames.push(f);
   body();
   b.frames.pop();
-  b.resolved = new Map();
+  if (b.resolved.size > 0) b.resolved.clear();
   return f.out;
 }
 
@@ -142,7 +143,7 @@ export function inCopy<T>(b: Builder, body: () => T): T {
   b.frames.push(newFrame(top(b).out, false));
   const made = body();
   b.frames.pop();
-  b.resolved = new Map();
+  if (b.resolved.size > 0) b.resolved.clear();
   return made;
 }
 
@@ -163,13 +164,17 @@ export function name(b: Builder, hint: string, expr: KernelExpr, at: number = le
 
 /** In the current frame the axis stands for a kernel expression. */
 export function bindAxis(b: Builder, a: Axis, expr: KernelExpr): void {
-  top(b).bound.set(a, { expr, level: level(b) });
+  const frame = top(b);
+  frame.bound ??= new Map();
+  frame.bound.set(a, { expr, level: level(b) });
 }
 
 /** In the current frame the axis stands for another index expression, itself of bound axes. */
 export function aliasAxis(b: Builder, a: Axis, e: TensorExpr): void {
-  top(b).alias.set(a, e);
-  b.resolved = new Map();
+  const frame = top(b);
+  frame.alias ??= new Map();
+  frame.alias.set(a, e);
+  if (b.resolved.size > 0) b.resolved.clear();
 }
 
 export function aliasAxes(b: Builder, axes: readonly Axis[], point: readonly TensorExpr[]): void {
@@ -182,7 +187,7 @@ export function aliasAxes(b: Builder, axes: readonly Axis[], point: readonly Ten
 
 export function boundValue(b: Builder, a: Axis): Value | undefined {
   for (let i = b.frames.length - 1; i >= 0; i--) {
-    const v = b.frames[i]?.bound.get(a);
+    const v = b.frames[i]?.bound?.get(a);
     if (v) return v;
   }
   return undefined;

@@ -146,21 +146,18 @@ function lowerNode(b: Builder, e: Exclude<TensorExpr, { kind: "const" | "size" |
 /** Positions of a point given in unresolved axes: flattened runs are recognised before they are replaced. */
 function positionOf(b: Builder, at: readonly TensorExpr[], shape: readonly Extent[]): LinearForm {
   for (const g of b.flats) {
-    // All axes of the run, in order, as the last indices with extents that match: one position.
-    const first = g.axes[0];
+    // All coordinates of the run, in order, with extents that match: one position. They are its own, whatever its axes stand for since.
+    const [first] = g.parts;
     if (!first) continue;
-    const from = at.indexOf(resolve(b, axisRef(first)));
-    if (from < 0 || from + g.axes.length > at.length) continue;
-    const whole = g.axes.every(
-      (a, i) => at[from + i] === resolve(b, axisRef(a)) && (i === 0 || shape[from + i] === a.extent),
+    const from = at.indexOf(resolve(b, first));
+    const after = from + g.parts.length;
+    if (from < 0 || after > at.length) continue;
+    const whole = g.parts.every(
+      (p, i) => at[from + i] === resolve(b, p) && (i === 0 || shape[from + i] === g.extents[i]),
     );
-    if (!whole || g.axes.length < 2) continue;
-    const merged = [...at.slice(0, from), resolve(b, g.flat), ...at.slice(from + g.axes.length)];
-    const extents = [
-      ...shape.slice(0, from),
-      productExtent(shape.slice(from, from + g.axes.length)),
-      ...shape.slice(from + g.axes.length),
-    ];
+    if (!whole) continue;
+    const merged = [...at.slice(0, from), resolve(b, g.flat), ...at.slice(after)];
+    const extents = [...shape.slice(0, from), productExtent(shape.slice(from, after)), ...shape.slice(after)];
     return positionOf(b, merged, extents);
   }
   return positionIn(at, shape);

@@ -4,6 +4,7 @@ import type { ArrayInput } from "../../ir/interpret.ts";
 import type { Program } from "../../ir/tensor.ts";
 import { halfBits } from "../../runtime/index.ts";
 import type { HostArray } from "../../runtime/plan.ts";
+import { generateContraction } from "../generate/contractions.ts";
 import { type GenerateOptions, generateProgram } from "../generate/programs.ts";
 
 export interface Case {
@@ -46,6 +47,11 @@ const VARIANTS: readonly GenerateOptions[] = [
 export function caseOf(seed: number): Case {
   const g = generateProgram(seed, VARIANTS[seed % VARIANTS.length]);
   return { program: g.program, inputs: g.inputs, sizes: g.sizes, strict: Math.floor(seed / VARIANTS.length) % 3 === 0 };
+}
+
+/** A contraction and what stands around it. */
+export function contractionCaseOf(seed: number): Case {
+  return { ...generateContraction(seed), strict: seed % 3 === 0 };
 }
 
 /** Seeds of cases are spread, so that neighbouring seeds of the fuzzer share none. */

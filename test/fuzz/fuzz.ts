@@ -3,7 +3,7 @@ import type { Device } from "../../runtime/index.ts";
 import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
 import { filetestOf, type Run } from "../filetests/format.ts";
 import { withMatrices } from "../schedule/support.ts";
-import { type Case, caseOf, type Failure, seedOf } from "./case.ts";
+import { type Case, caseOf, contractionCaseOf, type Failure, seedOf } from "./case.ts";
 import { type CheckOptions, checkCase, isValid, type Tally } from "./check.ts";
 import { backwardCaseOf, checkGradients, gradientCaseOf } from "./gradients.ts";
 import { reduceCase } from "./reduce.ts";
@@ -61,7 +61,9 @@ export async function fuzz(o: FuzzOptions): Promise<FuzzResult> {
   for (let n = 0; n < (o.programs ?? Number.POSITIVE_INFINITY) && performance.now() < end; n++) {
     const seed = seedOf(o.seed, n);
     const report =
-      n % 4 === 3 ? await gradientCase(seed, o, check, tally) : await programCase(seed, caseOf(seed), o, check, tally);
+      n % 4 === 3
+        ? await gradientCase(seed, o, check, tally)
+        : await programCase(seed, n % 4 === 1 ? contractionCaseOf(seed) : caseOf(seed), o, check, tally);
     if (report) {
       reports.push(report);
       o.onFailure?.(report);

@@ -73,8 +73,12 @@ export interface Builder {
   readonly onChip: Set<Definition>;
   /** Inputs that stand for temporaries of the schedule. */
   readonly temporaries: Map<Definition, readonly Temporary[]>;
-  /** Runs of axes that were flattened together: read-major positions that read them all alike use the flat index. */
-  readonly flats: { readonly axes: readonly Axis[]; readonly flat: TensorExpr }[];
+  /** Runs of axes that were flattened together, by their coordinates: row-major positions that read them all alike use the flat index. */
+  readonly flats: {
+    readonly parts: readonly TensorExpr[];
+    readonly extents: readonly Extent[];
+    readonly flat: TensorExpr;
+  }[];
   readonly uses: Map<TensorExpr, number>;
   readonly counted: Set<TensorExpr>;
   readonly fills: { readonly target: BufferSource; readonly pattern: number }[];

@@ -94,7 +94,10 @@ function wholeStore(t: MatrixTile, partials: readonly Definition[] | undefined):
   const order = byColumn === ONE ? "row" : byRow === ONE ? "column" : undefined;
   const stride = order === "row" ? byRow : byColumn;
   if (!order || !stride || ref.tensor.types[ref.slot] !== config.result) return undefined;
-  const by = Math.min(order === "row" ? config.n : config.m, 16 / sizeOfType(config.result));
+  // Of a result with shorter rows no matrix is ever whole.
+  const across = order === "row" ? config.n : config.m;
+  if (stride.value !== undefined && stride.value < across) return undefined;
+  const by = Math.min(across, 16 / sizeOfType(config.result));
   const form = positionIn(point, shape);
   const rest = [...form.terms].filter(([atom]) => atom !== axisRef(row) && atom !== axisRef(column));
   if (![stride, form.constant, ...rest.map(([, c]) => c)].every((e) => divisible(e, by))) return undefined;

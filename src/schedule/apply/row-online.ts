@@ -43,14 +43,11 @@ function eachBlock(r: Rows, group: OnlineRows, body: (block: Block) => void): vo
   const lanes = rowLanes(tile);
   const together = inGroups(tile, [group.axes]);
   const unroll = together ? tile.unroll : unrollOf(tile, unitsOf(group.axes, lanes));
-  const before = b.flats.length;
   const units: TensorExpr[] = [];
   b.wide = tile.wide ?? 1;
   walk(b, [group.axes], { start: r.thread, step: tile.threads, unroll, lanes, together }, (_, unit, run, count) => {
     units.push(unit);
     if (units.length < count) return;
-    // What stands for the axes in the last unit must not answer for the others.
-    const kept = b.flats.splice(before);
     const all = units.splice(0);
     body({
       count: all.length,
@@ -63,7 +60,6 @@ function eachBlock(r: Rows, group: OnlineRows, body: (block: Block) => void): vo
           return made;
         }),
     });
-    b.flats.push(...kept);
   });
   b.wide = 1;
 }

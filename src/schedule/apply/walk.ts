@@ -118,12 +118,17 @@ export function unflattenAxes(b: Builder, axes: readonly Axis[], unit: TensorExp
     const q = quotient(unit, stride);
     return whole ? q : remainder(q, count);
   };
+  const parts = axes.map((_, d) => part(d, d));
   axes.forEach((a, d) => {
-    aliasAxis(b, a, part(d, d));
+    aliasAxis(b, a, parts[d]!);
   });
   for (let length = axes.length; length >= 2; length--)
     for (let i = 0; i + length <= axes.length; i++)
-      b.flats.push({ axes: axes.slice(i, i + length), flat: part(i, i + length - 1) });
+      b.flats.push({
+        parts: parts.slice(i, i + length),
+        extents: extents.slice(i, i + length),
+        flat: part(i, i + length - 1),
+      });
 }
 
 function quotient(e: TensorExpr, by: Extent): TensorExpr {

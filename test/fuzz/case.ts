@@ -31,6 +31,7 @@ const VARIANTS: readonly GenerateOptions[] = [
   { maxExtent: 40, definitions: 2, kinds: ["map", "reduce", "scan", "scatter"], depth: 2, empty: false },
   { maxExtent: 70, definitions: 3, kinds: ["reduce", "map"], depth: 2, nested: false },
   { definitions: 10, depth: 2 },
+  { known: true, maxExtent: 32, definitions: 3, depth: 2, empty: false },
   { dtypes: ["i32", "u32", "bool"], functions: false },
   { dtypes: ["f32"], kinds: ["map", "reduce"], definitions: 4, maxExtent: 12 },
   {

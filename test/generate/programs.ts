@@ -49,6 +49,8 @@ export interface GenerateOptions {
   readonly nested?: boolean;
   /** Size symbols get values from 0 (or 1) up to this. Default 5. */
   readonly maxExtent?: number;
+  /** Extents that are known when a program is compiled, as often as not multiples of four, for symbols. Default false. */
+  readonly known?: boolean;
   /** May symbols be 0? Default true (seldom). */
   readonly empty?: boolean;
   /** Transcendental functions. Default true. */
@@ -92,13 +94,16 @@ export function generateProgram(seed: number, options: GenerateOptions = {}): Ge
     kinds: options.kinds ?? ["map", "map", "reduce", "reduce", "scan", "scatter"],
     nested: options.nested ?? true,
     maxExtent: options.maxExtent ?? 5,
+    known: options.known ?? false,
     empty: options.empty ?? true,
     functions: options.functions ?? true,
   };
   const sizes = new Map<string, number>(
     SYMBOLS.map((s) => [s, o.empty && r.chance(0.04) ? 0 : 1 + r.below(o.maxExtent)]),
   );
-  const [n, m, k] = SYMBOLS.map(sizeSymbol) as [Extent, Extent, Extent];
+  const [n, m, k] = SYMBOLS.map((s) =>
+    o.known ? size(r.chance(0.5) ? sizes.get(s)! : 4 * (1 + r.below(Math.ceil(o.maxExtent / 4)))) : sizeSymbol(s),
+  ) as [Extent, Extent, Extent];
   const extents = [
     n,
     n,
@@ -115,8 +120,8 @@ export function generateProgram(seed: number, options: GenerateOptions = {}): Ge
   ];
   const maker: Maker = { r, o, tensors: [], extents, nesting: 0 };
   // One input for each symbol comes first, so that every symbol is bound by a lone extent.
-  const inputs: Input[] = SYMBOLS.map((s, i) =>
-    input(`x${i}`, r.pick(o.dtypes), [axis("i", sizeSymbol(s)), ...axesOf(maker, r.below(2))]),
+  const inputs: Input[] = [n, m, k].map((e, i) =>
+    input(`x${i}`, r.pick(o.dtypes), [axis("i", e), ...axesOf(maker, r.below(2))]),
   );
   for (let i = r.below(3); i > 0; i--)
     inputs.push(input(`x${inputs.length}`, r.pick(o.dtypes), axesOf(maker, r.below(4))));

@@ -20,6 +20,10 @@ describe("rows", () => {
   ])("%s", (_, x, how) => {
     expect(chosen(SOFTMAX, { x }, FIXED)).toMatchObject({ kind: "row", vector: 4, ...how });
   });
+  test("a vector times a matrix goes down its columns, neighbours beside each other", () => {
+    const source = "export fn f(x: f32[M, K], a: f32[K, N]) { x @ a }";
+    expect(chosen(source, { x: [1, 4096], a: [4096, 4096] }, FIXED)).toMatchObject({ kind: "reduction", columns: 32 });
+  });
   test("rows of two arrays take twice as many", () => {
     const slope = `export fn f(y: f32[R, D], dy: f32[R, D]) { y * (dy - sum(y * dy, axis: 1, keepdims: true)) }`;
     const shapes = { y: [4096, 4096], dy: [4096, 4096] };

@@ -51,6 +51,28 @@ describe("rows", () => {
     expect(chosen(NORM, shapes, SOFT8)).toMatchObject({ threads: 8, each: 4, hold: 1, pass: "held" });
     expect(chosen(SOFTMAX, { x: [2048, 32] }, SOFT8)).toMatchObject({ threads: 8, each: 4, hold: 1, pass: "held" });
   });
+  test("several short rows an invocation, kept where vectors are many or phases are", () => {
+    const each = (source: string, length: number, adapter: Target): Schedule =>
+      chosen(source, { x: [50000, length] }, adapter);
+    for (const adapter of [SOFT4, SOFT8]) {
+      expect(each(sums, 7, adapter)).toMatchObject({ threads: 1, rows: 64, each: 4, hold: 7, pass: "held" });
+      expect(each(sums, 16, adapter)).toMatchObject({ threads: 1, rows: 64, each: 2, pass: "reread", block: 4 });
+      expect(each(SOFTMAX, 7, adapter)).toMatchObject({ threads: 1, rows: 64, each: 2, hold: 7, pass: "held" });
+    }
+    expect(each(SOFTMAX, 16, SOFT4)).toMatchObject({ threads: 1, rows: 64, pass: "reread" });
+    expect(each(SOFTMAX, 16, SOFT8)).toMatchObject({ threads: 1, rows: 64, hold: 4, pass: "held" });
+    expect(chosen(SOFTMAX, { x: [4, 16] }, SOFT4)).toMatchObject({ threads: 1, rows: 1 });
+  });
+  test("a vector times a matrix goes down its columns: the vector is the same for all", () => {
+    const source = "export fn f(x: f32[K], a: f32[K, N]) { x @ a }";
+    for (const adapter of [SOFT4, SOFT8])
+      expect(chosen(source, { x: [2048], a: [2048, 2048] }, adapter)).toMatchObject({ kind: "reduction", threads: 1 });
+    expect(
+      chosen("export fn f(a: f32[N, K], x: f32[K]) { a @ x }", { a: [2048, 2048], x: [2048] }, SOFT4),
+    ).toMatchObject({
+      kind: "row",
+    });
+  });
   test("on llvmpipe columns of what no cache holds are summed in parts of few rows", () => {
     const source = "export fn f(x: f32[R, C]) { sum(x, axis: 0) }";
     expect(chosen(source, { x: [2048, 2048] }, LLVMPIPE)).toMatchObject({ kind: "reduction", parts: 64 });

@@ -4,6 +4,7 @@ import { alongOf, inVectors, sumOfProducts } from "./apply/operands.ts";
 import { QUAD } from "./apply/tile.ts";
 import { collapse, laneable } from "./apply/walk.ts";
 import { matrixCandidates } from "./choose-matrix.ts";
+import { type Base, thinCandidates } from "./choose-thin.ts";
 import { fixedSubgroup, guessAll, isLlvmpipe, powerAtMost, readsIn } from "./measure.ts";
 import { type ContractionSizes, softwarePrice } from "./price.ts";
 import type { ContractionRegion } from "./region.ts";
@@ -48,6 +49,7 @@ function gpuCandidates(region: ContractionRegion, target: Target): readonly Sche
     const base = { ...PLAIN, vector, ...(along ? { along } : {}) };
     const tileK = vector > 1 ? 4 : 1;
     out.push(
+      ...thinCandidates(base, sizes, target),
       ...onGpu(base, sizes, target),
       ...plain(base, sizes),
       ...(sg > 0 ? onSubgroup(base, sizes, sg, tileK) : []),
@@ -143,7 +145,7 @@ function pricedOf(region: ContractionRegion, target: Target): readonly Priced[] 
       for (const tileK of isLlvmpipe(target) ? [vector > 1 ? 4 : scalar] : [1, 2, 4])
         for (const s of onSubgroup(base, sizes, sg, tileK, { tall, wide })) consider(s, sizes);
       if (sg === QUAD && sumOfProducts(region)) for (const s of onQuads(base, sizes)) consider(s, sizes);
-      for (const s of [...ownMatrices(base, sizes, sg), ...plain(base, sizes)]) consider(s, sizes);
+      for (const s of [...thinCandidates(base, sizes, target), ...plain(base, sizes)]) consider(s, sizes);
     }
   }
   return priced;
@@ -188,8 +190,6 @@ export function contractionPrice(
 const LOOPED = 4;
 /** On SwiftShader from so many terms a sum on: of 128 the loop costs nothing (1×1 convolution), of 64 0.02 of the time, of 16 0.05. */
 const LOOPED_FROM = 128;
-
-type Base = Omit<ContractionSchedule, "reg" | "threads">;
 
 /**
  * One subgroup a workgroup: rows come by broadcast, each lane has columns of its own. Where there are fewer columns than lanes, several
@@ -285,18 +285,6 @@ function onGpu(base: Base, z: ContractionSizes, target: Target): readonly Contra
   if (z.rows >= 16 && z.columns >= 16 && z.k >= 8) tile(4, 4, 8, 8, 16, 1);
   return out;
 }
-
-/**
- * Many matrices of one vector of columns and few rows, an invocation each: it loads nothing that another loads too (16,384 of 4³ take 0.75 of
- * the time of a subgroup for four on llvmpipe, 0.7 on SwiftShader; of 16 rows 1.3 and 1.2).
- */
-function ownMatrices(base: Base, z: ContractionSizes, sg: number): readonly ContractionSchedule[] {
-  const lanes = base.along === "k" ? 1 : base.vector;
-  if (!z.known || z.rows > sg || z.columns > 4 || z.batch < OWN * 16 || z.batch % OWN > 0) return [];
-  const reg = [z.rows, lanes > 1 ? lanes : z.columns] as const;
-  return [{ ...base, reg, threads: [1, 1, 1], batches: OWN, tileK: base.vector > 1 ? base.vector : 4 }];
-}
-const OWN = 64;
 
 /** Register tiles without memory shared by the workgroup: right for every size. */
 function plain(base: Base, z: ContractionSizes): readonly ContractionSchedule[] {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { DEFAULT_TARGET, type Target } from "../../src/schedule/target.ts";
 import { chosen, SOFTMAX } from "./chosen.ts";
 import { difference, fuseOnline, inputsFor, programOf, SLACK } from "./online-support.ts";
-import { withMatrices } from "./support.ts";
+import { GPU, SOFT4, SOFT8, withMatrices } from "./support.ts";
 
 /** Subgroups of 32, workgroups of up to 1024. */
 const FIXED: Target = { ...withMatrices(undefined), features: ["subgroups"] };
@@ -48,5 +48,29 @@ describe("rows", () => {
         const inputs = inputsFor({ x: [rows, length] }, rows, true);
         expect(difference(p, fused, target, inputs)).toBeLessThan(SLACK);
       }
+  });
+});
+
+describe("contractions that are small in one direction", () => {
+  const matmul = "export fn f(x: f32[..., M, K], a: f32[..., K, N]) { x @ a }";
+  const linear = "export fn f(x: f32[M, K], a: f32[N, K]) { x @ a.T }";
+  test("a few rows: all of them an invocation, its columns beside its neighbours', K in parts", () => {
+    expect(chosen(matmul, { x: [4, 4096], a: [4096, 4096] }, GPU)).toMatchObject({
+      reg: [4, 4],
+      threads: [1, 64, 1],
+      splitK: 32,
+    });
+    expect(chosen(matmul, { x: [5, 4096], a: [4096, 11008] }, GPU)).toMatchObject({ reg: [5, 4], splitK: 8 });
+    expect(chosen(linear, { x: [4, 4096], a: [4096, 4096] }, GPU)).toMatchObject({ reg: [4, 1], threads: [1, 8, 16] });
+    expect(chosen(matmul, { x: [16, 4096], a: [4096, 4096] }, GPU)).toMatchObject({ stage: "both" });
+  });
+  test("many small matrices: one an invocation", () => {
+    expect(chosen(matmul, { x: [50000, 3, 3], a: [50000, 3, 3] }, GPU)).toMatchObject({ reg: [3, 3], batches: 64 });
+    expect(chosen(matmul, { x: [50000, 4, 4], a: [50000, 4, 4] }, GPU)).toMatchObject({ vector: 4, batches: 64 });
+  });
+  test("a long matrix by a small one: whole rows an invocation", () => {
+    expect(chosen(matmul, { x: [100000, 3], a: [3, 3] }, GPU)).toMatchObject({ reg: [2, 3], threads: [64, 1, 1] });
+    for (const adapter of [SOFT4, SOFT8])
+      expect(chosen(matmul, { x: [100000, 4], a: [4, 4] }, adapter)).toMatchObject({ threads: [32, 1, 1] });
   });
 });

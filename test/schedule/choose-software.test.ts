@@ -222,3 +222,16 @@ describe("windows", () => {
     expect(chosen(conv(1), { x: [1, 16, 27, 27], w: [32, 16, 3, 3] }, LLVMPIPE)).toMatchObject({ tileK: 1 });
   });
 });
+
+describe("contractions that are small in one direction", () => {
+  const matmul = "export fn f(x: f32[..., M, K], a: f32[..., K, N]) { x @ a }";
+  test.each([SOFT4, SOFT8])("$name", (adapter) => {
+    // No number of matrices leaves some to a slower kernel.
+    for (const n of [49152, 50000])
+      expect(chosen(matmul, { x: [n, 3, 3], a: [n, 3, 3] }, adapter)).toMatchObject({ reg: [3, 3], batches: 64 });
+    expect(chosen(matmul, { x: [100000, 3], a: [3, 3] }, adapter)).toMatchObject({ reg: [8, 3], threads: [32, 1, 1] });
+    expect(chosen(matmul, { x: [65536, 8], a: [8, 8] }, adapter)).toMatchObject({
+      threads: [1, adapter.subgroupMinSize, 1],
+    });
+  });
+});

@@ -81,10 +81,17 @@ export function wideColumns(rows: number, length: number, target: Target): reado
   }));
 }
 
+/** Elements of a window that are gone through in one round: what a kernel's code may hold. */
+const WINDOW = 64;
+/** The same, of all the windows that an invocation has. */
+const WINDOWS = 100;
+const WINDOW_OF_LLVM = 36;
+
 /**
- * Sums over small windows on software: results over each other read most of the same rows, which an invocation loads once for all of them
- * (on subgroups of four depthwise 3×3: two take 0.5 of the time of one; means of 3×3: four 0.47; on eight four take 0.51 and 0.88). Maxima of
- * 3×3 had no gain.
+ * Sums over windows on software: a whole window a round, whose loads neighbouring lanes share (5×5 that move by two take 0.3 of the time on
+ * both, one of 25 over a line 0.35 on subgroups of four, 0.48 on eight). Results over each other read most of the same rows, which an
+ * invocation loads once for all of them (on subgroups of four depthwise 3×3: two take 0.5 of the time of one, 5×5: four 0.14, 7×7: two 0.19;
+ * means of 3×3: four 0.47; on eight four take 0.51 and 0.88; rows of 5×5 0.5 there, of 7×7 0.25). Maxima of 3×3 had no gain.
  */
 export function windowSchedules(
   region: RowRegion,
@@ -93,30 +100,41 @@ export function windowSchedules(
   length: number,
   target: Target,
 ): readonly ReductionSchedule[] {
-  const of = region.axes.at(-2);
+  const [of, last] = [region.axes.at(-2), region.axes.at(-1)];
   const [first] = region.phases;
   const sg = fixedSubgroup(target);
   if (target.kind !== "software" || sg === 0) return [];
-  if (!of || first?.kind !== "reduce" || length < 2 || length > 16) return [];
+  if (!last || first?.kind !== "reduce" || length < 2 || length > WINDOW) return [];
   const body = first.reduce.monoid.combine[0];
   if (body?.kind !== "apply" || body.prim !== "add") return [];
-  const overlaps = reads.some((r) => {
-    const stride = (a: Axis): number => strideAlong(r.at, shapeOf(r.tensor), a)?.value ?? 0;
-    return stride(of) > 0 && first.reduce.axes.some((a) => stride(a) === stride(of));
-  });
-  if (!overlaps) return [];
+  const { axes } = first.reduce;
+  const stride = (r: Read, a: Axis): number => strideAlong(r.at, shapeOf(r.tensor), a)?.value ?? 0;
+  const over = reads.some((r) => of && stride(r, of) > 0 && axes.some((a) => stride(r, a) === stride(r, of)));
+  // Side by side they overlap too.
+  const beside = reads.some(
+    (r) => stride(r, last) > 0 && axes.some((a) => stride(r, a) === 1 && stride(r, last) < (a.extent.value ?? 0)),
+  );
   // On SwiftShader the code of more is larger than what processors decode at once.
-  return (sg === 4 && reads.length > 1 ? [2, 4] : [4, 2]).map((down) => ({
+  const small = sg === 4 && reads.length > 1 ? [2, 4] : [4, 2];
+  const downs = length <= 9 ? small : length <= 25 ? [4, 2] : [2];
+  // LLVM takes two seconds for four of 5×5 and half a second for a row of one, which is no slower than the whole of it.
+  const most = isLlvmpipe(target) ? WINDOW_OF_LLVM : WINDOWS;
+  const row = isLlvmpipe(target) && length > 16 ? (axes.at(-1)?.extent.value ?? length) : length;
+  const whole = (down: number, each = length): ReductionSchedule => ({
     ...COMMON,
     vector: 4,
     kind: "reduction",
     threads: 1,
-    each: length,
+    each,
     columns: powerAtMost(Math.max(2, rows / (4 * down * GROUPS)), 64),
     parts: 1,
     combine: "workgroup",
-    down,
-  }));
+    ...(down > 1 ? { down } : {}),
+  });
+  return [
+    ...(over ? downs.filter((d) => d * length <= most).map((d) => whole(d)) : []),
+    ...(beside && (!over || length > 16) ? [whole(1, row)] : []),
+  ];
 }
 
 /** The invocations of a workgroup share a result. */

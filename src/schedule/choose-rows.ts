@@ -38,15 +38,13 @@ export function rowCandidates(region: RowRegion, target: Target): readonly Sched
   const apart = along !== undefined && pagesApart(reads, along);
   const out: Schedule[] = [];
   if (single(region)) {
+    const windows = windowSchedules(region, reads, rows, length, target);
     // Down the columns, or short windows: neighbouring results lie together.
     if (side.unit > 0 && (row.unit === 0 || length <= 32)) {
       const last = region.axes.at(-1);
       if (row.unit === 0 && last && divisible(last.extent, 16)) out.push(...wideColumns(rows, length, target));
-      out.push(
-        ...windowSchedules(region, reads, rows, length, target),
-        ...columnSchedules(rows, length, apart, target),
-      );
-    }
+      out.push(...windows, ...columnSchedules(rows, length, apart, target));
+    } else out.push(...windows);
     out.push(...reductionSchedules(rows, length, target));
   } else if (side.unit > 0 && row.unit === 0) out.push(...acrossSchedules(rows, length, target));
   out.push(

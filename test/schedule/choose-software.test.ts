@@ -235,3 +235,29 @@ describe("contractions that are small in one direction", () => {
     });
   });
 });
+
+describe("windows", () => {
+  const LINE = "export fn f(x: f32[N], w: f32[R]) { for[i in 0..4096] sum[r] (x[i + r - 12] ?? 0) * w[r] }";
+  const depthwise = (size: number, stride: number): Schedule | undefined => {
+    const half = (size - 1) / 2;
+    const source = `export fn f(x: f32[C, H, W], w: f32[C, R, S]) {
+      for[c, i in 0..28, j in 0..28] sum[r, s] (x[c, i * ${stride} + r - ${half}, j * ${stride} + s - ${half}] ?? 0) * w[c, r, s]
+    }`;
+    return chosen(source, { x: [64, 28 * stride, 28 * stride], w: [64, size, size] }, SOFT4);
+  };
+  test("whole ones a round, several where they lie over each other and the code stays small", () => {
+    expect(depthwise(3, 1)).toMatchObject({ kind: "reduction", each: 9, down: 2 });
+    expect(depthwise(5, 1)).toMatchObject({ kind: "reduction", each: 25, down: 4 });
+    expect(depthwise(7, 1)).toMatchObject({ kind: "reduction", each: 49, down: 2 });
+    for (const size of [3, 5, 7]) {
+      const s = depthwise(size, 2);
+      expect(s).toMatchObject({ kind: "reduction", each: size * size });
+      expect(s).not.toHaveProperty("down");
+    }
+    expect(chosen(LINE, { x: [4096], w: [25] }, SOFT4)).toMatchObject({ kind: "reduction", each: 25 });
+  });
+  test("rows of three are no windows: they share nothing", () => {
+    const sums = "export fn f(x: f32[R, D]) { sum(x, axis: 1) }";
+    expect(chosen(sums, { x: [50000, 3] }, SOFT4)).toMatchObject({ kind: "row" });
+  });
+});

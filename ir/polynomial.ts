@@ -118,7 +118,9 @@ export function sizeSymbol(name: string): Extent {
 export const ZERO: Extent = size(0);
 export const ONE: Extent = size(1);
 
-/** Results by operands, as extents themselves are kept: the same sums and products are asked for again and again while a kernel's indices are made. */
+/**
+ * Results by operands, for good as extents are: the same sums and products are asked for again and again while a kernel's indices are made.
+ */
 function memoised(f: (a: Extent, b: Extent) => Extent): (a: Extent, b: Extent) => Extent {
   const memo = new Map<Extent, Map<Extent, Extent>>();
   return (a, b) => {

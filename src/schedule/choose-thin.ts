@@ -9,7 +9,7 @@ export type Base = Omit<ContractionSchedule, "reg" | "threads">;
 /** Right where there is one; none for other sizes, and where sizes are guesses. */
 export function thinCandidates(base: Base, z: ContractionSizes, target: Target): readonly ContractionSchedule[] {
   if (!z.known) return [];
-  const gpu = target.kind === "gpu";
+  const gpu = target.kind !== "software";
   return [...ownMatrices(base, z), ...ownRows(base, z, gpu), ...(gpu ? fewRows(base, z) : [])];
 }
 

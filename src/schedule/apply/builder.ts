@@ -73,7 +73,7 @@ export interface Builder {
   readonly onChip: Set<Definition>;
   /** Inputs that stand for temporaries of the schedule. */
   readonly temporaries: Map<Definition, readonly Temporary[]>;
-  /** Runs of axes that were flattened together, by their coordinates: row-major positions that read them all alike use the flat index. */
+  /** Runs of axes that were flattened together, by their coordinates: row-major positions of just these use the flat index. */
   readonly flats: {
     readonly parts: readonly TensorExpr[];
     readonly extents: readonly Extent[];

@@ -38,7 +38,7 @@ function ownSteps({ along, vector }: Base, z: ContractionSizes): number {
 function ownRows(base: Base, z: ContractionSizes, gpu: boolean): readonly ContractionSchedule[] {
   const { vector, along } = base;
   if (z.columns > 4 || z.rows < OWN_ROWS || along === "k" || z.columns % vector > 0 || (gpu && z.k > 16)) return [];
-  const rows = gpu ? powerAtMost(z.rows / BUSY, 4) : vector > 1 ? 4 : 8;
+  const rows = gpu ? powerAtMost(z.rows / BUSY, 4) : z.columns === 4 ? 4 : 8;
   return [{ ...base, reg: [rows, z.columns], threads: [gpu ? 64 : 32, 1, 1], tileK: ownSteps(base, z) }];
 }
 const OWN_ROWS = 4096;

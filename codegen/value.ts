@@ -77,8 +77,7 @@ const START = { id: 0, dtype: "i32", lanes: 1, level: 0, pinned: false, range: U
 export class ValueStore {
   private next = 1;
   private readonly known = new Map<string, Value>();
-  private readonly integers = new Map<number, Value>();
-  /** What most values are, without a text for each: by what is applied or read, then by two numbers. */
+  /** What most values are, without a text for each: by what is applied or read, then by a number. */
   private readonly applied = new Map<string, Map<number, Value>>();
   private readonly read = new Map<Buffer | Cell, Map<number, Value>>();
 
@@ -89,7 +88,13 @@ export class ValueStore {
     this.known.set(key, made);
     return made;
   }
-  private internIn<K>(table: Map<K, Map<number, Value>>, key: K, number: number, build: () => Value): Value {
+  private internIn<K>(
+    table: Map<K, Map<number, Value>>,
+    key: K,
+    number: number,
+    build: () => Value,
+    children: readonly Value[],
+  ): Value {
     let of = table.get(key);
     if (!of) {
       of = new Map();
@@ -97,7 +102,7 @@ export class ValueStore {
     }
     const old = of.get(number);
     if (old) return old;
-    const made = build();
+    const made = this.settled(build(), children);
     of.set(number, made);
     return made;
   }
@@ -113,15 +118,11 @@ export class ValueStore {
   }
 
   constant(dtype: DType, value: number): ConstValue {
-    const whole = dtype === "i32" && !Object.is(value, -0);
-    const old = whole ? this.integers.get(value) : undefined;
-    if (old) return old as ConstValue;
-    const bits = Object.is(value, -0) ? "-0" : String(value);
+    const negative = Object.is(value, -0);
     const range: Interval = dtype === "i32" ? [value, value] : UNKNOWN;
     const build = (): Value => ({ kind: "const", ...START, dtype, range, value });
-    const made = this.intern(`c${dtype} ${bits}`, build, NONE);
-    if (whole) this.integers.set(value, made);
-    return made as ConstValue;
+    if (dtype === "i32" && !negative) return this.internIn(this.applied, "i32", value, build, NONE) as ConstValue;
+    return this.intern(`c${dtype} ${negative ? "-0" : value}`, build, NONE) as ConstValue;
   }
   size(extent: Extent): Value {
     if (extent.value !== undefined) return this.constant("i32", extent.value);
@@ -139,12 +140,12 @@ export class ValueStore {
   cell(cell: Cell, version: number): Value {
     const { dtype, lanes } = cell;
     const build = (): Value => ({ kind: "cell", ...START, dtype, lanes, pinned: true, cell, version });
-    return this.internIn(this.read, cell, version, () => this.settled(build(), NONE));
+    return this.internIn(this.read, cell, version, build, NONE);
   }
   load(buffer: Buffer, index: Value, version: number): Value {
     const { dtype, lanes } = buffer;
     const build = (): Value => ({ kind: "load", ...START, dtype, lanes, pinned: true, buffer, index, version });
-    return this.internIn(this.read, buffer, index.id * MAX_VALUES + version, () => this.settled(build(), [index]));
+    return this.internIn(this.read, buffer, index.id * MAX_VALUES + version, build, [index]);
   }
   column(of: Value, column: number): Value {
     const { dtype, lanes } = of;
@@ -159,7 +160,7 @@ export class ValueStore {
     const [a, b] = args;
     const operation = `${prim} ${dtype}${lanes}`;
     if (!a || args.length > 2) return this.intern(`a${operation} ${args.map((x) => x.id).join(" ")}`, build, args);
-    return this.internIn(this.applied, operation, a.id * MAX_VALUES + (b?.id ?? 0), () => this.settled(build(), args));
+    return this.internIn(this.applied, operation, a.id * MAX_VALUES + (b?.id ?? 0), build, args);
   }
   /** Both words at once, as a vector of two. */
   threefry(args: readonly Value[]): Value {

@@ -11,7 +11,7 @@ import {
   wideColumns,
   windowSchedules,
 } from "./choose-reductions.ts";
-import { fixedSubgroup, guessAll, isLlvmpipe, movement, pagesApart, powerAtMost, readsIn } from "./measure.ts";
+import { BUSY, fixedSubgroup, guessAll, isLlvmpipe, movement, pagesApart, powerAtMost, readsIn } from "./measure.ts";
 import type { RowRegion } from "./region.ts";
 import type { RowSchedule, Schedule, Threads } from "./schedule.ts";
 import type { Target } from "./target.ts";
@@ -175,7 +175,7 @@ const SHORT = 16;
  */
 function shortRow(z: Rows, vector: 1 | 2 | 4, sg: number): RowSchedule {
   const units = Math.ceil(z.length / vector);
-  const most = z.held ? 2 : z.loads.own > 1 ? 2 : 4;
+  const most = z.held || z.loads.own > 1 ? 2 : 4;
   const each = powerAtMost(z.rows / GROUPS, z.length <= 8 ? most : most / 2);
   const rows = powerAtMost(z.rows / each / GROUPS, 64);
   const again = units <= 4 && (!z.held || (sg === 4 && vector > 1));
@@ -273,8 +273,6 @@ function softwareRows(z: Rows, target: Target): readonly RowSchedule[] {
   return out;
 }
 
-/** Invocations that keep a GPU's memory busy where each has a few loads under way: 8 vectors of 16 bytes of each are 4 MB. Not measured. */
-const BUSY = 1 << 15;
 /** Vectors of its rows, of each array that is one, that an invocation should keep; twice as many are the most. */
 const KEPT = 8;
 /** Of more invocations with so much to keep a workgroup may not fit where registers are few. */

@@ -1,5 +1,5 @@
 /** Candidates for contractions that are small in one direction or more: tiles of rows and columns would leave invocations without work. */
-import { powerAtMost } from "./measure.ts";
+import { BUSY, powerAtMost } from "./measure.ts";
 import type { ContractionSizes } from "./price.ts";
 import type { ContractionSchedule } from "./schedule.ts";
 import type { Target } from "./target.ts";
@@ -42,9 +42,6 @@ function ownRows(base: Base, z: ContractionSizes, gpu: boolean): readonly Contra
   return [{ ...base, reg: [rows, z.columns], threads: [gpu ? 64 : 32, 1, 1], tileK: ownSteps(base, z) }];
 }
 const OWN_ROWS = 4096;
-
-/** Invocations that keep a GPU busy: see choose-rows.ts. Not measured. */
-const BUSY = 1 << 15;
 
 /**
  * A few rows times a matrix, as in a step of decoding, on a GPU: the matrix is read once, and that is what takes the time. Neighbouring

@@ -68,3 +68,6 @@ export function powerAtMost(n: number, most: number): 1 | 2 | 4 | 8 | 16 | 32 | 
   while (p * 2 <= Math.min(n, most) && p < 1024) p *= 2;
   return p as 1 | 2 | 4 | 8 | 16 | 32 | 64 | 128 | 256 | 512 | 1024;
 }
+
+/** Invocations that keep a GPU's memory busy where each has a few loads under way: 8 vectors of 16 bytes of each are 4 MB. Not measured. */
+export const BUSY: number = 1 << 15;

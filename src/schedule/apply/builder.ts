@@ -119,6 +119,11 @@ export function newBuilder(name: string, target: Target, lanes: number): Builder
   };
 }
 
+/** After a change of what axes stand for. */
+function forget(b: Builder): void {
+  if (b.resolved.size > 0) b.resolved.clear();
+}
+
 function newFrame(out: Statement[], conditional: boolean): Frame {
   return { out, conditional, alias: undefined, bound: undefined, memo: new Map() };
 }
@@ -138,7 +143,7 @@ export function inFrame(b: Builder, conditional: boolean, body: () => void): rea
   b.frames.push(f);
   body();
   b.frames.pop();
-  if (b.resolved.size > 0) b.resolved.clear();
+  forget(b);
   return f.out;
 }
 
@@ -147,7 +152,7 @@ export function inCopy<T>(b: Builder, body: () => T): T {
   b.frames.push(newFrame(top(b).out, false));
   const made = body();
   b.frames.pop();
-  if (b.resolved.size > 0) b.resolved.clear();
+  forget(b);
   return made;
 }
 
@@ -178,7 +183,7 @@ export function aliasAxis(b: Builder, a: Axis, e: TensorExpr): void {
   const frame = top(b);
   frame.alias ??= new Map();
   frame.alias.set(a, e);
-  if (b.resolved.size > 0) b.resolved.clear();
+  forget(b);
 }
 
 export function aliasAxes(b: Builder, axes: readonly Axis[], point: readonly TensorExpr[]): void {

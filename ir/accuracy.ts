@@ -92,7 +92,10 @@ export const ACCURACY: Readonly<Record<FunctionPrim, Accuracy>> = {
   atan2: promise(15, "a quotient, atan, and sums that do not cancel"),
   sinh: promise(21, "half of exp - 1/exp, each within 14 units, from 1 on; a series within 1"),
   cosh: promise(19, "half of exp + 1/exp"),
-  tanh: promise(8, "1 - 2/(exp(2x) + 1) from 5/8 on, where exp's error weighs less than half; a polynomial within"),
+  tanh: promise(
+    (x) => Math.min(14, 6 + 1.25 * x),
+    "x times a quotient of two polynomials, a division and two products; a step weighs what it adds to; 1.9 from 8 on",
+  ),
   asinh: promise(13, "log1p of an argument within 7 units"),
   acosh: promise(14, "log1p of an argument within 8 units"),
   atanh: promise(10, "half of log1p of an argument within 3.5 units"),

@@ -9,11 +9,15 @@ export function accuracyTable(): string {
   );
 }
 
-/** Promises grow with the argument's magnitude linearly, or not at all. */
+/** Promises grow with the argument's magnitude linearly, or not at all, and some of them only so far. */
 function relativeText(a: Accuracy): string {
-  const [at0, at1] = [a.relative(0), a.relative(1)];
-  if (a.relative(10) !== at0 + 10 * (at1 - at0)) throw new RangeError("a promise that is not linear");
-  return at0 === at1 ? `${at0}` : `${at0} + ${at1 - at0}·\\|x\\|`.replaceAll("\\|", "∣");
+  const [at0, at1, most] = [a.relative(0), a.relative(1), a.relative(1e4)];
+  const linear = (x: number): number => at0 + x * (at1 - at0);
+  if ([10, 100, 1e4].some((x) => a.relative(x) !== Math.min(most, linear(x))))
+    throw new RangeError("a promise that is not linear");
+  if (at0 === at1) return `${at0}`;
+  const text = `${at0} + ${at1 - at0}·∣x∣`;
+  return most < linear(1e4) ? `${text}, at most ${most}` : text;
 }
 
 function absoluteText(a: Accuracy): string {

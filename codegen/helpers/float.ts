@@ -108,7 +108,7 @@ return select(${use("log_precise")}(1.0 + a), near, abs(a - 0.06066017) < ${F}(0
     body: ({ F, use }) => `let z = a * a;
 let p = ${polynomial("z", [2.350849e-11, -1.4704175e-8, 9.878645e-6, 2.98586022e-3, 0.129792213, 1])};
 let q = ${polynomial("z", [2.37202997e-4, 2.40279175e-2, 0.463125378, 1])};
-return select(a * (p) / (q), ${use("with_sign")}(${F}(1.0), a), abs(a) > ${F}(8.0));`,
+return select(a * p / q, ${use("with_sign")}(${F}(1.0), a), abs(a) > ${F}(8.0));`,
   },
   sinh_ieee: {
     params: ["F"],

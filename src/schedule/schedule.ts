@@ -89,9 +89,10 @@ export interface ScanSchedule extends Common {
   readonly each: number;
   readonly form: "carry" | "blocks";
 }
+/** Blocks in registers with vectors: `tile` of them along the stores and `each` across, an invocation a block. Else tiles in workgroup memory. */
 export interface TransposeSchedule extends Common {
   readonly kind: "transpose";
-  readonly tile: 8 | 16 | 32;
+  readonly tile: 4 | 8 | 16 | 32;
   readonly each: number;
   readonly pad: 0 | 1;
 }

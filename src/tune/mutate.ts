@@ -100,8 +100,8 @@ function stepsFrom(s: Schedule): readonly Schedule[] {
     case "transpose":
       return changed<TransposeSchedule>(s, {
         vector,
-        tile: others([8, 16, 32] as const, s.tile),
-        each: around(s.each, 8),
+        tile: others([4, 8, 16, 32] as const, s.tile),
+        each: around(s.each, s.vector > 1 ? 64 : 8),
         pad: others([0, 1] as const, s.pad),
       });
     case "scatter":

@@ -94,7 +94,12 @@ const FIELDS = {
     down: count,
   } satisfies Fields<ReductionSchedule>,
   scan: { ...COMMON, threads, each: count, form: oneOf("carry", "blocks") } satisfies Fields<ScanSchedule>,
-  transpose: { ...COMMON, tile: oneOf(8, 16, 32), each: count, pad: oneOf(0, 1) } satisfies Fields<TransposeSchedule>,
+  transpose: {
+    ...COMMON,
+    tile: oneOf(4, 8, 16, 32),
+    each: count,
+    pad: oneOf(0, 1),
+  } satisfies Fields<TransposeSchedule>,
   scatter: {
     ...COMMON,
     method: oneOf("own", "sort", "atomic", "cas"),

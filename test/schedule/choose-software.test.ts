@@ -144,6 +144,21 @@ describe("elements", () => {
       expect(chosen(cheap, { a: [N], b: [N] }, adapter)).toMatchObject({ kind: "elementwise" });
     }
   });
+  test.each([
+    [[1, 1024, 1024], 4, 64],
+    [[1, 256, 256], 4, 16],
+    [[100, 16, 400], 4, 64],
+    [[100, 400, 48], 8, 8],
+    [[100, 400, 16], 16, 4],
+    [[1000, 800, 8], 32, 2],
+  ] as const)(
+    "transposes of %j go few blocks along the stores and many across, if there are many",
+    (shape, tile, each) => {
+      const source = 'export fn f(x: f32[B, R, C]) { einsum("bij->bji", x) }';
+      for (const adapter of [SOFT4, LLVMPIPE])
+        expect(chosen(source, { x: [...shape] }, adapter)).toMatchObject({ kind: "transpose", vector: 4, tile, each });
+    },
+  );
   test("scans do one element at a time", () => {
     const source = "export fn f(x: f32[R, D]) { cumsum(x, axis: 1) }";
     for (const adapter of [SOFT4, SOFT8])

@@ -91,7 +91,7 @@ export function applyTranspose(
   const found = crossing(region);
   const last = region.axes[region.axes.length - 1];
   if (!found || !last) throw new ScheduleError("kind", "nothing is read across the stores");
-  inRange("each", s.each, 1, 8);
+  inRange("each", s.each, 1, s.vector > 1 ? 64 : 8);
   return [s.vector > 1 ? blocks(region, found, last, s, target) : tiles(region, found, last, s, target)];
 }
 
